@@ -1,0 +1,409 @@
+"""The whole language of the system on one page: inputs, events, commands.
+
+    inputs    what happened outside (a fact of the switch) or what a person asks (a request)
+    events    what is now true, past tense, numbered per call; they alone change state and are stored
+    commands  what an adapter has to do, imperative
+
+Rules
+- Everything here is frozen and serialisable (`encode`/`decode`): it is the wire between machines.
+- `at` is seconds since the epoch, UTC. A fact carries the switch's own time, a request the server's.
+- A fact is never refused. A request may raise `cti.errors.Refused`.
+- A channel is named by (node, uniqueid). `channel` is Asterisk's channel name, needed to act on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+MAIN = "main"  # the node that the plain [ami] [sip] [agi] sections describe
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, tag_field="is", kw_only=True):
+    """Every message is one of these; the class name is its tag on the wire."""
+
+
+# ---------------------------------------------------------------- inputs: facts of the switch
+
+
+class Fact(Message, frozen=True, kw_only=True):
+    at: float
+    node: str = MAIN
+
+
+class ChannelNew(Fact, frozen=True, kw_only=True):
+    """A channel came into being. `called` is the dialled number, `context` where it entered the dialplan."""
+
+    uniqueid: str
+    channel: str
+    context: str
+    called: str = ""
+    caller: str = ""
+    caller_name: str = ""
+
+
+class ChannelUp(Fact, frozen=True, kw_only=True):
+    """The far end answered, or we answered it."""
+
+    uniqueid: str
+
+
+class HangupRequested(Fact, frozen=True, kw_only=True):
+    """The far end of this channel hung up. If ChannelGone does not follow at once it is a ghost."""
+
+    uniqueid: str
+
+
+class ChannelGone(Fact, frozen=True, kw_only=True):
+    """The channel ended. `cause` is the Q.850 code."""
+
+    uniqueid: str
+    cause: int = 16
+
+
+class Bridged(Fact, frozen=True, kw_only=True):
+    uniqueid: str
+    bridge: str
+
+
+class Unbridged(Fact, frozen=True, kw_only=True):
+    uniqueid: str
+    bridge: str
+
+
+class OriginateFailed(Fact, frozen=True, kw_only=True):
+    """Our Originate ended without an answer. `uniqueid` is the channel_id we gave."""
+
+    uniqueid: str
+    reason: Literal["no_answer", "unreachable", "failed"]
+
+
+class StationState(Fact, frozen=True, kw_only=True):
+    """Whether a station's phone is registered."""
+
+    station: str
+    reachable: bool
+
+
+class LiveChannel(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the switch's list of channels. `bridge` is empty when it is in none."""
+
+    uniqueid: str
+    channel: str
+    context: str
+    state: str = "Up"
+    bridge: str = ""
+    accountcode: str = ""
+    caller: str = ""
+    caller_name: str = ""
+    called: str = ""
+
+
+class SwitchUp(Fact, frozen=True, kw_only=True):
+    """The link to a node is (again) up. All its live channels, and which stations are reachable.
+
+    Facts that were missed and are known from CEL were submitted before this one, with their true times."""
+
+    channels: tuple[LiveChannel, ...] = ()
+    reachable: tuple[str, ...] = ()
+
+
+class SwitchDown(Fact, frozen=True, kw_only=True):
+    """The link to a node broke. Its calls most likely go on."""
+
+
+class LineReady(Fact, frozen=True, kw_only=True):
+    """A caller's channel stands in the FastAGI loop and waits for an instruction (first time or again)."""
+
+    uniqueid: str
+    channel: str
+    called: str = ""
+    caller: str = ""
+    caller_name: str = ""
+
+
+class LineDone(Fact, frozen=True, kw_only=True):
+    """A Play or Collect ended. `op` is that command's. Stale ops are ignored.
+
+    outcome: done, digits (see `digits`), timeout (nothing pressed), error (a prompt could not be played)."""
+
+    uniqueid: str
+    op: int
+    outcome: Literal["done", "digits", "timeout", "error"]
+    digits: str = ""
+
+
+class LineLost(Fact, frozen=True, kw_only=True):
+    """The FastAGI session ended: the channel was pulled into a bridge, hung up, or the link broke."""
+
+    uniqueid: str
+
+
+class RecordingFinished(Fact, frozen=True, kw_only=True):
+    """The stereo file of one conversation is complete. `bytes` 0 means it failed; `path` is relative."""
+
+    recording_id: str
+    call_id: str
+    agent: str
+    path: str
+    started_at: float
+    seconds: float
+    channels: int
+    bytes: int
+    sha256: str
+
+
+class CustomerFound(Fact, frozen=True, kw_only=True):
+    """Answer to LookUpCustomer: 0, 1 or many customers, the last calls and open cases (JSON-ready maps)."""
+
+    call_id: str
+    customers: tuple[dict[str, Any], ...] = ()
+    history: tuple[dict[str, Any], ...] = ()
+    cases: tuple[dict[str, Any], ...] = ()
+
+
+class Tick(Fact, frozen=True, kw_only=True):
+    """Time has passed; whatever was due by `at` happens now."""
+
+
+# ---------------------------------------------------------------- inputs: configuration
+
+
+class AgentInfo(msgspec.Struct, frozen=True, kw_only=True):
+    agent: str  # the login name
+    name: str = ""
+    skills: dict[str, int] = {}
+    station: str = ""  # the usual one; another may be chosen at sign-on
+
+
+class PeopleChanged(Fact, frozen=True, kw_only=True):
+    """All agents and all stations as they are now in the database."""
+
+    agents: tuple[AgentInfo, ...]
+    stations: tuple[str, ...]
+
+
+class FlowsPublished(Fact, frozen=True, kw_only=True):
+    """A version of the flows folder became the live one for new calls. The engine holds its parsed form."""
+
+    version: int
+
+
+# ---------------------------------------------------------------- inputs: requests
+
+
+class Request(Message, frozen=True, kw_only=True):
+    at: float
+    by: str  # who asks: a login name
+
+
+Wish = Literal["logged_out", "not_ready", "ready"]
+Work = Literal["idle", "reserved", "talking", "wrap_up"]
+
+
+class SetAgentState(Request, frozen=True, kw_only=True):
+    agent: str
+    wish: Wish
+    reason: str = ""
+    station: str = ""
+
+
+class WrapUp(Request, frozen=True, kw_only=True):
+    agent: str
+    action: Literal["extend", "finish"]
+
+
+class AnswerCall(Request, frozen=True, kw_only=True):
+    call_id: str
+    agent: str
+
+
+class RejectCall(Request, frozen=True, kw_only=True):
+    call_id: str
+    agent: str
+
+
+class HangUpCall(Request, frozen=True, kw_only=True):
+    """An agent ends his own call; a supervisor any call."""
+
+    call_id: str
+    agent: str = ""
+
+
+class SetDisposition(Request, frozen=True, kw_only=True):
+    call_id: str
+    agent: str
+    code: str
+    note: str = ""
+
+
+# ---------------------------------------------------------------- events
+
+
+class Event(Message, frozen=True, kw_only=True):
+    """What is now true. Types and their data:
+
+    call.arrived          direction, caller, caller_name, called, caller_entered, node, uniqueid, channel
+    call.identified       customers: [customer ids]
+    flow.started          flow, version, language
+    flow.node             flow, node, verb, outcome, to (next node or target); vars when some were set
+    flow.ended            flow, how
+    call.queued           queue; visit, priority, skills, entered_at, max_wait, node (flow node)
+    call.dequeued         queue; visit, result (of the queue visit), agent when answered
+    call.offered          queue, agent; offer, visit, decision, station, channel_id
+    offer.missed          queue, agent; offer       (likewise offer.rejected, offer.cancelled,
+                          offer.caller_left): the offer ended without a connect; reason
+    call.connected        queue, agent; offer, visit, bridge
+    call.disconnected     agent; offer, by (caller, agent, system): the conversation ended
+    recording.started     agent; recording_id       recording.stopped  agent; all of RecordingFinished
+    call.dialed           to, channel_id            call.dial_ended  to, result
+    call.ended            cause, side (caller, agent, system), flow_result
+    call.wrapped          agent; how (finish, timer, state)
+    call.disposition_set  agent; code, note
+    agent.state_changed   agent; wish, reason, work, station, next_wish, next_reason (no call_id unless busy)
+    """
+
+    type: str
+    at: float
+    call_id: str = ""  # empty for events of an agent alone
+    seq: int = 0  # order within the call, from 1; 0 without a call
+    agent: str = ""
+    queue: str = ""
+    data: dict[str, Any] = {}
+
+
+# ---------------------------------------------------------------- commands
+
+
+class Command(Message, frozen=True, kw_only=True):
+    node: str = MAIN
+
+
+class Text(msgspec.Struct, frozen=True, tag=True):
+    """Words to be spoken by the offline voice."""
+
+    language: str
+    text: str
+
+
+class Sound(msgspec.Struct, frozen=True, tag=True):
+    """A recorded prompt: prompts/<language>/<name>.wav of a flows version."""
+
+    language: str
+    name: str
+    version: int = 0
+
+
+Prompt = Text | Sound
+
+
+class Play(Command, frozen=True, kw_only=True):
+    """Answer the channel if need be, then play. Ends with LineDone(done|error)."""
+
+    uniqueid: str
+    op: int
+    prompts: tuple[Prompt, ...]
+
+
+class Collect(Command, frozen=True, kw_only=True):
+    """Play, interrupted by a key of `keys`; wait `timeout` seconds after the last prompt for one.
+
+    Ends with LineDone(digits|timeout|error). Other keys end it too: whether a key fits is the flow's matter."""
+
+    uniqueid: str
+    op: int
+    prompts: tuple[Prompt, ...]
+    timeout: float
+
+
+class Hold(Command, frozen=True, kw_only=True):
+    """Answer the channel if need be and play music on hold until something else happens to it."""
+
+    uniqueid: str
+
+
+class Release(Command, frozen=True, kw_only=True):
+    """Let the caller's channel leave the FastAGI loop and hang up with `cause` (Q.850)."""
+
+    uniqueid: str
+    cause: int = 16
+
+
+class Ring(Command, frozen=True, kw_only=True):
+    """Originate `endpoint` (a station, or NUMBER@TRUNK); when it answers the dialplan bridges it with
+    `peer`, the caller's channel name. `channel_id` is the idempotency key and becomes the uniqueid.
+
+    recording_id: record the conversation under that name, from the dialplan; empty: do not."""
+
+    channel_id: str
+    call_id: str
+    endpoint: str
+    peer: str
+    timeout: float
+    caller: str = ""
+    caller_name: str = ""
+    recording_id: str = ""
+
+
+class HangUp(Command, frozen=True, kw_only=True):
+    """Hang up exactly this channel."""
+
+    uniqueid: str
+    cause: int = 16
+
+
+class LookUpCustomer(Command, frozen=True, kw_only=True):
+    """Find the customers of a number in the CRM; always answered by CustomerFound, empty on any trouble."""
+
+    call_id: str
+    caller: str  # E.164, or empty when withheld
+
+
+class FinishRecording(Command, frozen=True, kw_only=True):
+    """The conversation ended: merge, repair, measure the file; answered by RecordingFinished."""
+
+    recording_id: str
+    call_id: str
+    agent: str
+    started_at: float
+
+
+class PickUp(Command, frozen=True, kw_only=True):
+    """Make the agent's phone answer; only to phones that said they can be told so over /ws."""
+
+    agent: str
+    call_id: str
+
+
+class Push(Command, frozen=True, kw_only=True):
+    """Send {type, data} to the pages of one agent (or of every supervisor when `agent` is empty)."""
+
+    type: str
+    agent: str = ""
+    data: dict[str, Any]
+
+
+Input = (
+    ChannelNew | ChannelUp | HangupRequested | ChannelGone | Bridged | Unbridged | OriginateFailed
+    | StationState | SwitchUp | SwitchDown | LineReady | LineDone | LineLost | RecordingFinished
+    | CustomerFound | Tick | PeopleChanged | FlowsPublished
+    | SetAgentState | WrapUp | AnswerCall | RejectCall | HangUpCall | SetDisposition
+)  # fmt: skip
+AnyCommand = (
+    Play | Collect | Hold | Release | Ring | HangUp | LookUpCustomer | FinishRecording | PickUp | Push
+)  # fmt: skip
+AnyMessage = Input | Event | AnyCommand
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyMessage] = msgspec.json.Decoder(AnyMessage)
+
+
+def encode(message: Message) -> bytes:
+    """One line of JSON."""
+    return _encoder.encode(message)
+
+
+def decode(line: bytes) -> AnyMessage:
+    """The inverse of `encode`. Raises msgspec.ValidationError."""
+    return _decoder.decode(line)

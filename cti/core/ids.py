@@ -1,0 +1,41 @@
+"""Names that everybody derives alike, so that a fact which comes twice or late meets the same call."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_UNIQUEID = re.compile(r"(?:^|-)(\d{9,11})\.(\d+)$")
+_CHANNEL_ID = re.compile(r"^cti-(\d+)-([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})$")
+
+
+def _uuid7(milliseconds: int, name: str) -> str:
+    random = int.from_bytes(hashlib.sha256(name.encode()).digest()[:10], "big")
+    value = (milliseconds & (1 << 48) - 1) << 80 | 7 << 76 | (random >> 68) << 64 | 2 << 62 | random & (1 << 62) - 1
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def call_id(node: str, uniqueid: str) -> str:
+    """The UUIDv7 of the call whose caller's channel is (node, uniqueid).
+
+    Asterisk's uniqueid is [systemname-]SECONDS.NUMBER; the UUID's time is SECONDS plus NUMBER mod 1000 ms,
+    its other bits a hash of both names. A uniqueid of another form gets time 0."""
+    match = _UNIQUEID.search(uniqueid)
+    milliseconds = int(match[1]) * 1000 + int(match[2]) % 1000 if match else 0
+    return _uuid7(milliseconds, f"call/{node}/{uniqueid}")
+
+
+def offer_id(call: str, number: int, epoch: int, at: float) -> str:
+    """The UUIDv7 of the `number`th ring of a call under a leader's epoch; also its recording's id."""
+    return _uuid7(int(at * 1000), f"offer/{call}/{number}/{epoch}")
+
+
+def channel_id(epoch: int, offer: str) -> str:
+    """The uniqueid we give to a channel we originate: the idempotency key, fenced by the leader's epoch."""
+    return f"cti-{epoch}-{offer}"
+
+
+def is_ours(uniqueid: str) -> bool:
+    """Whether a channel was originated by us."""
+    return _CHANNEL_ID.match(uniqueid) is not None

@@ -248,6 +248,7 @@ class Event(Message, frozen=True, kw_only=True):
     call.identified       customers: [customer ids]
     flow.started          flow, version, language
     flow.node             flow, node, verb, outcome, to (next node or target); vars when some were set
+    flow.at               line: the caller's position, as core.ivr gave it (for the next start of the server)
     flow.ended            flow, how
     call.queued           queue; visit, priority, skills, entered_at, max_wait, node (flow node)
     call.dequeued         queue; visit, result (of the queue visit), agent when answered
@@ -257,11 +258,12 @@ class Event(Message, frozen=True, kw_only=True):
     call.connected        queue, agent; offer, visit, bridge
     call.disconnected     agent; offer, by (caller, agent, system): the conversation ended
     recording.started     agent; recording_id       recording.stopped  agent; all of RecordingFinished
-    call.dialed           to, channel_id            call.dial_ended  to, result
+    call.dialed           to, channel_id; then call.dial_connected  to; call.dial_ended  to, result
     call.ended            cause, side (caller, agent, system), flow_result
     call.wrapped          agent; how (finish, timer, state)
     call.disposition_set  agent; code, note
-    agent.state_changed   agent; wish, reason, work, station, next_wish, next_reason (no call_id unless busy)
+    agent.state_changed   agent; wish, reason, work, station, next_wish, next_reason, idle_since, wrap_until, extended
+                          (call_id while busy)
     """
 
     type: str

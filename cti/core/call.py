@@ -1,0 +1,271 @@
+"""The record of one live call: a fold of its events, whatever their order. The database folds the same events
+into its rows; this one holds only what the next decision needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from cti.core.messages import MAIN, Event
+
+
+class Visit(msgspec.Struct, kw_only=True):
+    """One wait in a queue. `offer` is the offer that is ringing now, if any."""
+
+    number: int
+    queue: str
+    entered_at: float
+    priority: int = 0
+    skills: dict[str, int] = {}
+    max_wait: float = 0.0
+    offer: str = ""
+
+
+class Offer(msgspec.Struct, kw_only=True):
+    """A visit proposed to an agent; after the connect, their conversation."""
+
+    offer: str
+    call_id: str
+    agent: str
+    queue: str
+    visit: int
+    station: str
+    channel_id: str
+    at: float
+    connected_at: float | None = None
+
+
+class Dial(msgspec.Struct, kw_only=True):
+    """A number the flow dials for the caller."""
+
+    to: str
+    channel_id: str
+    connected_at: float | None = None
+
+
+class Call(msgspec.Struct, kw_only=True):
+    call_id: str
+    node: str = MAIN
+    uniqueid: str = ""
+    channel: str = ""
+    direction: str = "inbound"
+    caller: str = ""
+    caller_entered: str = ""
+    caller_name: str = ""
+    called: str = ""
+    arrived_at: float = 0.0
+    version: int = 0
+    language: str = ""
+    line: dict[str, Any] | None = None  # the flow's position, as core.ivr gave it
+    path: list[str] = []
+    flow_over: str = ""
+    visit: Visit | None = None
+    visits: int = 0
+    rings: int = 0
+    offer: Offer | None = None
+    dial: Dial | None = None
+    dialed: str = ""  # how the last dial ended, until the flow has gone on
+    dequeued: str = ""  # how the last visit ended, until the flow has gone on
+    talked: bool = False  # the last conversation is over and the flow has not gone on yet
+    agent: str = ""  # who talked last
+    last_by: str = ""  # who ended the last conversation
+    nodes_since: int = 0  # flow nodes since then
+    recordings: list[str] = []  # begun and not yet finished
+    connected_at: float | None = None
+    ended_at: float | None = None
+    wrapped_at: float | None = None
+    disposition: str = ""
+    seq: int = 0
+
+    def apply(self, event: Event) -> None:
+        """Take one event in. Unknown types only count."""
+        self.seq = max(self.seq, event.seq)
+        fold = _FOLDS.get(event.type)
+        if fold is not None:
+            fold(self, event)
+
+    @property
+    def finished(self) -> bool:
+        """Nothing more is expected: the caller left, whoever talked last has wrapped up, recordings are finished."""
+        if self.ended_at is None or self.recordings or self.offer is not None:
+            return False
+        return self.connected_at is None or self.wrapped_at is not None
+
+
+class Calls:
+    """The calls that are not finished, and which channel is whose.
+
+    Uniqueids are unique over all nodes (each node's begin with a name of its own), so they are the only key."""
+
+    KEEP_OVER = 20_000
+
+    def __init__(self) -> None:
+        self.live: dict[str, Call] = {}
+        self.by_uniqueid: dict[str, Call] = {}
+        self.requested: dict[str, float] = {}  # channels whose far end hung up and that are not gone yet
+        self._over: dict[str, None] = {}
+
+    def fold(self, event: Event) -> None:
+        """Take in one event of a call."""
+        call = self.live.get(event.call_id)
+        if call is None:
+            call = self.live[event.call_id] = Call(call_id=event.call_id)
+        call.apply(event)
+        if event.type == "call.arrived":
+            self.by_uniqueid[call.uniqueid] = call
+
+    def forget(self, call: Call) -> None:
+        """The call is finished; its uniqueid is remembered for a while, so that a late fact does not revive it."""
+        self.live.pop(call.call_id, None)
+        self.by_uniqueid.pop(call.uniqueid, None)
+        self._over[call.uniqueid] = None
+        while len(self._over) > self.KEEP_OVER:
+            del self._over[next(iter(self._over))]
+
+    def is_over(self, uniqueid: str) -> bool:
+        call = self.by_uniqueid.get(uniqueid)
+        return uniqueid in self._over or (call is not None and call.ended_at is not None)
+
+
+def _arrived(call: Call, event: Event) -> None:
+    call.arrived_at = event.at
+    for name in ("node", "uniqueid", "channel", "direction", "caller", "caller_entered", "caller_name", "called"):
+        setattr(call, name, event.data.get(name) or getattr(call, name))
+
+
+def _flow_started(call: Call, event: Event) -> None:
+    call.version = event.data["version"]
+    call.language = event.data.get("language", "")
+    call.path.append(event.data["flow"])
+
+
+def _flow_node(call: Call, event: Event) -> None:
+    call.nodes_since += 1
+    call.path.append(event.data["node"])
+    del call.path[:-50]
+    call.dequeued, call.dialed, call.talked = "", "", False
+
+
+def _flow_at(call: Call, event: Event) -> None:
+    call.line = event.data["line"]
+    call.language = call.line.get("language", call.language) if call.line else call.language
+
+
+def _flow_ended(call: Call, event: Event) -> None:
+    call.flow_over = event.data.get("how", "ended")
+    call.dequeued, call.dialed, call.talked = "", "", False
+
+
+def _queued(call: Call, event: Event) -> None:
+    data = event.data
+    call.visits = data["visit"]
+    call.visit = Visit(
+        number=data["visit"],
+        queue=event.queue,
+        entered_at=data["entered_at"],
+        priority=data["priority"],
+        skills=data["skills"],
+        max_wait=data["max_wait"],
+    )
+
+
+def _dequeued(call: Call, event: Event) -> None:
+    call.visit = None
+    if event.data["result"] != "answered":
+        call.dequeued = event.data["result"]
+
+
+def _offered(call: Call, event: Event) -> None:
+    data = event.data
+    call.rings += 1
+    call.offer = Offer(
+        offer=data["offer"],
+        call_id=call.call_id,
+        agent=event.agent,
+        queue=event.queue,
+        visit=data["visit"],
+        station=data["station"],
+        channel_id=data["channel_id"],
+        at=event.at,
+    )
+    if call.visit is not None:
+        call.visit.offer = data["offer"]
+
+
+def _offer_ended(call: Call, event: Event) -> None:
+    if call.offer is not None and call.offer.offer == event.data["offer"]:
+        call.offer = None
+    if call.visit is not None:
+        call.visit.offer = ""
+
+
+def _connected(call: Call, event: Event) -> None:
+    call.agent, call.connected_at, call.wrapped_at = event.agent, event.at, None
+    if call.offer is not None:
+        call.offer.connected_at = event.at
+
+
+def _disconnected(call: Call, event: Event) -> None:
+    call.offer, call.talked, call.nodes_since = None, True, 0
+    call.last_by = event.data["by"]
+
+
+def _dialed(call: Call, event: Event) -> None:
+    call.rings += 1
+    call.dial = Dial(to=event.data["to"], channel_id=event.data["channel_id"])
+
+
+def _dial_connected(call: Call, event: Event) -> None:
+    if call.dial is not None:
+        call.dial.connected_at = event.at
+
+
+def _dial_ended(call: Call, event: Event) -> None:
+    call.dial, call.dialed = None, event.data["result"]
+
+
+def _ended(call: Call, event: Event) -> None:
+    call.ended_at = event.at
+
+
+def _wrapped(call: Call, event: Event) -> None:
+    call.wrapped_at = event.at
+
+
+def _recording_started(call: Call, event: Event) -> None:
+    call.recordings.append(event.data["recording_id"])
+
+
+def _recording_stopped(call: Call, event: Event) -> None:
+    call.recordings = [name for name in call.recordings if name != event.data["recording_id"]]
+
+
+def _disposition(call: Call, event: Event) -> None:
+    call.disposition = event.data["code"]
+
+
+_FOLDS = {
+    "call.arrived": _arrived,
+    "flow.started": _flow_started,
+    "flow.node": _flow_node,
+    "flow.at": _flow_at,
+    "flow.ended": _flow_ended,
+    "call.queued": _queued,
+    "call.dequeued": _dequeued,
+    "call.offered": _offered,
+    "offer.missed": _offer_ended,
+    "offer.rejected": _offer_ended,
+    "offer.caller_left": _offer_ended,
+    "offer.cancelled": _offer_ended,
+    "call.connected": _connected,
+    "call.disconnected": _disconnected,
+    "call.dialed": _dialed,
+    "call.dial_connected": _dial_connected,
+    "call.dial_ended": _dial_ended,
+    "recording.started": _recording_started,
+    "recording.stopped": _recording_stopped,
+    "call.ended": _ended,
+    "call.wrapped": _wrapped,
+    "call.disposition_set": _disposition,
+}

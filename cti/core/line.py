@@ -1,0 +1,317 @@
+"""One caller's way: from the arrival through the flow to the end. Drives `core.ivr`, one step at a time.
+
+A call is in one of: new (its customer is looked up), in the flow (a prompt or a menu runs), queued, talking, dialling,
+over. Which one follows from its record; `present` says whether its channel stands in the FastAGI loop now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from cti.core import ivr
+from cti.core.call import Call, Calls
+from cti.core.ids import call_id, channel_id, is_ours, offer_id
+from cti.core.messages import (
+    Bridged, ChannelGone, ChannelNew, Collect, CustomerFound, Event, HangUp, Hold, LineDone, LineLost, LineReady,
+    LookUpCustomer, OriginateFailed, Play, Release, Ring, SwitchUp,
+)  # fmt: skip
+from cti.core.numbers import to_e164
+from cti.core.outbox import Outbox
+
+LOOKUP_WITHIN = 0.5  # s a caller waits for his customer record before the flow starts without it
+CALLER_CONTEXTS = ("from-trunk", "line")
+DIAL_RESULTS = {17: "busy", 21: "busy", 18: "no_answer", 19: "no_answer", 16: "no_answer", 0: "no_answer"}
+
+
+class Step(msgspec.Struct):
+    """What a call's channel is doing for the flow; not kept over a restart, the flow's node is entered again."""
+
+    present: bool = False
+    op: int = 0
+    looked_up: bool = False
+    busy: bool = False  # a Play or Collect is running
+
+
+class Lines:
+    def __init__(self, out: Outbox, calls: Calls, epoch: int, trunk: str, country: str) -> None:
+        self.out = out
+        self.calls = calls
+        self.epoch = epoch
+        self.trunk = trunk
+        self.country = country
+        self.books: Mapping[int, ivr.Book] = {}
+        self.version = 0
+        self.steps: dict[str, Step] = {}
+        self.customers: dict[str, CustomerFound] = {}
+        self.dials: dict[str, Call] = {}
+        self.handlers: dict[type, Callable[[Any], None]] = {
+            ChannelNew: self._channel_new, LineReady: self._line_ready, LineDone: self._line_done,
+            LineLost: self._line_lost, CustomerFound: self._customer_found, ChannelGone: self._channel_gone,
+            OriginateFailed: self._originate_failed, Bridged: self._bridged, SwitchUp: self._switch_up,
+        }  # fmt: skip
+        self.deadlines: dict[str, Callable[[str, float], None]] = {
+            "lookup": self._due_lookup, "dial": self._due_dial,
+        }  # fmt: skip
+
+    # ------------------------------------------------------------ fold and react
+
+    def apply(self, event: Event) -> None:
+        call = self.calls.live.get(event.call_id)
+        if call is None:
+            return
+        if event.type == "call.dialed" and call.dial is not None:
+            self.dials[call.dial.channel_id] = call
+        elif event.type in ("call.dial_ended", "call.ended"):
+            self.dials = {key: c for key, c in self.dials.items() if c is not call}
+
+    def react(self, event: Event) -> None:
+        """Go on with the flow when what it waited for has ended."""
+        left = event.type == "call.dequeued" and event.data["result"] != "answered"
+        if left or event.type in ("call.disconnected", "call.dial_ended"):
+            self._go_on(self.calls.live[event.call_id], event.at)
+
+    def forget(self, call: Call) -> None:
+        """The call is over: nothing of it stays here."""
+        self.steps.pop(call.call_id, None)
+        self.customers.pop(call.call_id, None)
+
+    def restored(self, at: float) -> None:
+        """After a restart: look the customers of live calls up again, for the pages and the flow."""
+        for call in self.calls.live.values():
+            if call.ended_at is None:
+                self._look_up(call, at)
+
+    # ------------------------------------------------------------ arrival
+
+    def _step(self, call: Call) -> Step:
+        return self.steps.setdefault(call.call_id, Step())
+
+    def _arrive(self, m: ChannelNew | LineReady) -> Call:
+        known = self.calls.by_uniqueid.get(m.uniqueid)
+        if known is not None:
+            return known
+        name = call_id(m.node, m.uniqueid)
+        number = to_e164(m.caller, self.country)
+        self.out.emit(
+            "call.arrived", m.at, call_id=name, direction="inbound", caller=number or m.caller,
+            caller_entered=m.caller, caller_name=m.caller_name, called=to_e164(m.called, self.country) or m.called,
+            node=m.node, uniqueid=m.uniqueid, channel=m.channel,
+        )  # fmt: skip
+        call = self.calls.live[name]
+        self._look_up(call, m.at)
+        return call
+
+    def _look_up(self, call: Call, at: float) -> None:
+        self.out.command(LookUpCustomer(node=call.node, call_id=call.call_id, caller=call.caller))
+        self.out.wake(at + LOOKUP_WITHIN, "lookup", call.call_id)
+
+    def _channel_new(self, m: ChannelNew) -> None:
+        if m.context in CALLER_CONTEXTS and not is_ours(m.uniqueid) and not self.calls.is_over(m.uniqueid):
+            self._arrive(m)
+
+    def _customer_found(self, m: CustomerFound) -> None:
+        call = self.calls.live.get(m.call_id)
+        if call is None or call.ended_at is not None:
+            return
+        self.customers[m.call_id] = m
+        if m.customers and not call.line:
+            ids = [customer.get("customer_id") for customer in m.customers]
+            self.out.emit("call.identified", m.at, call_id=m.call_id, customers=ids)
+        self._looked_up(call, m.at)
+
+    def _due_lookup(self, key: str, at: float) -> None:
+        call = self.calls.live.get(key)
+        if call is not None and call.ended_at is None:
+            self._looked_up(call, at)
+
+    def _looked_up(self, call: Call, at: float) -> None:
+        step = self._step(call)
+        if not step.looked_up:
+            step.looked_up = True
+            if step.present and call.line is None:
+                self._go_on(call, at)
+
+    # ------------------------------------------------------------ the FastAGI loop
+
+    def _line_ready(self, m: LineReady) -> None:
+        if self.calls.is_over(m.uniqueid):
+            return
+        call = self._arrive(m)
+        step = self._step(call)
+        step.present, step.busy = True, False
+        self._go_on(call, m.at)
+
+    def _line_lost(self, m: LineLost) -> None:
+        call = self.calls.by_uniqueid.get(m.uniqueid)
+        if call is not None:
+            step = self._step(call)
+            step.present = step.busy = False
+
+    def _line_done(self, m: LineDone) -> None:
+        call = self.calls.by_uniqueid.get(m.uniqueid)
+        step = self.steps.get(call.call_id) if call else None
+        if call is None or step is None or not step.busy or step.op != m.op:
+            return
+        step.busy = False
+        self._proceed(call, ivr.Answer(outcome=m.outcome, digits=m.digits), m.at)
+
+    def _go_on(self, call: Call, at: float) -> None:
+        """Give the channel that stands in the loop its next instruction, whatever brought it there."""
+        step = self._step(call)
+        if not step.present or step.busy or call.ended_at is not None:
+            return
+        if call.flow_over:
+            self.out.command(Release(node=call.node, uniqueid=call.uniqueid))
+        elif call.line is None:
+            if step.looked_up:
+                self._begin(call, at)
+        elif call.dequeued or call.dialed or call.talked:
+            outcome = call.dequeued or call.dialed or "answered"
+            self._proceed(call, ivr.Answer(outcome=outcome), at)
+        elif call.visit is not None or call.dial is not None or call.offer is not None:
+            self.out.command(Hold(node=call.node, uniqueid=call.uniqueid))
+        else:
+            self._act(call, ivr.again(self._book(call), self._position(call), self._context(call)), at)
+
+    # ------------------------------------------------------------ the flow
+
+    def _book(self, call: Call) -> ivr.Book:
+        return self.books[call.version if call.version in self.books else self.version]
+
+    def _position(self, call: Call) -> ivr.Line:
+        return msgspec.convert(call.line, ivr.Line)
+
+    def _context(self, call: Call) -> ivr.Context:
+        found = self.customers.get(call.call_id)
+        one = dict(found.customers[0]) if found is not None and len(found.customers) == 1 else {}
+        about = {"id": call.call_id, "caller": call.caller, "caller_name": call.caller_name, "called": call.called}
+        return ivr.Context(call=about, customer=one)
+
+    def _begin(self, call: Call, at: float) -> None:
+        book = self.books.get(self.version)
+        found = book.flow_for(call.called) if book is not None else None
+        if book is None or found is None:
+            self.out.emit("flow.ended", at, call_id=call.call_id, flow="", how="refused")
+            self.out.command(Release(node=call.node, uniqueid=call.uniqueid, cause=1))
+            return
+        flow, language = found
+        turn = ivr.begin(book, flow, language, self._context(call))
+        self.out.emit(
+            "flow.started", at, call_id=call.call_id, flow=flow, version=self.version, language=turn.line.language
+        )
+        self._act(call, turn, at)
+
+    def _proceed(self, call: Call, answer: ivr.Answer, at: float) -> None:
+        self._act(call, ivr.proceed(self._book(call), self._position(call), answer, self._context(call)), at)
+
+    def _act(self, call: Call, turn: ivr.Turn, at: float) -> None:
+        for visit in turn.trail:
+            self.out.emit("flow.node", at, call_id=call.call_id, flow=turn.line.flow, **msgspec.to_builtins(visit))
+        self.out.emit("flow.at", at, call_id=call.call_id, line=msgspec.to_builtins(turn.line))
+        self._acts[type(turn.action)](self, call, turn.action, at)
+
+    def _say(self, call: Call, action: ivr.Say, at: float) -> None:
+        op = self._start(call)
+        self.out.command(Play(node=call.node, uniqueid=call.uniqueid, op=op, prompts=action.prompts))
+
+    def _menu(self, call: Call, action: ivr.Menu, at: float) -> None:
+        op = self._start(call)
+        self.out.command(
+            Collect(
+                node=call.node, uniqueid=call.uniqueid, op=op, prompts=action.prompts, timeout=action.timeout
+            )
+        )  # fmt: skip
+
+    def _start(self, call: Call) -> int:
+        step = self._step(call)
+        step.op, step.busy = step.op + 1, True
+        return step.op
+
+    def _enqueue(self, call: Call, action: ivr.Enqueue, at: float) -> None:
+        queue = self._book(call).queues.get(action.queue)
+        priority = action.priority if action.priority is not None else queue.priority if queue else 0
+        max_wait = action.max_wait if action.max_wait is not None else queue.max_wait if queue else 0.0
+        if self._step(call).present:
+            self.out.command(Hold(node=call.node, uniqueid=call.uniqueid))
+        self.out.emit(
+            "call.queued", at, call_id=call.call_id, queue=action.queue, visit=call.visits + 1, priority=priority,
+            skills=dict(action.skills), entered_at=at, max_wait=max_wait, node=call.line["node"] if call.line else "",
+        )  # fmt: skip
+
+    def _dial(self, call: Call, action: ivr.Dial, at: float) -> None:
+        channel = channel_id(self.epoch, offer_id(call.call_id, call.rings + 1, self.epoch, at))
+        inside = action.to.isdigit() and len(action.to) <= 6
+        self.out.command(Hold(node=call.node, uniqueid=call.uniqueid))
+        self.out.emit("call.dialed", at, call_id=call.call_id, to=action.to, channel_id=channel)
+        self.out.command(
+            Ring(
+                node=call.node, channel_id=channel, call_id=call.call_id, peer=call.channel, timeout=action.timeout,
+                endpoint=action.to if inside else f"{action.to}@{self.trunk}", caller=call.caller,
+                caller_name=call.caller_name,
+            )
+        )  # fmt: skip
+        self.out.wake(at + action.timeout + 5.0, "dial", channel)
+
+    def _end(self, call: Call, action: ivr.End, at: float) -> None:
+        self.out.emit("flow.ended", at, call_id=call.call_id, flow=call.line["flow"] if call.line else "",
+                      how=action.how)  # fmt: skip
+        self.out.command(Release(node=call.node, uniqueid=call.uniqueid, cause=action.cause))
+
+    _acts: dict[type, Callable[..., None]] = {  # noqa: RUF012
+        ivr.Say: _say, ivr.Menu: _menu, ivr.Enqueue: _enqueue, ivr.Dial: _dial, ivr.End: _end,
+    }  # fmt: skip
+
+    # ------------------------------------------------------------ dialled numbers
+
+    def _bridged(self, m: Bridged) -> None:
+        call = self.dials.get(m.uniqueid)
+        if call is not None and call.dial is not None and call.dial.connected_at is None:
+            self.out.emit("call.dial_connected", m.at, call_id=call.call_id, to=call.dial.to)
+
+    def _dial_over(self, call: Call, at: float, result: str) -> None:
+        assert call.dial is not None
+        self.out.emit("call.dial_ended", at, call_id=call.call_id, to=call.dial.to, result=result)
+
+    def _originate_failed(self, m: OriginateFailed) -> None:
+        call = self.dials.get(m.uniqueid)
+        if call is not None:
+            self._dial_over(call, m.at, "no_answer" if m.reason == "no_answer" else "fail")
+
+    def _due_dial(self, channel: str, at: float) -> None:
+        call = self.dials.get(channel)
+        if call is not None and call.dial is not None and call.dial.connected_at is None:
+            self.out.command(HangUp(node=call.node, uniqueid=channel))
+            self._dial_over(call, at, "no_answer")
+
+    # ------------------------------------------------------------ the end
+
+    def _channel_gone(self, m: ChannelGone) -> None:
+        dialled = self.dials.get(m.uniqueid)
+        if dialled is not None and dialled.dial is not None:
+            connected = dialled.dial.connected_at is not None
+            self._dial_over(dialled, m.at, "answered" if connected else DIAL_RESULTS.get(m.cause, "fail"))
+        call = self.calls.by_uniqueid.get(m.uniqueid)
+        if call is not None and call.ended_at is None:
+            self._ended(call, m.at, m.cause)
+
+    def _ended(self, call: Call, at: float, cause: int) -> None:
+        if call.dial is not None:
+            self.out.command(HangUp(node=call.node, uniqueid=call.dial.channel_id))
+            self._dial_over(call, at, "answered" if call.dial.connected_at is not None else "caller_left")
+        self.out.emit("call.ended", at, call_id=call.call_id, cause=cause, side=self._side(call),
+                      flow_result=call.flow_over)  # fmt: skip
+
+    def _side(self, call: Call) -> str:
+        if call.uniqueid in self.calls.requested:
+            return "caller"
+        return "agent" if call.last_by == "agent" and call.nodes_since <= 1 else "system"
+
+    def _switch_up(self, m: SwitchUp) -> None:
+        """Calls whose channel is gone, and of which CEL did not tell either, ended by now."""
+        live = {channel.uniqueid for channel in m.channels}
+        for call in list(self.calls.live.values()):
+            if call.node == m.node and call.ended_at is None and call.uniqueid not in live:
+                self._ended(call, m.at, 0)

@@ -1,0 +1,156 @@
+"""The pure core in one place: inputs in, events and commands out.
+
+`handle` numbers each event within its call, folds it into the state at once and lets line and floor react to it.
+Facts are never refused and never raise; requests may raise `Refused` or `BadInput`, and then nothing has changed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from cti.core import ivr
+from cti.core.call import Call, Calls
+from cti.core.floor import Floor
+from cti.core.line import Lines
+from cti.core.messages import (
+    ChannelGone, Command, CustomerFound, Event, FlowsPublished, HangupRequested, Input, RecordingFinished, Tick,
+)  # fmt: skip
+from cti.core.outbox import Outbox
+from cti.errors import CtiError
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the core must know of the site."""
+
+    country: str = "ID"
+    trunk: str = ""  # outside numbers leave by this one
+
+
+class Output(NamedTuple):
+    """`fault` is a bug that broke the step off: what it had put out until then still holds."""
+
+    events: list[Event]
+    commands: list[Command]
+    fault: Exception | None = None
+
+
+class Switchboard:
+    def __init__(self, epoch: int, settings: Settings) -> None:
+        self.calls = Calls()
+        self.out = Outbox(self._fold)
+        self.floor = Floor(self.out, self.calls, epoch)
+        self.lines = Lines(self.out, self.calls, epoch, settings.trunk, settings.country)
+        self._reactions: deque[Event] = deque()
+
+    def handle(self, message: Input) -> Output:
+        """One input. Returns the events, in order, and the commands that follow from it."""
+        fault = None
+        try:
+            self._dispatch(message)
+            self._react()
+        except CtiError:
+            raise
+        except Exception as error:
+            fault = error
+        output = self._take()
+        self._forget(output.events)
+        return output._replace(fault=fault)
+
+    def _react(self) -> None:
+        while self._reactions:
+            event = self._reactions.popleft()
+            self.floor.react(event)
+            self.lines.react(event)
+
+    def _take(self) -> Output:
+        output = Output(self.out.events, self.out.commands)
+        self.out.events, self.out.commands = [], []
+        self._reactions.clear()
+        return output
+
+    def _dispatch(self, message: Input) -> None:
+        if isinstance(message, Tick):
+            self._tick(message.at)
+        elif isinstance(message, RecordingFinished):
+            self._recorded(message)
+        else:
+            if isinstance(message, HangupRequested):
+                self.calls.requested.setdefault(message.uniqueid, message.at)
+            if isinstance(message, CustomerFound):
+                self._customer(message)
+            for part in (self.floor, self.lines):
+                handler = part.handlers.get(type(message))
+                if handler is not None:
+                    handler(message)
+            if isinstance(message, ChannelGone):
+                self.calls.requested.pop(message.uniqueid, None)
+
+    def _tick(self, at: float) -> None:
+        for kind, key in self.out.due(at):
+            handler = self.floor.deadlines.get(kind) or self.lines.deadlines[kind]
+            handler(key, at)
+
+    def _customer(self, m: CustomerFound) -> None:
+        if m.call_id in self.calls.live:
+            found = {"customers": list(m.customers), "history": list(m.history), "cases": list(m.cases)}
+            self.floor.customers[m.call_id] = found
+
+    def _recorded(self, m: RecordingFinished) -> None:
+        call = self.calls.live.get(m.call_id)
+        if call is not None and m.recording_id in call.recordings:
+            data = {name: getattr(m, name) for name in m.__struct_fields__ if name not in ("at", "node", "call_id")}
+            self.out.emit("recording.stopped", m.at, call_id=m.call_id, **data)
+
+    # ------------------------------------------------------------ state
+
+    def _fold(self, event: Event) -> Event:
+        if event.call_id:
+            call = self.calls.live.get(event.call_id)
+            event = msgspec.structs.replace(event, seq=(call.seq if call else 0) + 1)
+            self.calls.fold(event)
+        self.floor.apply(event)
+        self.lines.apply(event)
+        self._reactions.append(event)
+        return event
+
+    def _forget(self, events: Iterable[Event]) -> None:
+        for event in events:
+            call = self.calls.live.get(event.call_id)
+            if call is not None and call.finished and not self._wrapping(call):
+                self.calls.forget(call)
+                self.floor.customers.pop(call.call_id, None)
+                self.lines.forget(call)
+
+    def _wrapping(self, call: Call) -> bool:
+        agent = self.floor.agents.get(call.agent)
+        return agent is not None and agent.call_id == call.call_id
+
+    def restore(self, events: Iterable[Event], at: float) -> Output:
+        """Fold the events of unfinished calls and the last state of each agent; then take up the deadlines."""
+        for event in events:
+            if event.type == "call.arrived" or event.call_id in self.calls.live:
+                self.calls.fold(event)
+            self.floor.apply(event)
+            self.lines.apply(event)
+        self.floor.restored(at)
+        self.lines.restored(at)
+        return self._take()
+
+    def publish(self, book: ivr.Book, message: FlowsPublished) -> None:
+        """A version of the flows is live for new calls; calls that run keep theirs."""
+        self.lines.books = {**self._books_in_use(), message.version: book}
+        self.lines.version = message.version
+        self.floor.configure(book.queues)
+
+    def _books_in_use(self) -> dict[int, ivr.Book]:
+        used = {call.version for call in self.calls.live.values()}
+        return {version: book for version, book in self.lines.books.items() if version in used}
+
+    @property
+    def next_at(self) -> float | None:
+        """When the next deadline falls."""
+        return self.out.next_at

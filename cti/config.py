@@ -1,7 +1,7 @@
 """One frozen config: defaults < `cti.toml` < `CTI_<SECTION>__<KEY>`. Every problem is reported at once.
 
-The file is the one given, else `cti.toml` in the home (`CTI_HOME`, else `.cti`). Relative paths in it are relative
-to its folder. `postgres.dsn` and `redis.url` left empty mean the private ones of the home (`cti up`).
+The file is the one given, else `cti.toml` in the home (`CTI_HOME`, else `.cti`). Relative paths start at
+its folder. `postgres.dsn` and `redis.url` left empty mean the private ones of the home (`cti up`).
 
 Values that end in generated Asterisk files are checked here: addresses are IP addresses, names plain words.
 """
@@ -268,13 +268,14 @@ def _with_home(values: dict[str, dict[str, Any]], file: Path) -> Config:
     home = base / values["paths"].get("home", base)
     given = {k: base / v for k, v in values["paths"].items()}
     paths = {f.name: given.get(f.name, home / f.default) for f in msgspec.structs.fields(Paths)}
-    folder = values["asterisk"].get("config_dir")
+    chosen = values["asterisk"].get("config_dir")
+    folder = base / chosen if chosen else home / "asterisk/etc"
     return msgspec.structs.replace(
         config,
         paths=Paths(**{**paths, "home": home}),
         postgres=config.postgres if config.postgres.dsn else Postgres(dsn=private_dsn(home)),
         redis=config.redis if config.redis.url else Redis(url=private_redis(home)),
-        asterisk=msgspec.structs.replace(config.asterisk, config_dir=base / folder if folder else home / "asterisk/etc"),
+        asterisk=msgspec.structs.replace(config.asterisk, config_dir=folder),
     )
 
 

@@ -1,0 +1,161 @@
+"""A home: its config, its folders, its parts.
+
+    async with running(Path("dir"), environ) as home:     # PostgreSQL, Redis and Asterisk, without the server
+        home.config.postgres.dsn ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cti import config as configuration
+from cti.config import Config
+from cti.embedded import asterisk, places, postgres, redis, supervisor
+from cti.embedded.part import Part
+from cti.embedded.places import Places
+from cti.errors import CtiError, Unavailable
+
+TOML = """\
+# Settings of this home. `cti config show` lists every key; CTI_<SECTION>__<KEY> overrides one.
+# This file holds secrets: keep it 0600.
+
+[http]
+host = "127.0.0.1"
+port = 8080
+
+[sip]
+host = "127.0.0.1"     # an address phones can reach; 0.0.0.0 is every address of this machine
+port = 5060
+# trunks = [{{name = "carrier", match = ["192.0.2.10"], contact = "sip:192.0.2.10:5060", codecs = ["alaw"]}}]
+
+[ami]
+port = 5038
+secret = "{secret}"
+
+[flows]
+auto_publish = true    # publish changed flow files at start and on save
+"""
+
+
+@dataclass
+class Home:
+    """What runs. `kept["asterisk"].pid` and so on; `parts` may be added to while running."""
+
+    config: Config
+    places: Places
+    kept: dict[str, supervisor.Kept] = field(default_factory=dict)
+
+
+def create(path: Path, environ: Mapping[str, str]) -> tuple[Config, Places]:
+    """Make or find the home's folders and `cti.toml`, and load it. Raises BadInput, Unavailable."""
+    found = places.prepare(path)
+    file = found.home / "cti.toml"
+    if not file.exists():
+        text = TOML.format(secret=secrets.token_urlsafe(24))
+        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "w") as f:
+            f.write(text)
+    if found.account.drop:
+        os.chown(file, 0, found.account.gid)
+        file.chmod(0o640)
+    return configuration.load(file, environ), found
+
+
+def basic_parts(config: Config, found: Places) -> list[Part]:
+    """PostgreSQL, Redis, Asterisk, in starting order. Raises Unavailable when a program is missing."""
+    binary = asterisk.find(config)
+    postgres.prepare(found)
+    return [postgres.part(found), redis.part(found), _asterisk_part(config, found, binary)]
+
+
+def _asterisk_part(config: Config, found: Places, binary: asterisk.Found) -> Part:
+    async def ready() -> bool:
+        return await asyncio.to_thread(_ami_greets, config.ami.host, config.ami.port, config.ami.secret, config.ami.username)
+
+    return Part(
+        "asterisk",
+        asterisk.start_argv(config, binary),
+        found.state / "logs/asterisk.log",
+        found.account,
+        ready=ready,
+        before=lambda: asterisk.prepare(config, binary, found.account),
+        stop_seconds=15,
+    )
+
+
+def _ami_greets(host: str, port: int, secret: str, username: str) -> bool:
+    """True when the switch is fully booted."""
+    with socket.create_connection((host, port), 2) as link:
+        link.settimeout(2)
+        link.sendall(f"Action: Login\r\nUsername: {username}\r\nSecret: {secret}\r\n\r\n".encode())
+        seen = b""
+        while b"FullyBooted" not in seen:
+            more = link.recv(4096)
+            if not more:
+                return False
+            seen += more
+    return True
+
+
+def check_ports(config: Config) -> None:
+    """Raises Unavailable: one line for each port that is taken, with what to set."""
+    tcp, udp = socket.SOCK_STREAM, socket.SOCK_DGRAM
+    wanted = [
+        ("http", config.http.host, config.http.port, tcp),
+        ("sip", config.sip.host, config.sip.port, udp),
+        ("sip", config.sip.host, config.sip.port, tcp),
+        ("ami", config.ami.host, config.ami.port, tcp),
+        ("agi", config.agi.host, config.agi.port, tcp),
+    ]
+    taken = {name: (host, port) for name, host, port, kind in wanted if not _free(host, port, kind)}
+    lines = [
+        f"port {port} on {host} is taken: set [{name}] port in cti.toml, or CTI_{name.upper()}__PORT"
+        for name, (host, port) in taken.items()
+    ]
+    if lines:
+        raise Unavailable("\n".join(lines), "port_taken")
+
+
+def _free(host: str, port: int, kind: socket.SocketKind) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
+        if kind == socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+@contextlib.asynccontextmanager
+async def running(
+    path: Path, environ: Mapping[str, str], say: supervisor.Say = print, more: Sequence[Part] = ()
+) -> AsyncIterator[Home]:
+    """Start a home's PostgreSQL, Redis and Asterisk (and `more`), stop them at the end."""
+    config, found = await asyncio.to_thread(create, path, environ)
+    with lock(found.home):
+        await asyncio.to_thread(supervisor.stop_leftovers, found.home / "pids", say)
+        check_ports(config)
+        parts = await asyncio.to_thread(basic_parts, config, found)
+        async with supervisor.running([*parts, *more], found.home / "pids", say) as kept:
+            yield Home(config, found, kept)
+
+
+@contextlib.contextmanager
+def lock(home: Path) -> AsyncIterator[None]:
+    """One supervisor a home. Raises CtiError when another one runs."""
+    import fcntl
+
+    with (home / "pids/lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CtiError(f"{home} is already running") from None
+        yield

@@ -1,0 +1,163 @@
+"""Where a home keeps its things, and which account its parts run as.
+
+    HOME/cti.toml               settings and secrets, 0600 (0640 for the group of the service account)
+    HOME/{postgres,redis,asterisk,logs,recordings,sounds,journal,voicemail,pids}   state
+    HOME/run -> short folder    unix sockets
+
+As root the parts run as the account `cti` (else `nobody`). When that account cannot enter the home (a 0700 folder of
+root above it), the state lives in /var/lib/cti/homes/<id> and the home holds links to it. A state folder whose home
+is gone is removed at the next start of any home.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import secrets
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from cti.errors import BadInput
+
+HOMES = Path("/var/lib/cti/homes")
+STATE = ("postgres", "redis", "asterisk", "logs", "recordings", "sounds", "journal", "voicemail")
+
+
+@dataclass(frozen=True)
+class Account:
+    """`drop` is true when a part must change to it, false when we are it already."""
+
+    name: str
+    uid: int
+    gid: int
+    drop: bool
+
+
+@dataclass(frozen=True)
+class Places:
+    home: Path
+    state: Path
+    run: Path
+    account: Account
+
+
+def service_account() -> Account:
+    """As root the account `cti`, else `nobody`; otherwise the one we are."""
+    if os.geteuid() != 0:
+        me = pwd.getpwuid(os.geteuid())
+        return Account(me.pw_name, me.pw_uid, me.pw_gid, drop=False)
+    for name in ("cti", "nobody"):
+        try:
+            found = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(found.pw_name, found.pw_uid, found.pw_gid, drop=True)
+    raise BadInput("no account `cti` or `nobody`: run `make setup`, or start as an ordinary user")
+
+
+def reachable(path: Path, account: Account) -> bool:
+    """Can this account read `path`? Judged by the mode bits of it and of every folder above."""
+    path = path.resolve()
+    if not account.drop:
+        return os.access(path, os.R_OK)
+    need = {p: 0o1 for p in path.parents} | {path: 0o5 if path.is_dir() else 0o4}
+    return all(_may(p.stat(), account, bits) for p, bits in need.items() if p.exists())
+
+
+def _may(info: os.stat_result, account: Account, bits: int) -> bool:
+    if info.st_uid == account.uid:
+        return (info.st_mode >> 6) & bits == bits
+    if info.st_gid == account.gid:
+        return (info.st_mode >> 3) & bits == bits
+    return info.st_mode & bits == bits
+
+
+def identity(home: Path) -> str:
+    return hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+
+
+def locate(home: Path) -> Places:
+    """Only computes; makes nothing."""
+    home = home.resolve()
+    account = service_account()
+    near = reachable(home if home.exists() else _existing(home), account)
+    state = home if near else HOMES / identity(home)
+    base = Path("/run") if os.geteuid() == 0 and Path("/run").is_dir() else Path("/tmp")  # noqa: S108
+    return Places(home, state, base / f"cti-{os.geteuid()}-{identity(home)}", account)
+
+
+def prepare(home: Path) -> Places:
+    """Make the folders of a home, or find them again. Raises BadInput when one belongs to somebody else."""
+    places = locate(home)
+    places.home.mkdir(parents=True, exist_ok=True, mode=0o755)
+    remove_orphans()
+    if places.state != places.home:
+        _far_state(places)
+    for name in STATE:
+        _own(places.state / name, places.account, 0o750)
+        if places.state != places.home:
+            _link(places.home / name, places.state / name)
+    for name in ("recordings/spool", "asterisk/etc", "logs/asterisk", "logs/asterisk/cel-custom"):
+        _own(places.state / name, places.account, 0o750)
+    (places.home / "pids").mkdir(exist_ok=True)
+    _own_short(places.run, places.account)
+    _link(places.home / "run", places.run)
+    return places
+
+
+def remove_orphans() -> None:
+    if os.geteuid() != 0 or not HOMES.is_dir():
+        return
+    for state in HOMES.iterdir():
+        mark = state / "home"
+        if mark.is_file() and not Path(mark.read_text().split("\n")[0]).exists():
+            shutil.rmtree(state, ignore_errors=True)
+
+
+def _existing(path: Path) -> Path:
+    return next(p for p in path.parents if p.exists())
+
+
+def _far_state(places: Places) -> None:
+    HOMES.mkdir(parents=True, exist_ok=True, mode=0o755)
+    token = places.home / ".home-id"
+    if not token.exists():
+        token.write_text(secrets.token_hex(8))
+    mark, text = places.state / "home", f"{places.home}\n{token.read_text()}"
+    if places.state.exists() and (not mark.exists() or mark.read_text() != text):
+        shutil.rmtree(places.state)  # of an earlier home of that name
+    places.state.mkdir(mode=0o755, exist_ok=True)
+    mark.write_text(text)
+
+
+def _own(path: Path, account: Account, mode: int) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    if account.drop:
+        os.chown(path, account.uid, account.gid)
+    path.chmod(0o700 if path.name == "postgres" else mode)
+
+
+def _own_short(path: Path, account: Account) -> None:
+    """Under /tmp anybody can have made it first: refuse a link or a stranger's folder."""
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        info = path.lstat()
+        if not stat.S_ISDIR(info.st_mode) or info.st_uid not in {account.uid, os.geteuid()}:
+            raise BadInput(f"{path} belongs to somebody else: remove it") from None
+    if account.drop:
+        os.chown(path, account.uid, account.gid, follow_symlinks=False)
+    path.chmod(0o700)
+
+
+def _link(link: Path, target: Path) -> None:
+    if link.is_symlink():
+        if link.readlink() == target:
+            return
+        link.unlink()
+    elif link.exists():
+        raise BadInput(f"{link} is in the way: it must be a link to {target}; move it elsewhere")
+    link.symlink_to(target)

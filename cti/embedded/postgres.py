@@ -1,0 +1,104 @@
+"""The private PostgreSQL of a home: unix socket only, `peer` login, so no password exists."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from cti.embedded.part import Part
+from cti.embedded.places import Account, Places
+from cti.errors import Unavailable
+
+HBA = "local all all peer map=cti\n"
+
+
+def bin_dir(data: Path | None = None) -> Path:
+    """The newest PostgreSQL here, or the one `data` was made with. Raises Unavailable."""
+    made = (data / "PG_VERSION").read_text().strip() if data and (data / "PG_VERSION").exists() else None
+    found = {p.parent.parent.name: p.parent for p in Path("/usr/lib/postgresql").glob("*/bin/postgres")}
+    if made:
+        if made in found:
+            return found[made]
+        raise Unavailable(f"the data in {data} is of PostgreSQL {made}, which is not installed: apt install postgresql-{made}")
+    if found:
+        return found[max(found, key=int)]
+    other = shutil.which("postgres")
+    if other is None:
+        raise Unavailable("no PostgreSQL: run `make setup`, or apt install postgresql")
+    return Path(other).resolve().parent
+
+
+def prepare(places: Places) -> None:
+    """Make the cluster when there is none; write who may log in."""
+    data = places.state / "postgres"
+    if not (data / "PG_VERSION").exists():
+        _make_cluster(data, places.account)
+    names = {places.account.name, pwd.getpwuid(os.geteuid()).pw_name}
+    (data / "pg_hba.conf").write_text(HBA)
+    (data / "pg_ident.conf").write_text("".join(f'cti "{name}" cti\n' for name in sorted(names)))
+
+
+def _make_cluster(data: Path, account: Account) -> None:
+    for leftover in data.iterdir():  # an initdb that was killed
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    argv = ["initdb", "-D", str(data), "-U", "cti", "-E", "UTF8", "--locale=C.UTF-8", "-A", "peer", "--no-instructions"]
+    run(bin_dir() / argv[0], argv[1:], account)
+
+
+def run(program: Path, arguments: list[str], account: Account) -> str:
+    """Run a client program as the service account. Raises Unavailable with its last words."""
+    done = subprocess.run(
+        [str(program), *arguments], capture_output=True, text=True, cwd="/", check=False, **as_account(account)
+    )
+    if done.returncode != 0:
+        raise Unavailable(f"{program.name}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
+    return done.stdout
+
+
+def as_account(account: Account) -> dict[str, object]:
+    """Arguments for subprocess that drop to the account."""
+    return {"user": account.uid, "group": account.gid, "extra_groups": []} if account.drop else {}
+
+
+def part(places: Places) -> Part:
+    data, folder = places.state / "postgres", str(places.run)
+    binary = bin_dir(data)
+    settings = {
+        "listen_addresses": "",
+        "unix_socket_directories": folder,
+        "unix_socket_permissions": "0700",
+        "max_connections": "60",
+        "shared_buffers": "64MB",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        "log_min_messages": "warning",
+    }
+    argv = [str(binary / "postgres"), "-D", str(data)]
+    for key, value in settings.items():
+        argv += ["-c", f"{key}={value}"]
+
+    async def ready() -> bool:
+        return await asyncio.to_thread(_accepts, binary, folder, places.account)
+
+    return Part(
+        "postgres", argv, places.state / "logs/postgres.log", places.account,
+        ready=ready, stop_signal=signal.SIGINT, stop_seconds=20,
+    )  # fmt: skip
+
+
+def _accepts(binary: Path, folder: str, account: Account) -> bool:
+    """True when it answers; makes the database `cti` the first time."""
+    def psql(database: str, sql: str) -> str:
+        return run(binary / "psql", ["-X", "-A", "-t", "-h", folder, "-U", "cti", "-d", database, "-c", sql], account)
+
+    try:
+        if not psql("postgres", "select 1 from pg_database where datname = 'cti'").strip():
+            psql("postgres", "create database cti")
+    except Unavailable:
+        return False
+    return True

@@ -1,0 +1,4 @@
+"""stub"""
+from pathlib import Path
+def cached_asterisk():
+    return Path("/var/cache/cti/spike-ast")

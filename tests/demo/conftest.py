@@ -1,0 +1,6 @@
+"""The SIP test kit is imported as `kit`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))

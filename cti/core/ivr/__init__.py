@@ -1,0 +1,26 @@
+"""The IVR: flows as data, their checker, and an interpreter that goes one step at a time. Pure."""
+
+from cti.core.ivr.checker import load_book
+from cti.core.ivr.interpreter import (
+    Action,
+    Answer,
+    Context,
+    Dial,
+    End,
+    Enqueue,
+    Line,
+    Menu,
+    Say,
+    Turn,
+    Visit,
+    again,
+    begin,
+    proceed,
+)  # fmt: skip
+from cti.core.ivr.model import Book, Flow, Node, Number
+from cti.core.ivr.source import Problem, Source
+
+__all__ = [
+    "Action", "Answer", "Book", "Context", "Dial", "End", "Enqueue", "Flow", "Line", "Menu", "Node", "Number",
+    "Problem", "Say", "Source", "Turn", "Visit", "again", "begin", "load_book", "proceed",
+]  # fmt: skip

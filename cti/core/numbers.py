@@ -1,0 +1,88 @@
+"""Telephone numbers: E.164, and which numbers may be dialled.
+
+A station is 2 to 6 digits. Everything else is a number of the public network, written as dialled from `country`
+or with `+`. Nothing here dials; whoever does asks `dialable` first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+import msgspec
+import phonenumbers
+from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType
+
+WRITTEN = re.compile(r"\+?[0-9][0-9 ().\-/]{0,30}")
+STATION = re.compile(r"[0-9]{2,6}")
+SATELLITE = frozenset({870, 881, 882, 883})
+KINDS = {
+    PhoneNumberType.FIXED_LINE: "ordinary",
+    PhoneNumberType.MOBILE: "ordinary",
+    PhoneNumberType.FIXED_LINE_OR_MOBILE: "ordinary",
+    PhoneNumberType.VOIP: "ordinary",
+    PhoneNumberType.TOLL_FREE: "ordinary",
+    PhoneNumberType.UAN: "ordinary",
+    PhoneNumberType.PREMIUM_RATE: "premium",
+    PhoneNumberType.SHARED_COST: "shared_cost",
+    PhoneNumberType.PERSONAL_NUMBER: "personal",
+    PhoneNumberType.PAGER: "pager",
+    PhoneNumberType.VOICEMAIL: "voicemail",
+}
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """`number`: what to dial, a station or E.164, empty when refused. `refused`: why not, empty when it may be.
+
+    kind: station, emergency, ordinary, premium, shared_cost, satellite, personal, pager, voicemail, unknown."""
+
+    number: str
+    kind: str
+    refused: str = ""
+
+
+def to_e164(number: str, country: str) -> str | None:
+    """`+` and digits, when this can be a number of the public network as dialled from `country`; else None."""
+    parsed = _parsed(number, country)
+    return phonenumbers.format_number(parsed, PhoneNumberFormat.E164) if parsed else None
+
+
+def dialable(number: str, country: str, allow: Collection[str] = ()) -> Verdict:
+    """Whether a flow, an agent or a campaign may dial this. Never raises.
+
+    Ordinary numbers and stations may; other kinds only when `allow` names them; `unknown` never."""
+    written = number.strip()
+    kind = _kind(written, country)
+    if kind not in ("station", "ordinary") and (kind == "unknown" or kind not in allow):
+        return Verdict("", kind, _why(kind))
+    if STATION.fullmatch(written):
+        return Verdict(written, kind)
+    return Verdict(to_e164(written, country) or "", kind)
+
+
+def _why(kind: str) -> str:
+    if kind == "unknown":
+        return "this is neither a station (2 to 6 digits) nor a telephone number"
+    return f"{kind.replace('_', ' ')} numbers may not be dialled"
+
+
+def _kind(written: str, country: str) -> str:
+    if STATION.fullmatch(written):
+        return "emergency" if phonenumbers.is_emergency_number(written, country) else "station"
+    parsed = _parsed(written, country)
+    if parsed is None:
+        return "unknown"
+    if parsed.country_code in SATELLITE:
+        return "satellite"
+    return KINDS.get(phonenumbers.number_type(parsed), "unknown")
+
+
+def _parsed(number: str, country: str) -> PhoneNumber | None:
+    written = number.strip()
+    if not WRITTEN.fullmatch(written):
+        return None
+    try:
+        parsed = phonenumbers.parse(written, country)
+    except phonenumbers.NumberParseException:
+        return None
+    return parsed if phonenumbers.is_valid_number(parsed) else None

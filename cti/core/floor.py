@@ -20,7 +20,7 @@ from cti.core.messages import (
     StationState, SwitchDown, SwitchUp, Unbridged, WrapUp,
 )  # fmt: skip
 from cti.core.outbox import Outbox
-from cti.core.queues import QueueConfig, Requirement, required_skills, requirement_at
+from cti.core.queues import QueueConfig, Requirement, matches, required_skills, requirement_at
 from cti.errors import BadInput, Refused
 
 GHOST_AFTER = 0.3  # s from a hang-up request without a hang-up until we finish it (a race in Asterisk's bridging)
@@ -278,6 +278,10 @@ class Floor:
             )
         )  # fmt: skip
         self.out.wake(at + queue.ring + RING_GRACE, "ring", channel)
+
+    def can_serve(self, agent: Agent, queue: str) -> bool:
+        """Whether the agent has what a queue's own rule asks for, without relaxation."""
+        return matches(required_skills(self.queues[queue], {}), agent.skills)
 
     def pop(self, call: Call, at: float) -> dict[str, Any]:
         """The screen-pop's data: all that the page needs to draw it."""

@@ -1,0 +1,16 @@
+"""Text that every store takes: NUL and lone surrogates, which PostgreSQL refuses, become U+FFFD."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def storable(value: Any) -> Any:
+    """The value (text, or maps and lists of it) as it can be stored; tuples become lists."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(item) for item in value]
+    return value

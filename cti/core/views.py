@@ -1,0 +1,105 @@
+"""What the pages, the API and `cti status` show of the live state: plain JSON-ready maps, times as epoch seconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cti.core.agent import Agent
+from cti.core.call import Call
+from cti.core.stats import Stats
+from cti.core.switchboard import Switchboard
+
+Row = dict[str, Any]
+
+
+def agent_row(board: Switchboard, stats: Stats, agent: Agent, now: float) -> Row:
+    """One agent: the two halves of his state, what is shown, and why he may get no calls."""
+    figures = stats.agent(agent.agent)
+    return {
+        "agent_id": agent.agent, "agent": agent.agent, "name": agent.name or agent.agent, "wish": agent.wish,
+        "reason": agent.reason, "work": agent.work, "state": agent.state, "next_wish": agent.next_wish,
+        "next_state": agent.next_wish, "next_reason": agent.next_reason, "station": agent.station or None,
+        "usual_station": agent.usual_station or None,
+        "reachable": bool(board.floor.stations.get(agent.station or agent.usual_station)),
+        "call_id": agent.call_id or None, "since": agent.since or None, "skills": dict(agent.skills),
+        "wrap_up_until": agent.wrap_until, "calls_today": figures.calls, "talk_seconds_today": figures.talk_seconds,
+    }  # fmt: skip
+
+
+def agents(board: Switchboard, stats: Stats, now: float) -> list[Row]:
+    """All agents of the database, by name."""
+    known = sorted((a for a in board.floor.agents.values() if not a.gone), key=lambda agent: agent.agent)
+    return [agent_row(board, stats, agent, now) for agent in known]
+
+
+def live_call(call: Call, now: float) -> Row:
+    offer = call.offer
+    waiting = call.visit
+    state = "talking" if offer and offer.connected_at else "ringing" if offer else "waiting" if waiting else "in_flow"
+    if call.ended_at is not None:
+        state = "ended"
+    return {
+        "call_id": call.call_id, "direction": call.direction, "caller": call.caller or None,
+        "caller_name": call.caller_name, "called": call.called, "state": state,
+        "queue": waiting.queue if waiting else offer.queue if offer else None,
+        "agent": offer.agent if offer else call.agent or None, "started_at": call.arrived_at,
+        "queued_at": waiting.entered_at if waiting else None, "connected_at": call.connected_at,
+        "ended_at": call.ended_at, "disposition": call.disposition or None,
+    }  # fmt: skip
+
+
+def live_calls(board: Switchboard, now: float) -> list[Row]:
+    """The calls whose caller is on the line."""
+    return [live_call(call, now) for call in board.calls.live.values() if call.ended_at is None]
+
+
+def queues(board: Switchboard, stats: Stats, now: float) -> list[Row]:
+    """One row a queue, in the order of queues.yaml."""
+    floor = board.floor
+    talking: dict[str, int] = {}
+    for call in floor.offers.values():
+        if call.offer is not None and call.offer.connected_at is not None:
+            talking[call.offer.queue] = talking.get(call.offer.queue, 0) + 1
+    free = [floor.agents[name] for name in floor.free]
+    rows = []
+    for name in floor.queues:
+        figures = stats.queue(name, now)
+        rows.append(
+            {
+                "queue": name, "waiting": figures.waiting, "longest_since": figures.longest_since,
+                "ready": sum(1 for agent in free if floor.can_serve(agent, name)), "talking": talking.get(name, 0),
+                "offered_today": figures.offered, "answered_today": figures.answered,
+                "abandoned_today": figures.abandoned, "short_abandoned_today": figures.short_abandoned,
+                "service_level": figures.service_level, "service_level_within": floor.queues[name].service_level.within,
+                "service_level_target": floor.queues[name].service_level.percent,
+                "speed_of_answer": figures.speed_of_answer, "longest_wait_today": figures.longest_wait_today,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def wallboard(board: Switchboard, stats: Stats, now: float) -> Row:
+    """Everything a supervisor's page needs, at one moment."""
+    rows, people = queues(board, stats, now), agents(board, stats, now)
+    signed_on = [agent for agent in people if agent["state"] != "logged_out"]
+    states = ("ready", "reserved", "talking", "wrap_up", "not_ready", "logged_out")
+    totals: Row = {state: sum(1 for agent in people if agent["state"] == state) for state in states}
+    for name in ("waiting", "offered_today", "answered_today", "abandoned_today"):
+        totals[name] = sum(row[name] for row in rows)
+    totals["signed_on"] = len(signed_on)
+    totals["longest_since"] = min((row["longest_since"] for row in rows if row["longest_since"]), default=None)
+    totals["service_level"] = stats.total_service_level()
+    return {"at": now, "queues": rows, "agents": people, "totals": totals}
+
+
+def desk(board: Switchboard, stats: Stats, name: str, now: float) -> Row:
+    """What an agent's page needs after it was loaded: his row, the running offer's or call's pop, the call."""
+    agent = board.floor.agents.get(name)
+    if agent is None:
+        return {"agent": None, "pop": None, "call": None}
+    call = board.calls.live.get(agent.call_id)
+    return {
+        "agent": agent_row(board, stats, agent, now),
+        "pop": board.floor.pop(call, now) if call else None,
+        "call": live_call(call, now) if call else None,
+    }

@@ -1,0 +1,308 @@
+"""Requests on agents, queues and calls. Handlers get (deps, request, who), answer JSON-ready data."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+from cti.adapters.web.auth import COOKIE, Auth, Who, sha256
+from cti.adapters.web.hub import Hub
+from cti.adapters.web.ports import DISPOSITIONS, OUTCOMES, Engine, Page, Row, Settings, Store
+from cti.adapters.web.problems import Problem
+from cti.adapters.web.wire import T, encode, jsonable, read_json, read_limit, read_time, seal, unseal
+from cti.adapters.web.ws import Sockets, is_agent
+from cti.core.messages import AnswerCall, HangUpCall, RejectCall, SetAgentState, SetDisposition, WrapUp
+from cti.errors import BadInput
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+class Deps(msgspec.Struct, frozen=True):
+    """What handlers work with."""
+
+    engine: Engine
+    store: Store
+    hub: Hub
+    auth: Auth
+    sockets: Sockets
+    settings: Settings
+
+
+class Login(msgspec.Struct, forbid_unknown_fields=True):
+    username: Name
+    password: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+
+
+class MePatch(msgspec.Struct, forbid_unknown_fields=True):
+    language: Annotated[str, msgspec.Meta(pattern="^[a-z]{2}$")]
+
+
+class StateChange(msgspec.Struct, forbid_unknown_fields=True):
+    state: Literal["ready", "not_ready", "logged_out"]
+    reason: Annotated[str, msgspec.Meta(pattern="^([a-z][a-z0-9_]{0,31})?$")] = ""
+    station: Annotated[str, msgspec.Meta(pattern="^([0-9A-Za-z]{1,20})?$")] = ""
+
+
+class WrapUpChange(msgspec.Struct, forbid_unknown_fields=True):
+    action: Literal["extend", "finish"]
+
+
+class Disposition(msgspec.Struct, forbid_unknown_fields=True):
+    code: Name
+    note: Annotated[str, msgspec.Meta(max_length=4000)] = ""
+
+
+def reply(data: Any, status: int = 200) -> web.Response:
+    """JSON; times become ISO-8601."""
+    return web.Response(status=status, body=encode(jsonable(data)), content_type="application/json")
+
+
+async def body(request: web.Request, shape: type[T]) -> T:
+    """The JSON body. Raises BadInput, Problem 413 or 415."""
+    if request.content_type != "application/json":
+        raise Problem(415, "send Content-Type: application/json")
+    return read_json(await request.read(), shape)
+
+
+def uuid_in(request: web.Request, name: str = "id") -> str:
+    """The id in the path in its plain form; what is not a UUID cannot be there: Problem 404."""
+    text = request.match_info[name]
+    if not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
+        raise Problem(404)
+    return str(UUID(text))
+
+
+def short(request: web.Request, name: str) -> str | None:
+    """A short text of the query, or None. Raises BadInput."""
+    text = request.query.get(name)
+    if text is None or text == "":
+        return None
+    if len(text) > 64 or not text.isprintable():
+        raise BadInput(f"{name} is a short text", "bad_filter")
+    return text
+
+
+def paging(deps: Deps, request: web.Request, kind: str) -> tuple[str | None, int]:
+    cursor = request.query.get("cursor")
+    return (
+        unseal(deps.settings.cursor_key, kind, cursor) if cursor else None,
+        read_limit(request.query.get("limit", "50")),
+    )
+
+
+def page(deps: Deps, kind: str, found: Page) -> Row:
+    rows, cursor = found
+    return {"items": rows, "next_cursor": seal(deps.settings.cursor_key, kind, cursor)}
+
+
+# ---------------------------------------------------------------- who
+
+
+def me_row(deps: Deps, who: Who) -> Row:
+    user = who.user
+    return {
+        "user_id": str(user.user_id),
+        "username": user.name,
+        "name": user.display_name or user.name,
+        "role": user.role,
+        "language": user.language,
+        "station": user.station or None,
+        "agent_id": user.name if is_agent(deps.engine, who) else None,
+    }
+
+
+async def login(deps: Deps, request: web.Request, _: Who | None) -> web.StreamResponse:
+    asked = await body(request, Login)
+    old = request.cookies.get(COOKIE)
+    token, user = await deps.auth.login(asked.username, asked.password, request.remote or "")
+    if old:
+        await _drop_session(deps, old)
+    response = reply(me_row(deps, Who(user)))
+    secure = request.secure or deps.settings.secure_cookie
+    response.set_cookie(COOKIE, token, httponly=True, samesite="Strict", path="/", secure=secure)
+    return response
+
+
+async def _drop_session(deps: Deps, token: str) -> None:
+    await deps.auth.logout(sha256(token))
+    deps.hub.close_session(sha256(token))
+
+
+async def logout(deps: Deps, request: web.Request, who: Who) -> web.StreamResponse:
+    if who.session:
+        await deps.auth.logout(who.session)
+        deps.hub.close_session(who.session)
+    response = web.Response(status=204)
+    response.del_cookie(COOKIE, path="/")
+    return response
+
+
+async def me(deps: Deps, request: web.Request, who: Who) -> Row:
+    return me_row(deps, who)
+
+
+async def patch_me(deps: Deps, request: web.Request, who: Who) -> Row:
+    asked = await body(request, MePatch)
+    if asked.language not in deps.settings.languages:
+        raise BadInput(f"language is one of {', '.join(deps.settings.languages)}", "bad_language")
+    await deps.store.set_language(who.user.user_id, asked.language)
+    return {**me_row(deps, who), "language": asked.language}
+
+
+# ---------------------------------------------------------------- agents and queues
+
+
+def agent_row(row: Row) -> Row:
+    return {**row, "next_state": row.get("next_wish") or None}
+
+
+def _agent(deps: Deps, name: str) -> Row:
+    for row in deps.engine.agents():
+        if row.get("agent_id") == name:
+            return agent_row(row)
+    raise Problem(404, "there is no such agent")
+
+
+def _own_agent(request: web.Request, who: Who) -> str:
+    """The agent in the path. Raises Problem 403 when an agent means another one."""
+    name = request.match_info["id"]
+    if name != who.name and not who.is_supervisor:
+        raise Problem(403, "an agent changes only his own state")
+    return name
+
+
+async def agents(deps: Deps, request: web.Request, who: Who) -> Row:
+    rows = [agent_row(a) for a in deps.engine.agents()]
+    return {"items": [a for a in rows if who.is_supervisor or a["agent_id"] == who.name], "next_cursor": None}
+
+
+async def set_state(deps: Deps, request: web.Request, who: Who) -> Row:
+    name = _own_agent(request, who)
+    asked = await body(request, StateChange)
+    _agent(deps, name)
+    deps.engine.submit(
+        SetAgentState(
+            at=deps.engine.now(),
+            by=who.name,
+            agent=name,
+            wish=asked.state,
+            reason=asked.reason,
+            station=asked.station,
+        )
+    )
+    return _agent(deps, name)
+
+
+async def wrap_up(deps: Deps, request: web.Request, who: Who) -> Row:
+    name = _own_agent(request, who)
+    asked = await body(request, WrapUpChange)
+    _agent(deps, name)
+    deps.engine.submit(WrapUp(at=deps.engine.now(), by=who.name, agent=name, action=asked.action))
+    return _agent(deps, name)
+
+
+async def queues(deps: Deps, request: web.Request, who: Who) -> Row:
+    return {"items": deps.engine.queues(), "next_cursor": None}
+
+
+async def wallboard(deps: Deps, request: web.Request, who: Who) -> Row:
+    return deps.engine.wallboard()
+
+
+async def status(deps: Deps, request: web.Request, who: Who) -> Row:
+    engine = deps.engine
+    return {
+        "at": engine.now(),
+        "version": deps.settings.version,
+        "sockets": len(deps.hub),
+        "health": engine.health(),
+        "calls": engine.live_calls(),
+        "queues": engine.queues(),
+        "agents": engine.agents(),
+    }
+
+
+# ---------------------------------------------------------------- calls
+
+
+async def calls(deps: Deps, request: web.Request, who: Who) -> Row:
+    """Stored calls, newest first. An agent gets his own only."""
+    agent = short(request, "agent")
+    if not who.is_supervisor:
+        if agent not in (None, who.name):
+            raise Problem(403, "an agent sees only his own calls")
+        agent = who.name
+    outcome = request.query.get("outcome") or None
+    if outcome is not None and outcome not in OUTCOMES:
+        raise BadInput("outcome is not one of the known ones", "bad_filter")
+    times = {n: read_time(n, request.query[n]) if request.query.get(n) else None for n in ("since", "until")}
+    cursor, limit = paging(deps, request, "calls")
+    queue = short(request, "queue")
+    found = await deps.store.list_calls(
+        **times, agent=agent, queue=queue, outcome=outcome, cursor=cursor, limit=limit
+    )
+    return page(deps, "calls", found)
+
+
+def _live(deps: Deps, call_id: str) -> Row | None:
+    return next((c for c in deps.engine.live_calls() if str(c.get("call_id")) == call_id), None)
+
+
+def _concerns(call: Row, agent: str) -> bool:
+    """Whether this agent took part: as the call's agent or in one of its offers or events."""
+    parts = [call, *call.get("offers", ()), *call.get("story", ()), *call.get("events", ())]
+    return any(part.get("agent") == agent for part in parts)
+
+
+async def call(deps: Deps, request: web.Request, who: Who) -> Row:
+    """One call with its story. Another's call is as if it were not there."""
+    call_id = uuid_in(request)
+    found = await deps.store.get_call(call_id) or _live(deps, call_id)
+    if found is None or not (who.is_supervisor or _concerns(found, who.name)):
+        raise Problem(404, "there is no such call")
+    return found
+
+
+async def answer_call(deps: Deps, request: web.Request, who: Who) -> Row:
+    """Make the agent's phone answer. 409 pick_up_phone when nothing here can do that."""
+    call_id = uuid_in(request)
+    if not deps.hub.can_answer(who.name):
+        raise Problem(409, "this phone cannot be answered from here: pick it up", "pick_up_phone")
+    deps.engine.submit(AnswerCall(at=deps.engine.now(), by=who.name, call_id=call_id, agent=who.name))
+    return {"call_id": call_id}
+
+
+async def reject_call(deps: Deps, request: web.Request, who: Who) -> Row:
+    call_id = uuid_in(request)
+    deps.engine.submit(RejectCall(at=deps.engine.now(), by=who.name, call_id=call_id, agent=who.name))
+    return {"call_id": call_id}
+
+
+async def hang_up_call(deps: Deps, request: web.Request, who: Who) -> Row:
+    """An agent ends his own call; a supervisor any call."""
+    call_id = uuid_in(request)
+    own = "" if who.is_supervisor else who.name
+    deps.engine.submit(HangUpCall(at=deps.engine.now(), by=who.name, call_id=call_id, agent=own))
+    return {"call_id": call_id}
+
+
+async def set_disposition(deps: Deps, request: web.Request, who: Who) -> Row:
+    call_id = uuid_in(request)
+    asked = await body(request, Disposition)
+    if asked.code not in DISPOSITIONS:
+        raise BadInput(f"code is one of {', '.join(DISPOSITIONS)}", "bad_disposition")
+    deps.engine.submit(
+        SetDisposition(
+            at=deps.engine.now(),
+            by=who.name,
+            call_id=call_id,
+            agent=who.name,
+            code=asked.code,
+            note=asked.note,
+        )
+    )
+    return {"call_id": call_id, "code": asked.code, "note": asked.note}

@@ -1,0 +1,200 @@
+"""Who is asking: passwords, sessions, API tokens, and the guards around them.
+
+A session is a random token in a cookie (HttpOnly, SameSite=Strict); only its sha256 is stored. It ends at
+logout, when unused for `idle_seconds`, and at the latest after `session_seconds`. Unsafe methods with a cookie
+need the header `X-CSRF` (any value) and, where the browser says where the request comes from, our own origin.
+A request with `Authorization: Bearer` needs neither: no other site can make a browser send it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import secrets
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlsplit
+
+import argon2
+import msgspec
+from aiohttp import web
+
+from cti.adapters.web.ports import Settings, Store, User
+from cti.adapters.web.problems import Problem
+
+COOKIE = "cti_session"
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+MAX_WAITING = 100  # password checks in line before we say "later"
+_hasher = argon2.PasswordHasher()
+
+
+class Who(msgspec.Struct, frozen=True):
+    """The person behind a request. `session` is the sha256 of the session's token, empty for an API token."""
+
+    user: User
+    session: bytes = b""
+
+    @property
+    def name(self) -> str:
+        return self.user.name
+
+    @property
+    def is_supervisor(self) -> bool:
+        return self.user.role in ("supervisor", "admin")
+
+
+def sha256(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+class Throttle:
+    """Counts failed tries per key in a sliding window. Time comes with each call."""
+
+    def __init__(self, most: int, window: float) -> None:
+        self._most = most
+        self._window = window
+        self._tries: dict[Any, deque[float]] = {}
+
+    def wait(self, key: Any, now: float) -> float:
+        """Seconds until this key may try again; 0 when it may now."""
+        tries = self._tries.get(key)
+        while tries and tries[0] <= now - self._window:
+            tries.popleft()
+        if not tries:
+            self._tries.pop(key, None)
+            return 0.0
+        return tries[0] + self._window - now if len(tries) >= self._most else 0.0
+
+    def failed(self, key: Any, now: float) -> None:
+        if len(self._tries) > 20_000:
+            for other in list(self._tries):
+                self.wait(other, now)
+        self._tries.setdefault(key, deque()).append(now)
+
+    def forget(self, key: Any) -> None:
+        self._tries.pop(key, None)
+
+
+class Passwords:
+    """Argon2id checks off the loop, two at a time; an unknown name costs the same time as a known one."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(2, "argon2")
+        self._waiting = 0
+        self._nobody = ""
+
+    async def check(self, user: User | None, password: str) -> bool:
+        """Whether this is the user's password. Raises Problem 503 when too many are waiting."""
+        if self._waiting >= MAX_WAITING:
+            raise Problem(503, "too many people log in at once", "busy", {"Retry-After": "2"})
+        self._waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pool, self._verify, user, password)
+        finally:
+            self._waiting -= 1
+
+    def _verify(self, user: User | None, password: str) -> bool:
+        self._nobody = self._nobody or _hasher.hash(secrets.token_hex())
+        known = user.password_hash if user is not None and not user.disabled else None
+        try:
+            return _hasher.verify(known or self._nobody, password) and known is not None
+        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+            return False
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False)
+
+
+class Auth:
+    """Logs people in and out and tells who a request is from. `clock` is seconds since the epoch."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._passwords = Passwords()
+        self._pairs = Throttle(10, 300.0)  # one name from one address
+        self._addresses = Throttle(60, 300.0)  # any name from one address
+        self._seen: dict[bytes, float] = {}
+
+    async def login(self, name: str, password: str, ip: str) -> tuple[str, User]:
+        """A new session's token. Raises Problem 401 or 429. Never says whether the name exists."""
+        key = (name.casefold(), ip)
+        self._guard(key, ip)
+        user = await self._store.user_by_name(name)
+        if not await self._passwords.check(user, password) or user is None:
+            now = time.monotonic()
+            self._pairs.failed(key, now)
+            self._addresses.failed(ip, now)
+            raise Problem(401, "the name or the password is wrong", "bad_login")
+        self._pairs.forget(key)
+        token = secrets.token_urlsafe(32)
+        expires_at = time.time() + self._settings.session_seconds
+        await self._store.session_create(user.user_id, sha256(token), ip, expires_at)
+        return token, user
+
+    def _guard(self, key: tuple[str, str], ip: str) -> None:
+        now = time.monotonic()
+        wait = max(self._pairs.wait(key, now), self._addresses.wait(ip, now))
+        if wait > 0:
+            raise Problem(429, "too many failed tries", headers={"Retry-After": str(math.ceil(wait))})
+
+    async def logout(self, session: bytes) -> None:
+        self._seen.pop(session, None)
+        await self._store.session_delete(session)
+
+    async def who(self, request: web.Request) -> Who | None:
+        """The person of an Authorization header, else of the cookie; None without either or when it is void.
+
+        A bearer header that is wrong is not rescued by a cookie."""
+        if "Authorization" in request.headers:
+            scheme, _, token = request.headers["Authorization"].partition(" ")
+            user = await self._store.token_user(sha256(token.strip())) if scheme.lower() == "bearer" else None
+            return Who(user) if user is not None and not user.disabled else None
+        token = request.cookies.get(COOKIE, "")
+        return await self.of_session(sha256(token)) if token else None
+
+    async def of_session(self, session: bytes) -> Who | None:
+        """The person of a session; using it keeps it alive."""
+        user = await self._store.session_user(session)
+        if user is None or user.disabled:
+            self._seen.pop(session, None)
+            return None
+        now = time.monotonic()
+        if now - self._seen.get(session, now) > self._settings.idle_seconds:
+            await self.logout(session)
+            return None
+        if len(self._seen) > 50_000:
+            self._seen.clear()
+        self._seen[session] = now
+        return Who(user, session)
+
+    def close(self) -> None:
+        self._passwords.close()
+
+
+def same_origin(request: web.Request, *, required: bool) -> bool:
+    """Whether the browser says that our own page sent this. `required`: saying nothing is a no."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return not required
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and parts.netloc.lower() == request.host.lower()
+
+
+def check_csrf(request: web.Request, who: Who | None) -> None:
+    """Raises Problem 403 for an unsafe request that another site could have caused."""
+    if request.method in SAFE or "Authorization" in request.headers:
+        return
+    if not same_origin(request, required=False):
+        raise Problem(403, "the request comes from another site", "csrf")
+    if who is not None and "X-CSRF" not in request.headers:
+        raise Problem(403, "send the header X-CSRF: 1 with a session cookie", "csrf")

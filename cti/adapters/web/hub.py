@@ -1,0 +1,187 @@
+"""Pushes to the pages: who gets what, what a reconnect missed, and which phone can be told to answer.
+
+Messages are `{"type","seq","at","data"}`. `seq` rises over everything this server says, so a page sees gaps
+where others were told something. It starts at the clock's milliseconds: a number from before a restart is always
+older than all there is, and gets a snapshot.
+Audiences: `agent:NAME` is one agent's pages; FLOOR is every supervisor and admin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from cti.adapters.web.numbers import readable_pop
+from cti.adapters.web.wire import encode, iso, jsonable
+
+FLOOR = "floor"
+FLOOR_TYPES = frozenset({"agent_state", "queue", "wallboard"})  # what supervisors see of an agent's pushes
+MAX_QUEUED = 2 * 1024 * 1024  # bytes waiting for one socket
+KEEP = 500  # messages kept for reconnects, per audience
+PHONE_TYPE = "pick_up"
+
+
+class Socket:
+    """What waits for one page. The hub puts, the socket's writer gets; too much waiting closes it."""
+
+    def __init__(self, agent: str, audiences: Iterable[str], session: bytes, seq: int) -> None:
+        self.agent = agent
+        self.audiences = frozenset(audiences)
+        self.session = session
+        self.seq = seq  # of the last message put
+        self.station = ""  # the station whose phone this program can answer
+        self.closed = asyncio.Event()
+        self.close_code = 1000
+        self._waiting: deque[str] = deque()
+        self._bytes = 0
+        self._more = asyncio.Event()
+
+    def put(self, message: str) -> None:
+        if self.closed.is_set():
+            return
+        self._waiting.append(message)
+        self._bytes += len(message)
+        self._more.set()
+        if self._bytes > MAX_QUEUED:
+            self.close(1013)
+
+    async def get(self) -> str:
+        while not self._waiting:
+            self._more.clear()
+            await self._more.wait()
+        message = self._waiting.popleft()
+        self._bytes -= len(message)
+        return message
+
+    def close(self, code: int) -> None:
+        """The socket's task notices and closes; nothing more is put."""
+        if not self.closed.is_set():
+            self.close_code = code
+            self._waiting.clear()
+            self._bytes = 0
+            self.closed.set()
+
+
+class _Ring(msgspec.Struct):
+    complete_from: int  # every message after this seq is here
+    messages: deque[tuple[int, str]] = msgspec.field(default_factory=deque)
+
+
+class Hub:
+    """Every open page of this server. All methods are synchronous and belong to the loop's thread.
+
+    `country` is the region in whose national form numbers are shown."""
+
+    def __init__(self, country: str = "ID", clock: Callable[[], float] = time.time) -> None:
+        self._country = country
+        self._clock = clock
+        self.seq = int(clock() * 1000)
+        self._start = self.seq
+        self._sockets: set[Socket] = set()
+        self._by_audience: dict[str, set[Socket]] = {}
+        self._rings: dict[str, _Ring] = {}
+
+    def push(self, type: str, data: dict[str, Any], agent: str = "") -> None:
+        """Tell the agent's pages, and supervisors what is theirs to see; without `agent` supervisors only.
+
+        `pick_up` goes only to phones that said they can be told so, and is never repeated to a reconnect."""
+        message = self.message(type, data)
+        if type == PHONE_TYPE:
+            for socket in self._phones(agent):
+                socket.put(message)
+            return
+        audiences = [f"agent:{agent}"] if agent else []
+        if not agent or type in FLOOR_TYPES:
+            audiences.append(FLOOR)
+        if type != "wallboard":
+            for audience in audiences:
+                self._keep(audience, message)
+        for socket in set().union(*(self._by_audience.get(a, set()) for a in audiences)):
+            socket.seq = self.seq
+            socket.put(message)
+
+    def message(self, type: str, data: Any, *, number: bool = True) -> str:
+        """The text of a message. Without `number` it repeats the last seq: it says nothing new."""
+        self.seq += number
+        if type == "screen_pop":
+            data = readable_pop(data, self._country)
+        elif type == "desk" and data.get("pop"):
+            data = {**data, "pop": readable_pop(data["pop"], self._country)}
+        at = iso(self._clock())
+        return encode({"type": type, "seq": self.seq, "at": at, "data": jsonable(data)}).decode()
+
+    def _keep(self, audience: str, message: str) -> None:
+        ring = self._rings.setdefault(audience, _Ring(self._start))
+        ring.messages.append((self.seq, message))
+        if len(ring.messages) > KEEP:
+            ring.complete_from = ring.messages.popleft()[0]
+
+    def missed(self, audiences: Iterable[str], since: int) -> list[str] | None:
+        """What these audiences were told after `since`, in order; None when it is no longer known."""
+        if not self._start <= since <= self.seq:
+            return None
+        found: dict[int, str] = {}
+        for audience in audiences:
+            ring = self._rings.get(audience)
+            if ring is None:
+                continue
+            if since < ring.complete_from:
+                return None
+            found.update((seq, text) for seq, text in ring.messages if seq > since)
+        return [found[seq] for seq in sorted(found)]
+
+    def add(self, socket: Socket) -> None:
+        self._sockets.add(socket)
+        for audience in socket.audiences:
+            self._by_audience.setdefault(audience, set()).add(socket)
+
+    def remove(self, socket: Socket) -> None:
+        self._sockets.discard(socket)
+        for audience in socket.audiences:
+            group = self._by_audience.get(audience, set())
+            group.discard(socket)
+            if not group:
+                self._by_audience.pop(audience, None)
+        if socket.station:
+            self.set_phone(socket, "")
+
+    def close_session(self, session: bytes) -> None:
+        """Close every socket of a session that ended."""
+        for socket in self._sockets:
+            if session and socket.session == session:
+                socket.close(4401)
+
+    def close_all(self) -> None:
+        for socket in self._sockets:
+            socket.close(1001)
+
+    def set_phone(self, socket: Socket, station: str) -> None:
+        """This program can (or no longer can) answer the phone of `station`; the agent's pages learn it."""
+        socket.station = station
+        message = self.message("phone", {"can_answer": self.can_answer(socket.agent)}, number=False)
+        for page in self._by_audience.get(f"agent:{socket.agent}", set()):
+            page.put(message)
+
+    def can_answer(self, agent: str) -> bool:
+        """Whether some program said that it can answer this agent's phone."""
+        return bool(self._phones(agent))
+
+    def _phones(self, agent: str) -> list[Socket]:
+        return [s for s in self._by_audience.get(f"agent:{agent}", set()) if s.station]
+
+    def anyone_on(self, audience: str) -> bool:
+        return audience in self._by_audience
+
+    def beat(self) -> None:
+        """A sign of life to every page: silence means that the link is broken."""
+        message = self.message("beat", {}, number=False)
+        for socket in self._sockets:
+            socket.put(message)
+
+    def __len__(self) -> int:
+        return len(self._sockets)

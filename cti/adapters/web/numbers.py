@@ -1,0 +1,27 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import phonenumbers
+
+
+def national(number: str, country: str) -> str:
+    """An E.164 number in the site's national form, a foreign one in international form; else as it is."""
+    try:
+        parsed = phonenumbers.parse(number, country)
+    except phonenumbers.NumberParseException:
+        return number
+    if not phonenumbers.is_possible_number(parsed):
+        return number
+    home = phonenumbers.region_code_for_country_code(parsed.country_code or 0) == country
+    formats = phonenumbers.PhoneNumberFormat
+    return phonenumbers.format_number(parsed, formats.NATIONAL if home else formats.INTERNATIONAL)
+
+
+def readable_pop(pop: dict[str, Any], country: str) -> dict[str, Any]:
+    """The screen-pop's data with `caller_national` beside `caller`."""
+    call = pop.get("call") or {}
+    caller = str(call.get("caller") or "")
+    return {**pop, "call": {**call, "caller_national": national(caller, country) if caller else None}}

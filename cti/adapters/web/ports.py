@@ -1,0 +1,139 @@
+"""What the web needs of the rest, as Protocols: adapters import neither the engine nor each other.
+
+Times are seconds since the epoch on the engine's side and become ISO-8601 UTC in JSON (`wire.jsonable`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from cti.core.messages import Input
+
+Role = Literal["agent", "supervisor", "admin"]
+Row = dict[str, Any]
+Page = tuple[list[Row], str | None]  # rows and the cursor of the next page, None when this was the last
+
+DISPOSITIONS = ("sold", "resolved", "callback_needed", "wrong_number", "no_interest", "other")
+REASONS = ("break", "lunch", "training", "meeting", "admin")  # what the page's menu offers
+OUTCOMES = frozenset(
+    [
+        "answered",
+        "abandoned",
+        "short_abandon",
+        "timeout",
+        "full",
+        "no_agents",
+        "closed",
+        "left",
+        "callback",
+        "failed",
+        "flow_ended",
+        "voicemail",
+        "transferred_out",
+        "refused",
+        "no_answer",
+        "busy",
+        "machine",
+        "invalid_number",
+        "dropped",
+    ]
+)
+
+
+class User(Protocol):
+    """A person who may log in. `password_hash` is argon2id; the store's own type fits by shape."""
+
+    @property
+    def user_id(self) -> Any: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def display_name(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def password_hash(self) -> str | None: ...
+    @property
+    def disabled(self) -> bool: ...
+    @property
+    def language(self) -> str | None: ...
+    @property
+    def station(self) -> str | None: ...
+
+
+class Engine(Protocol):
+    def submit(self, message: Input) -> object:
+        """Act on it now. Raises cti.errors.Refused when a wish is impossible."""
+
+    def now(self) -> float: ...
+
+    def agents(self) -> list[Row]:
+        """agent_id, agent, name, wish, reason, work, state, next_wish, next_reason, station, reachable,
+        call_id, since, skills, wrap_up_until."""
+
+    def queues(self) -> list[Row]:
+        """queue, waiting, longest_since, ready, talking, offered_today, answered_today, abandoned_today,
+        service_level (0..1 or None)."""
+
+    def wallboard(self) -> Row:
+        """at, queues, agents, totals."""
+
+    def desk(self, agent: str) -> Row:
+        """agent (its row), pop (screen_pop data or None), call (or None): all a page needs after a load."""
+
+    def live_calls(self) -> list[Row]: ...
+    def health(self) -> dict[str, Row]:
+        """name -> ok, detail, age."""
+
+    def metrics(self) -> Mapping[str, Any]: ...
+
+
+class Store(Protocol):
+    async def user_by_name(self, name: str) -> User | None: ...
+    async def session_create(
+        self, user_id: Any, token_sha256: bytes, ip: str | None, expires_at: float
+    ) -> object: ...
+    async def session_user(self, token_sha256: bytes) -> User | None: ...
+    async def session_delete(self, token_sha256: bytes) -> object: ...
+    async def token_user(self, token_sha256: bytes) -> User | None: ...
+    async def set_language(self, user_id: Any, language: str) -> object: ...
+    async def list_calls(
+        self,
+        *,
+        since: float | None,
+        until: float | None,
+        agent: str | None,
+        queue: str | None,
+        outcome: str | None,
+        cursor: str | None,
+        limit: int,
+    ) -> Page: ...
+    async def get_call(self, call_id: str) -> Row | None: ...
+    async def list_customers(self, q: str, cursor: str | None, limit: int) -> Page: ...
+    async def get_customer(self, customer_id: str) -> Row | None: ...
+    async def list_recordings(self, *, agent: str | None, cursor: str | None, limit: int) -> Page: ...
+    async def get_recording(self, recording_id: str) -> Row | None: ...
+    async def audit(self, user: str, action: str, object: str, detail: Row) -> object: ...
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the web is told of the configuration. `recordings` is the root under which every file must lie."""
+
+    site_name: str = "cti"
+    time_zone: str = "UTC"
+    country: str = "ID"
+    languages: tuple[str, ...] = ("en", "zh", "id")
+    recordings: Path = Path("recordings")
+    webui: Path = Path(__file__).parents[3] / "webui"
+    version: str = "0.1.0"
+    secure_cookie: bool = False  # set behind a TLS proxy
+    session_seconds: float = 12 * 3600.0
+    idle_seconds: float = 1800.0
+    cursor_key: bytes = msgspec.field(default_factory=lambda: secrets.token_bytes(32))
+    wallboard_seconds: float = 1.0
+    beat_seconds: float = 5.0

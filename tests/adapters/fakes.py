@@ -1,0 +1,229 @@
+"""A small engine and store for the web's tests: they keep the promises of `ports.py`, in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from typing import Any
+
+import argon2
+import msgspec
+
+from cti.adapters.web import Hub
+from cti.core.messages import AnswerCall, HangUpCall, RejectCall, SetAgentState, SetDisposition, WrapUp
+from cti.errors import Refused
+
+PASSWORD = "correct horse"
+_hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+class FakeUser(msgspec.Struct):
+    user_id: int
+    name: str
+    display_name: str
+    role: str
+    password_hash: str | None
+    disabled: bool = False
+    language: str | None = "en"
+    station: str | None = None
+
+
+class FakeStore:
+    """Users, sessions and rows. `asked` counts what reached the database."""
+
+    def __init__(self) -> None:
+        people = [
+            (1, "anna", "Anna Wijaya", "agent", "2001"),
+            (2, "budi", "Budi", "agent", "2002"),
+            (3, "sari", "Sari Supervisor", "supervisor", None),
+            (4, "root", "Admin", "admin", None),
+        ]
+        hashed = _hasher.hash(PASSWORD)
+        self.users = {n: FakeUser(i, n, d, r, hashed, station=s) for i, n, d, r, s in people}
+        self.sessions: dict[bytes, tuple[int, float]] = {}
+        self.tokens = {hashlib.sha256(f"token-{n}".encode()).digest(): n for n in self.users}
+        self.calls: list[dict[str, Any]] = []
+        self.recordings: list[dict[str, Any]] = []
+        self.customers = [{"customer_id": 7, "display_name": "王小明", "tier": "vip", "language": "zh"}]
+        self.audited: list[tuple[str, str, str]] = []
+        self.asked: list[dict[str, Any]] = []
+
+    async def user_by_name(self, name: str) -> FakeUser | None:
+        return self.users.get(name)
+
+    async def session_create(
+        self, user_id: Any, token_sha256: bytes, ip: str | None, expires_at: float
+    ) -> None:
+        assert len(token_sha256) == 32
+        self.sessions[token_sha256] = (user_id, expires_at)
+
+    async def session_user(self, token_sha256: bytes) -> FakeUser | None:
+        user_id, expires_at = self.sessions.get(token_sha256, (0, 0.0))
+        if expires_at <= time.time():
+            return None
+        return next((u for u in self.users.values() if u.user_id == user_id), None)
+
+    async def session_delete(self, token_sha256: bytes) -> None:
+        self.sessions.pop(token_sha256, None)
+
+    async def token_user(self, token_sha256: bytes) -> FakeUser | None:
+        return self.users.get(self.tokens.get(token_sha256, ""))
+
+    async def set_language(self, user_id: Any, language: str) -> None:
+        for user in self.users.values():
+            if user.user_id == user_id:
+                user.language = language
+
+    def _page(
+        self, rows: list[dict[str, Any]], cursor: str | None, limit: int
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        start = int(cursor or 0)
+        more = start + limit < len(rows)
+        return rows[start : start + limit], str(start + limit) if more else None
+
+    async def list_calls(self, **asked: Any) -> tuple[list[dict[str, Any]], str | None]:
+        self.asked.append(asked)
+        rows = [r for r in self.calls if asked["agent"] in (None, r["agent"])]
+        return self._page(rows, asked["cursor"], asked["limit"])
+
+    async def get_call(self, call_id: str) -> dict[str, Any] | None:
+        return next((r for r in self.calls if r["call_id"] == call_id), None)
+
+    async def list_customers(
+        self, q: str, cursor: str | None, limit: int
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        return self._page([c for c in self.customers if q in str(c["display_name"])], cursor, limit)
+
+    async def get_customer(self, customer_id: str) -> dict[str, Any] | None:
+        return next((c for c in self.customers if str(c["customer_id"]) == customer_id), None)
+
+    async def list_recordings(
+        self, *, agent: str | None, cursor: str | None, limit: int
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        return self._page([r for r in self.recordings if agent in (None, r["agent"])], cursor, limit)
+
+    async def get_recording(self, recording_id: str) -> dict[str, Any] | None:
+        return next((r for r in self.recordings if r["recording_id"] == recording_id), None)
+
+    async def audit(self, user: str, action: str, object: str, detail: dict[str, Any]) -> None:
+        self.audited.append((user, action, object))
+
+
+class FakeEngine:
+    """Two agents and two queues. Wishes are obeyed; station 2404 is never reachable; `inputs` is what came."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.inputs: list[Any] = []
+        self.rows: dict[str, dict[str, Any]] = {}
+        for name, shown, station in (("anna", "Anna Wijaya", "2001"), ("budi", "Budi", "2002")):
+            self.rows[name] = {
+                "agent_id": name, "agent": name, "name": shown, "wish": "logged_out", "reason": "", "work": "idle",
+                "state": "logged_out", "next_wish": None, "next_reason": "", "station": station, "reachable": True,
+                "call_id": "", "since": time.time(), "skills": {"sales": 5}, "wrap_up_until": None,
+            }  # fmt: skip
+        self.pops: dict[str, dict[str, Any]] = {}
+        self.waiting = {"sales": 0, "support": 0}
+        self.longest: dict[str, float | None] = {"sales": None, "support": None}
+        self.parts = {"ami": {"ok": True, "detail": "up", "age": 1.0}}
+
+    def submit(self, message: Any) -> None:
+        self.inputs.append(message)
+        match message:
+            case SetAgentState(station="2404"):
+                raise Refused("station 2404 is not reachable", "station_unreachable")
+            case SetAgentState() if self.rows[message.agent]["work"] != "idle":
+                self.change(message.agent, next_wish=message.wish, next_reason=message.reason)
+            case SetAgentState():
+                station = message.station or self.rows[message.agent]["station"]
+                self.change(message.agent, wish=message.wish, reason=message.reason, station=station)
+            case WrapUp(action="finish"):
+                self.change(message.agent, work="idle", call_id="", wrap_up_until=None)
+            case WrapUp():
+                self.change(message.agent, wrap_up_until=self.rows[message.agent]["wrap_up_until"] + 30)
+            case AnswerCall():
+                self._own(message)
+                self.hub.push("pick_up", {"call_id": message.call_id}, message.agent)
+            case RejectCall():
+                self._own(message)
+                self.change(message.agent, work="idle", wish="not_ready", reason="rejected", call_id="")
+            case HangUpCall(agent=agent) if agent:
+                self._own(message)
+                self.change(agent, work="wrap_up", wrap_up_until=time.time() + 30)
+            case SetDisposition():
+                self._own(message)
+
+    def _own(self, message: Any) -> None:
+        if self.rows[message.agent]["call_id"] != message.call_id:
+            raise Refused("this call is not with you", "not_your_call")
+
+    def change(self, agent: str, **changes: Any) -> None:
+        row = self.rows[agent]
+        if changes.get("work", row["work"]) != row["work"]:
+            changes.setdefault("since", time.time())
+        row.update(changes)
+        row["state"] = row["wish"] if row["work"] == "idle" else row["work"]
+        self.hub.push("agent_state", dict(row), agent)
+
+    def ring(self, agent: str, pop: dict[str, Any] | None = None) -> str:
+        """Offer a call: the pop first, then the state, as the real one does."""
+        pop = pop or a_pop()
+        self.pops[agent] = pop
+        self.hub.push("screen_pop", pop, agent)
+        self.change(agent, work="reserved", call_id=pop["call"]["call_id"])
+        return str(pop["call"]["call_id"])
+
+    def now(self) -> float:
+        return time.time()
+
+    def agents(self) -> list[dict[str, Any]]:
+        return [dict(row) for row in self.rows.values()]
+
+    def queues(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "queue": name, "waiting": waiting, "longest_since": self.longest[name], "ready": 1, "talking": 0,
+                "offered_today": 40, "answered_today": 36, "abandoned_today": 2, "service_level": 0.86,
+            }
+            for name, waiting in self.waiting.items()
+        ]  # fmt: skip
+
+    def wallboard(self) -> dict[str, Any]:
+        return {"at": time.time(), "queues": self.queues(), "agents": self.agents(), "totals": {}}
+
+    def desk(self, agent: str) -> dict[str, Any]:
+        row = self.rows[agent]
+        return {"agent": dict(row), "pop": self.pops.get(agent) if row["call_id"] else None, "call": None}
+
+    def live_calls(self) -> list[dict[str, Any]]:
+        return [{**pop["call"], "agent": agent} for agent, pop in self.pops.items()]
+
+    def health(self) -> dict[str, dict[str, Any]]:
+        return self.parts
+
+    def metrics(self) -> dict[str, Any]:
+        return {"calls_live": len(self.pops)}
+
+
+def a_pop(**call: Any) -> dict[str, Any]:
+    """A screen-pop with one customer, two earlier calls and a case."""
+    before = time.time() - 86400 * 3
+    return {
+        "call": {
+            "call_id": str(uuid.uuid4()), "direction": "inbound", "caller": "+628123456789", "caller_name": "",
+            "called": "+622129990000", "queue": "sales", "flow_path": ["greet", "open", "menu", "sales"],
+            "variables": {"language": "zh"}, "waited_seconds": 12.0,
+        } | call,
+        "customers": [{
+            "customer_id": 7, "display_name": "王小明", "tier": "vip", "language": "zh", "company": "Nusantara Tea",
+            "email": "wang@example.test",
+        }],
+        "history": [
+            {"call_id": str(uuid.uuid4()), "started_at": before, "queue": "sales", "agent": "budi",
+             "outcome": "answered", "disposition": "sold", "note": "Ordered 40 boxes, wants delivery before Friday."},
+            {"call_id": str(uuid.uuid4()), "started_at": before - 86400 * 9, "queue": "support", "agent": None,
+             "outcome": "abandoned", "disposition": None},
+        ],
+        "cases": [{"case_id": 3, "title": "Delivery 4471 late", "created_at": before, "owner": "budi"}],
+    }  # fmt: skip

@@ -1,0 +1,303 @@
+// The agent's page. The server is the only truth: this file draws its last word and sends wishes.
+import { api, boot, draw, duration, el, icon, moment, named, now, number, t, tickAll, timer, wireBar } from "./lib.js";
+import { openLink } from "./link.js";
+import { drawPop, whoIs } from "./pop.js";
+import { alertRing, wireKeys } from "./attention.js";
+
+const at = (id) => document.getElementById(id);
+const me = boot.me.agent_id;
+let desk = { agent: null, pop: null, call: null, can_answer: false };
+let recent = null;
+let queues = [];
+let busy = false;
+
+// ---------------------------------------------------------------- what the server says
+
+function hear({ type, data }) {
+  const handlers = {
+    desk: () => { desk = data; refresh(); },
+    agent_state: () => {
+      if ((data.agent_id ?? data.agent) !== me) return;
+      const before = desk.agent;
+      desk.agent = data;
+      if (data.work === "idle" && before?.work !== "idle") refresh();
+    },
+    screen_pop: () => { desk.pop = data; },
+    call: () => { desk.call = data; },
+    phone: () => { desk.can_answer = data.can_answer; },
+    notice: () => toast(data.text ?? named("refused", data.code)),
+  };
+  handlers[type]?.();
+  render();
+}
+
+async function refresh() {
+  const [calls, board] = await Promise.all([api("GET", "/calls?limit=8"), api("GET", "/queues")]).catch(() => [null, null]);
+  if (calls) recent = calls.items;
+  if (board) queues = board.items;
+  render();
+}
+
+// ---------------------------------------------------------------- what the agent asks
+
+async function ask(work) {
+  if (busy) return;
+  busy = true;
+  try {
+    await work();
+  } catch (refusal) {
+    if (refusal.status !== 401) explain(refusal);
+  } finally {
+    busy = false;
+    render();
+  }
+}
+
+function explain(refusal) {
+  const known = boot.texts[`refused.${refusal.code}`];
+  toast(known ? t(`refused.${refusal.code}`, { station: wantedStation() }) : refusal.message || t("refused.other"));
+}
+
+let toastEnds = 0;
+function toast(text) {
+  at("toast").textContent = text;
+  clearTimeout(toastEnds);
+  toastEnds = setTimeout(() => at("toast").replaceChildren(), 7000);
+}
+
+function setState(state, reason = "") {
+  const body = { state, reason };
+  if (state !== "logged_out" && desk.agent.wish === "logged_out") body.station = wantedStation();
+  at("state").querySelector(".menu")?.removeAttribute("open");
+  return ask(async () => { desk.agent = await api("PUT", `/agents/${encodeURIComponent(me)}/state`, body); });
+}
+
+const wantedStation = () => at("station")?.value.trim() || desk.agent?.station || boot.me.station || "";
+const callId = () => desk.agent?.call_id || desk.call?.call_id || desk.pop?.call.call_id;
+const doCall = (verb) => ask(() => api("POST", `/calls/${callId()}/${verb}`));
+const wrapUp = (action) => ask(async () => { desk.agent = await api("POST", `/agents/${encodeURIComponent(me)}/wrap-up`, { action }); });
+
+async function finish() {
+  const id = callId();
+  const code = at("centre").querySelector("input[name=code]:checked")?.value;
+  const note = at("note")?.value ?? "";
+  await ask(async () => {
+    if (code || note.trim()) await api("PUT", `/calls/${id}/disposition`, { code: code ?? "other", note });
+    desk.agent = await api("POST", `/agents/${encodeURIComponent(me)}/wrap-up`, { action: "finish" });
+    sessionStorage.removeItem(`draft:${id}`);
+  });
+}
+
+// ---------------------------------------------------------------- drawing
+
+function render() {
+  const agent = desk.agent;
+  if (!agent) return;
+  const work = agent.work;
+  if (work === "idle") desk.pop = null;
+  document.body.dataset.work = work;
+  const open = at("state").querySelector(".menu")?.open;
+  draw(at("state"), [shownState(agent), agent, busy], () => stateCard(agent, open));
+  draw(at("queues"), queues, queueCard);
+  const pop = work === "idle" ? null : desk.pop;
+  const key = [work, agent.call_id, pop?.call, work === "reserved" && desk.can_answer, agent.wrap_up_until,
+    work === "idle" && [agent.wish, agent.reason, agent.reachable, agent.station]];
+  draw(at("centre"), key, () => centre(agent, pop));
+  drawPop(at("pop"), pop);
+  draw(at("recent"), recent, recentTable);
+  alertRing(work === "reserved" ? whoIs(desk.pop) : null, callId());
+  speak(agent);
+}
+
+const shownState = (agent) => (agent.work === "idle" ? agent.wish : agent.work);
+
+function stateCard(agent, open) {
+  const state = shownState(agent);
+  const next = agent.work !== "idle" && agent.next_wish && nextName(agent);
+  return [
+    el("div", { class: "pill", "data-state": state },
+      icon(state),
+      el("div", {}, el("b", {}, t(`state.${state}`)),
+        agent.work === "idle" && agent.reason ? el("span", { class: "small" }, named("reason", agent.reason)) : null,
+        next ? el("span", { class: "next" }, t("state.next", { state: next })) : null),
+      agent.since ? timer({ "data-since": agent.since }) : null),
+    agent.wish === "logged_out" && agent.work === "idle" ? signOn(agent) : wishes(agent, open),
+  ];
+}
+
+const nextName = (agent) =>
+  agent.next_wish === "not_ready" && agent.next_reason ? named("reason", agent.next_reason) : t(`state.${agent.next_wish}`);
+
+function signOn(agent) {
+  const field = el("input", { id: "station", inputmode: "numeric", autocomplete: "off", maxlength: 10, required: true,
+    value: agent.station || boot.me.station || "" });
+  return el("form", { class: "signon", onsubmit: (event) => { event.preventDefault(); setState("ready"); } },
+    el("label", { for: "station" }, t("do.station")), field,
+    el("button", { class: "primary", id: "sign-on" }, t("do.sign_on")));
+}
+
+function wishes(agent, open) {
+  const wish = agent.work !== "idle" && agent.next_wish ? agent.next_wish : agent.wish;
+  const item = (text, state, reason) => el("button", { type: "button", onclick: () => setState(state, reason) }, text);
+  return el("div", { class: "wishes" },
+    el("button", { type: "button", id: "ready", "aria-pressed": String(wish === "ready"), "aria-keyshortcuts": "Alt+Shift+R",
+      onclick: () => setState("ready") }, agent.work === "idle" && wish === "not_ready" ? t("do.back") : t("do.ready")),
+    el("details", { class: "menu", open: Boolean(open) },
+      el("summary", { "aria-keyshortcuts": "Alt+Shift+S" }, t("do.not_ready")),
+      el("div", { class: "items", "aria-label": t("do.reason") },
+        boot.reasons.map((reason) => item(named("reason", reason), "not_ready", reason)),
+        el("hr"), item(t("do.sign_off"), "logged_out"))));
+}
+
+function why(agent) {
+  const station = agent.station || "?";
+  if (agent.wish === "logged_out") return [t("why.logged_out"), false];
+  if (agent.reachable === false) return [t("why.unreachable", { station }), true];
+  if (agent.wish === "ready") return [t("why.ready", { station }), false];
+  return [t(agent.reason === "missed" ? "why.missed" : "why.not_ready"), agent.reason === "missed"];
+}
+
+function centre(agent, pop) {
+  if (agent.work === "reserved") return ringCard(agent, pop);
+  if (agent.work === "talking") return talkCard(agent, pop);
+  if (agent.work === "wrap_up") return wrapCard(agent, pop);
+  const [text, bad] = why(agent);
+  return el("div", { class: "card empty", id: "idle" }, icon(bad ? "warn" : agent.wish), el("p", { class: bad ? "why bad" : "why" }, text));
+}
+
+function ringCard(agent, pop) {
+  const here = desk.can_answer;
+  return el("div", { class: "card call ring", id: "ring", role: "dialog", "aria-labelledby": "ring-title", "data-state": "reserved" },
+    el("div", { class: "head" }, el("span", { class: "bell" }, icon("reserved")), el("h2", { id: "ring-title" }, t("ring.title")), timer({ "data-since": agent.since })),
+    caller(pop), facts(pop),
+    el("p", { class: "tip" }, here ? t("ring.here") : t("ring.pick_up", { station: agent.station || "?" })),
+    el("div", { class: "buttons" },
+      el("button", { type: "button", class: "answer", id: "answer", "aria-keyshortcuts": "Alt+Shift+A", onclick: () => doCall("answer") }, t("do.answer")),
+      el("button", { type: "button", id: "reject", "aria-keyshortcuts": "Alt+Shift+X", onclick: () => doCall("reject") }, t("do.reject"))));
+}
+
+function talkCard(agent, pop) {
+  return el("div", { class: "card call", id: "talk", "data-state": "talking" },
+    el("div", { class: "head" }, icon24("talking"), el("h2", {}, t("call.title")), timer({ "data-since": agent.since })),
+    caller(pop), facts(pop),
+    el("div", { class: "buttons" },
+      el("button", { type: "button", class: "danger", id: "hangup", "aria-keyshortcuts": "Alt+Shift+X", onclick: () => doCall("hangup") }, t("do.hangup"))));
+}
+
+function wrapCard(agent, pop) {
+  const saved = draft();
+  const choice = (code) => el("label", {}, el("input", { type: "radio", name: "code", value: code, checked: saved.code === code, onchange: keepDraft }), named("disposition", code));
+  const note = el("textarea", { id: "note", maxlength: 4000, placeholder: t("wrap.note_hint"), oninput: keepDraft });
+  note.value = saved.note ?? "";
+  return el("form", { class: "card call", id: "wrap", "data-state": "wrap_up", onsubmit: (event) => { event.preventDefault(); finish(); } },
+    el("div", { class: "head" }, icon24("wrap_up"), el("h2", {}, t("wrap.title")),
+      agent.wrap_up_until ? timer({ "data-until": agent.wrap_up_until }) : timer({ "data-since": agent.since })),
+    pop ? caller(pop) : null,
+    el("fieldset", { class: "codes" }, el("legend", {}, t("wrap.how")), boot.dispositions.map(choice)),
+    el("div", { class: "note" }, el("label", { for: "note" }, t("wrap.note")), note),
+    el("div", { class: "buttons" },
+      el("button", { type: "button", id: "extend", onclick: () => wrapUp("extend") }, t("do.extend")),
+      el("button", { class: "primary", id: "finish", "aria-keyshortcuts": "Alt+Shift+Enter" }, t("do.finish"))));
+}
+
+function draft() {
+  try { return JSON.parse(sessionStorage.getItem(`draft:${callId()}`)) ?? {}; } catch { return {}; }
+}
+function keepDraft() {
+  const code = at("centre").querySelector("input[name=code]:checked")?.value;
+  sessionStorage.setItem(`draft:${callId()}`, JSON.stringify({ code, note: at("note").value }));
+}
+
+function icon24(name) {
+  const svg = icon(name);
+  svg.setAttribute("width", "26");
+  return svg;
+}
+
+function caller(pop) {
+  const name = whoIs(pop);
+  const digits = pop?.call.caller_national || pop?.call.caller || t("call.withheld");
+  return el("div", {}, el("p", { class: "who" }, name), name === digits ? null : el("p", { class: "number num" }, digits));
+}
+
+function facts(pop) {
+  if (!pop) return null;
+  const { queue, called, flow_path: path = [], waited_seconds: waited, variables = {} } = pop.call;
+  const pair = (name, value) => (value ? [el("dt", {}, name), el("dd", {}, value)] : []);
+  const collected = Object.entries(variables).map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(" · ");
+  const step = (part) => el("li", {}, typeof part === "string" ? part : `${part.flow ?? ""} ${part.node ?? ""}`.trim());
+  return el("dl", { class: "facts" },
+    pair(t("call.queue"), queue), pair(t("call.dialled"), called),
+    path.length ? pair(t("call.path"), el("ol", { class: "crumbs" }, path.map(step))) : [],
+    pair(t("call.waited"), waited == null ? "" : duration(waited)), pair(t("call.variables"), collected));
+}
+
+function queueCard() {
+  const row = (queue) => el("li", {}, el("span", {}, queue.queue), el("b", { class: "num" }, t("queuebar.waiting", { count: number(queue.waiting) })));
+  return [el("h2", {}, t("queuebar.title")), queues.length ? el("ul", { class: "qlist" }, queues.map(row)) : el("p", { class: "muted" }, "–")];
+}
+
+function recentTable() {
+  if (!recent?.length) return el("p", { class: "muted" }, t("recent.none"));
+  const talk = (call) => (call.connected_at && call.ended_at ? duration((Date.parse(call.ended_at) - Date.parse(call.connected_at)) / 1000) : "–");
+  const head = ["recent.time", "recent.who", "call.queue", "recent.talk", "wrap.how"].map((id) => el("th", { scope: "col" }, t(id)));
+  const row = (call) => el("tr", {}, el("td", { class: "num" }, moment(call.started_at)),
+    el("td", {}, call.caller_name || call.caller || t("call.withheld")), el("td", {}, call.queue ?? "–"), el("td", { class: "num" }, talk(call)),
+    el("td", {}, call.disposition ? named("disposition", call.disposition) : call.outcome ? named("outcome", call.outcome) : "–"));
+  return el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, recent.map(row)));
+}
+
+// ---------------------------------------------------------------- said aloud by screen readers
+
+let spoken = "";
+function speak(agent) {
+  const state = shownState(agent);
+  const minutes = Math.floor((now() - Date.parse(agent.since)) / 60000);
+  const text = minutes > 0 ? t("say.minutes", { state: t(`state.${state}`), count: minutes }) : t(`state.${state}`);
+  if (text === spoken) return;
+  spoken = text;
+  at("spoken").textContent = text;
+  const ringing = state === "reserved" ? `${t("ring.title")}: ${whoIs(desk.pop)}` : "";
+  if (at("spoken-now").textContent !== ringing) at("spoken-now").textContent = ringing;
+}
+
+// ---------------------------------------------------------------- keys
+
+function press(id) {
+  const button = at(id);
+  if (button && !button.disabled) button.click();
+}
+wireKeys({
+  KeyA: () => press("answer"),
+  KeyX: () => (at("hangup") ? press("hangup") : press("reject")),
+  KeyR: () => desk.agent && (desk.agent.wish === "logged_out" ? press("sign-on") : setState(desk.agent.wish === "ready" ? "not_ready" : "ready")),
+  KeyS: () => {
+    const menu = at("state").querySelector(".menu");
+    if (menu) { menu.open = true; menu.querySelector(".items button").focus(); }
+  },
+  KeyN: () => at("note")?.focus(),
+  Enter: () => press("finish"),
+  Slash: () => at("help").showModal(),
+  digit: (n) => at("centre").querySelectorAll("input[name=code]")[n - 1]?.click(),
+});
+at("help-button").addEventListener("click", () => at("help").showModal());
+at("help-close").addEventListener("click", () => at("help").close());
+document.addEventListener("click", (event) => {
+  const menu = at("state").querySelector(".menu[open]");
+  if (menu && !menu.contains(event.target)) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  const menu = at("state").querySelector(".menu[open]");
+  if (event.key === "Escape" && menu) { menu.open = false; menu.querySelector("summary").focus(); }
+});
+
+wireBar();
+openLink(hear, (live) => {
+  at("main").inert = !live;
+  if (!live) alertRing(null);
+});
+setInterval(() => { tickAll(); if (desk.agent) speak(desk.agent); }, 1000);
+setInterval(async () => {
+  const board = document.hidden ? null : await api("GET", "/queues").catch(() => null);
+  if (board) { queues = board.items; render(); }
+}, 10000);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -43,7 +44,9 @@ def _extracted(root: Path) -> Found:
     loaders = [p for folder in libraries for p in folder.glob("ld-linux*.so*")]
     if not binary.is_file() or not loaders:
         raise Unavailable(f"{root} holds no extracted Asterisk: run `make setup`")
-    path = ":".join(str(p) for folder in libraries for p in (folder, root / "lib" / folder.name) if p.is_dir())
+    path = ":".join(
+        str(p) for folder in libraries for p in (folder, root / "lib" / folder.name) if p.is_dir()
+    )
     argv = (str(loaders[0]), "--library-path", path, str(binary))
     data = root / "usr/share/asterisk"
     tree = Tree(
@@ -88,12 +91,14 @@ def _version(argv: tuple[str, ...]) -> tuple[int, ...]:
     match = re.search(r"Asterisk (?:certified/)?(\d+)\.(\d+)(?:\.(\d+))?", out)
     version = tuple(int(n or 0) for n in match.groups()) if match else (0,)
     if version[0] < OLDEST:
-        raise Unavailable(f"{argv[-1]}: {out.strip() or 'unknown version'}; Asterisk {OLDEST} or newer is needed")
+        raise Unavailable(
+            f"{argv[-1]}: {out.strip() or 'unknown version'}; Asterisk {OLDEST} or newer is needed"
+        )
     return version
 
 
 def prepare(config: Config, found: Found, account: Account) -> None:
-    """Render the files and put its folders and links in place. Run before every start: the system name changes."""
+    """Render the files, make its folders and links. Before every start: the system name changes."""
     var = config.asterisk.config_dir.resolve().parent
     for name in ("agi-bin", "keys", "sounds", "spool"):
         folder = var / name
@@ -114,13 +119,13 @@ def _relink(link: Path, target: Path) -> None:
 
 def _copy_scripts(target: Path, config: Config) -> None:
     """The fallback script and the two modules it needs, where the account of Asterisk can read them."""
-    import asterisk.agi  # pyst2 imports, here only to be copied
-    import six
-
     (target / "asterisk").mkdir(exist_ok=True)
     (target / "asterisk/__init__.py").touch()
-    shutil.copyfile(asterisk.agi.__file__, target / "asterisk/agi.py")
-    shutil.copyfile(six.__file__, target / "six.py")
+    for name, file in (("asterisk.agi", "asterisk/agi.py"), ("six", "six.py")):
+        found = importlib.util.find_spec(name)
+        if found is None or found.origin is None:
+            raise Unavailable(f"the Python module {name} is missing: run `make setup`")
+        shutil.copyfile(found.origin, target / file)
     shutil.copyfile(PROJECT / "asterisk-conf/fallback.py", target / "fallback.py")
     (target / "fallback.py").chmod(0o755)
 

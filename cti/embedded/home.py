@@ -1,18 +1,19 @@
 """A home: its config, its folders, its parts.
 
-    async with running(Path("dir"), environ) as home:     # PostgreSQL, Redis and Asterisk, without the server
-        home.config.postgres.dsn ...
+async with running(Path("dir"), environ) as home:     # PostgreSQL, Redis and Asterisk, without the server
+    home.config.postgres.dsn ...
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from cti import config as configuration
@@ -33,7 +34,7 @@ port = 8080
 [sip]
 host = "127.0.0.1"     # an address phones can reach; 0.0.0.0 is every address of this machine
 port = 5060
-# trunks = [{{name = "carrier", match = ["192.0.2.10"], contact = "sip:192.0.2.10:5060", codecs = ["alaw"]}}]
+{trunks}
 
 [ami]
 port = 5038
@@ -44,21 +45,30 @@ auto_publish = true    # publish changed flow files at start and on save
 """
 
 
-@dataclass
+NO_TRUNK = '# trunks = [{name = "carrier", match = ["192.0.2.10"], contact = "sip:192.0.2.10:5060"}]'
+DEMO_TRUNK = 'trunks = [{name = "demo", match = ["127.0.0.1"]}]   # the demo\'s callers'
+
+
+@dataclass(frozen=True)
 class Home:
-    """What runs. `kept["asterisk"].pid` and so on; `parts` may be added to while running."""
+    """What runs: `kept["asterisk"].pid` and so on."""
 
     config: Config
     places: Places
-    kept: dict[str, supervisor.Kept] = field(default_factory=dict)
+    kept: dict[str, supervisor.Kept]
+    say: supervisor.Say
+
+    async def start(self, part: Part) -> None:
+        """One more part; it is stopped first. Raises Unavailable when it does not become ready."""
+        await supervisor.start(self.kept, part, self.places.home / "pids", self.say)
 
 
-def create(path: Path, environ: Mapping[str, str]) -> tuple[Config, Places]:
+def create(path: Path, environ: Mapping[str, str], demo: bool = False) -> tuple[Config, Places]:
     """Make or find the home's folders and `cti.toml`, and load it. Raises BadInput, Unavailable."""
     found = places.prepare(path)
     file = found.home / "cti.toml"
     if not file.exists():
-        text = TOML.format(secret=secrets.token_urlsafe(24))
+        text = TOML.format(secret=secrets.token_urlsafe(24), trunks=DEMO_TRUNK if demo else NO_TRUNK)
         fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(fd, "w") as f:
             f.write(text)
@@ -77,7 +87,9 @@ def basic_parts(config: Config, found: Places) -> list[Part]:
 
 def _asterisk_part(config: Config, found: Places, binary: asterisk.Found) -> Part:
     async def ready() -> bool:
-        return await asyncio.to_thread(_ami_greets, config.ami.host, config.ami.port, config.ami.secret, config.ami.username)
+        return await asyncio.to_thread(
+            _ami_greets, config.ami.host, config.ami.port, config.ami.secret, config.ami.username
+        )
 
     return Part(
         "asterisk",
@@ -136,23 +148,21 @@ def _free(host: str, port: int, kind: socket.SocketKind) -> bool:
 
 @contextlib.asynccontextmanager
 async def running(
-    path: Path, environ: Mapping[str, str], say: supervisor.Say = print, more: Sequence[Part] = ()
+    path: Path, environ: Mapping[str, str], say: supervisor.Say = print, demo: bool = False
 ) -> AsyncIterator[Home]:
-    """Start a home's PostgreSQL, Redis and Asterisk (and `more`), stop them at the end."""
-    config, found = await asyncio.to_thread(create, path, environ)
+    """Start a home's PostgreSQL, Redis and Asterisk; stop them, and what was added, at the end."""
+    config, found = await asyncio.to_thread(create, path, environ, demo)
     with lock(found.home):
         await asyncio.to_thread(supervisor.stop_leftovers, found.home / "pids", say)
         check_ports(config)
         parts = await asyncio.to_thread(basic_parts, config, found)
-        async with supervisor.running([*parts, *more], found.home / "pids", say) as kept:
-            yield Home(config, found, kept)
+        async with supervisor.running(parts, found.home / "pids", say) as kept:
+            yield Home(config, found, kept, say)
 
 
 @contextlib.contextmanager
-def lock(home: Path) -> AsyncIterator[None]:
+def lock(home: Path) -> Iterator[None]:
     """One supervisor a home. Raises CtiError when another one runs."""
-    import fcntl
-
     with (home / "pids/lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

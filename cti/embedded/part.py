@@ -20,7 +20,7 @@ def nothing() -> None:
 
 @dataclass(frozen=True)
 class Part:
-    """`before` runs before each start; `ready` and `alive` are asked while it runs, and may raise OSError for no.
+    """`before` runs before each start; `ready` and `alive` are asked while it runs; an OSError means no.
 
     `start_seconds`: time to become ready. `watch_seconds`: killed when not `alive` for so long (0: never).
     """

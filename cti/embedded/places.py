@@ -4,9 +4,9 @@
     HOME/{postgres,redis,asterisk,logs,recordings,sounds,journal,voicemail,pids}   state
     HOME/run -> short folder    unix sockets
 
-As root the parts run as the account `cti` (else `nobody`). When that account cannot enter the home (a 0700 folder of
-root above it), the state lives in /var/lib/cti/homes/<id> and the home holds links to it. A state folder whose home
-is gone is removed at the next start of any home.
+As root the parts run as the account `cti` (else `nobody`). When that account cannot enter the home (a 0700
+folder of root above it), the state lives in /var/lib/cti/homes/<id> and the home holds links to it. A state folder
+whose home is gone is removed at the next start of any home.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def reachable(path: Path, account: Account) -> bool:
     path = path.resolve()
     if not account.drop:
         return os.access(path, os.R_OK)
-    need = {p: 0o1 for p in path.parents} | {path: 0o5 if path.is_dir() else 0o4}
+    need = dict.fromkeys(path.parents, 1) | {path: 0o5 if path.is_dir() else 0o4}
     return all(_may(p.stat(), account, bits) for p, bits in need.items() if p.exists())
 
 
@@ -135,8 +135,10 @@ def _far_state(places: Places) -> None:
 
 def _own(path: Path, account: Account, mode: int) -> None:
     path.mkdir(parents=True, exist_ok=True)
-    if account.drop:
-        os.chown(path, account.uid, account.gid)
+    if account.drop and path.stat().st_uid != account.uid:
+        for folder, _, files in os.walk(path):  # more than one file only when the account has changed
+            for one in (folder, *(f"{folder}/{f}" for f in files)):
+                os.chown(one, account.uid, account.gid, follow_symlinks=False)
     path.chmod(0o700 if path.name == "postgres" else mode)
 
 

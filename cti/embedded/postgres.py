@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from cti.embedded.part import Part
 from cti.embedded.places import Account, Places
@@ -24,7 +25,9 @@ def bin_dir(data: Path | None = None) -> Path:
     if made:
         if made in found:
             return found[made]
-        raise Unavailable(f"the data in {data} is of PostgreSQL {made}, which is not installed: apt install postgresql-{made}")
+        raise Unavailable(
+            f"the data in {data} is of PostgreSQL {made}, which is not installed: apt install postgresql-{made}"
+        )
     if found:
         return found[max(found, key=int)]
     other = shutil.which("postgres")
@@ -46,21 +49,38 @@ def prepare(places: Places) -> None:
 def _make_cluster(data: Path, account: Account) -> None:
     for leftover in data.iterdir():  # an initdb that was killed
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-    argv = ["initdb", "-D", str(data), "-U", "cti", "-E", "UTF8", "--locale=C.UTF-8", "-A", "peer", "--no-instructions"]
+    argv = [
+        "initdb",
+        "-D",
+        str(data),
+        "-U",
+        "cti",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+        "-A",
+        "peer",
+        "--no-instructions",
+    ]
     run(bin_dir() / argv[0], argv[1:], account)
 
 
 def run(program: Path, arguments: list[str], account: Account) -> str:
     """Run a client program as the service account. Raises Unavailable with its last words."""
     done = subprocess.run(
-        [str(program), *arguments], capture_output=True, text=True, cwd="/", check=False, **as_account(account)
+        [str(program), *arguments],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        check=False,
+        **as_account(account),
     )
     if done.returncode != 0:
         raise Unavailable(f"{program.name}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
     return done.stdout
 
 
-def as_account(account: Account) -> dict[str, object]:
+def as_account(account: Account) -> dict[str, Any]:
     """Arguments for subprocess that drop to the account."""
     return {"user": account.uid, "group": account.gid, "extra_groups": []} if account.drop else {}
 
@@ -93,8 +113,11 @@ def part(places: Places) -> Part:
 
 def _accepts(binary: Path, folder: str, account: Account) -> bool:
     """True when it answers; makes the database `cti` the first time."""
+
     def psql(database: str, sql: str) -> str:
-        return run(binary / "psql", ["-X", "-A", "-t", "-h", folder, "-U", "cti", "-d", database, "-c", sql], account)
+        return run(
+            binary / "psql", ["-X", "-A", "-t", "-h", folder, "-U", "cti", "-d", database, "-c", sql], account
+        )
 
     try:
         if not psql("postgres", "select 1 from pg_database where datname = 'cti'").strip():

@@ -15,7 +15,18 @@ def part(places: Places) -> Part:
     if binary is None:
         raise Unavailable("no Redis: run `make setup`, or apt install redis-server")
     path = str(places.run / "redis.sock")
-    settings = ["--port", "0", "--unixsocket", path, "--unixsocketperm", "700", "--save", "", "--appendonly", "no"]
+    settings = [
+        "--port",
+        "0",
+        "--unixsocket",
+        path,
+        "--unixsocketperm",
+        "700",
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ]
     folder = ["--dir", str(places.state / "redis"), "--daemonize", "no", "--loglevel", "warning"]
 
     async def ready() -> bool:
@@ -26,4 +37,6 @@ def part(places: Places) -> Part:
         finally:
             writer.close()
 
-    return Part("redis", [binary, *settings, *folder], places.state / "logs/redis.log", places.account, ready=ready)
+    return Part(
+        "redis", [binary, *settings, *folder], places.state / "logs/redis.log", places.account, ready=ready
+    )

@@ -31,7 +31,7 @@ class Station:
 
 
 def conf(value: Any) -> str:
-    """A value as it may stand in an Asterisk file. Raises BadInput for anything that could mean more than itself."""
+    """A value as it may stand in an Asterisk file. BadInput for anything that could mean more than itself."""
     text = str(value)
     if not SAFE.fullmatch(text) or "\n" in text or text != text.strip():
         raise BadInput(f"{text!r} may not stand in an Asterisk file: letters, digits and ._/:@+~=- only")
@@ -47,9 +47,9 @@ ENVIRONMENT = jinja2.Environment(  # noqa: S701  (no HTML here; `finalize` is th
     lstrip_blocks=True,
 )
 FILES = (
-    "asterisk.conf", "logger.conf", "modules.conf", "manager.conf", "pjsip.conf", "rtp.conf", "musiconhold.conf",
-    "cel.conf", "cel_custom.conf", "cdr.conf", "codecs.conf", "features.conf", "indications.conf", "empty.conf",
-    "extensions.conf",
+    "asterisk.conf", "logger.conf", "modules.conf", "manager.conf", "pjsip.conf", "rtp.conf",
+    "musiconhold.conf", "cel.conf", "cel_custom.conf", "cdr.conf", "codecs.conf", "features.conf",
+    "indications.conf", "extensions.conf",
 )  # fmt: skip
 EMPTY = ("acl.conf", "udptl.conf", "pjproject.conf", "ccss.conf", "http.conf", "sorcery.conf")
 SECRET_FILES = {"manager.conf", "pjsip_stations.conf", "asterisk.conf", "systemname"}
@@ -71,8 +71,10 @@ def write_all(config: Config, tree: Tree, account: Account) -> str:
     name = "cti" + secrets.token_hex(8)
     values = _values(config, tree, name)
     target = config.asterisk.config_dir
-    done = {file: ENVIRONMENT.get_template(f"{file}.j2").render(values) for file in FILES if file != "empty.conf"}
-    done |= {file: "; empty on purpose: silences a warning\n" for file in EMPTY}
+    done = {
+        file: ENVIRONMENT.get_template(f"{file}.j2").render(values) for file in FILES
+    }
+    done |= dict.fromkeys(EMPTY, "; empty on purpose: silences a warning\n")
     done["systemname"] = name
     for file, text in done.items():
         write_atomic(target / file, text, account, secret=file in SECRET_FILES)
@@ -132,7 +134,7 @@ def _values(config: Config, tree: Tree, name: str) -> dict[str, Any]:
 
 
 def overlaps(trunks: Sequence[Trunk], host: str) -> bool:
-    """Can a station of ours call from an address that a trunk matches? (It then must be known by its name.)"""
+    """Can a station of ours call from an address that a trunk matches? (Then its name must count first.)"""
     networks = [ipaddress.ip_network(one, strict=False) for t in trunks for one in t.match]
     ours = [ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address(own_address(host))]
     lan = any(n.is_private and n.num_addresses > 1 for n in networks)

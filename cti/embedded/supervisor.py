@@ -1,8 +1,8 @@
 """Keeps the parts of a home running: ordered start, ordered stop, restart of what ends, a watchdog.
 
-Each part leaves `HOME/pids/<name>.json` (pid and start time), by which the next start finds leftovers of a run that
-was killed. Nothing dies with the supervisor but the demo: a killed supervisor drops no call. The next `cti up` stops
-what is left over, in order, and starts afresh.
+Each part leaves `HOME/pids/<name>.json` (pid and start time), by which the next start finds leftovers of a run
+that was killed. Nothing dies with the supervisor but the demo: a killed supervisor drops no call. The next `cti up`
+stops what is left over, in order, and starts afresh.
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ class Kept:
             if self._process.returncode is not None:
                 raise Unavailable(f"{self.part.name} ended at once{self._why()}")
             if time.monotonic() > end:
-                raise Unavailable(f"{self.part.name} is not ready after {self.part.start_seconds:g} s{self._why()}")
+                raise Unavailable(
+                    f"{self.part.name} is not ready after {self.part.start_seconds:g} s{self._why()}"
+                )
             await asyncio.sleep(0.05)
 
     def _why(self) -> str:
@@ -115,12 +117,18 @@ class Kept:
             code = await self._watched()
             pause = 0.1 if time.monotonic() - began > 20 else min(pause * 2, 10)
             self.restarts += 1
-            self.say(f"{self.part.name} ended ({_how(code)}); started again in {pause:.1f} s, see {self.part.log}")
+            self.say(
+                f"{self.part.name} ended ({_how(code)}); started again in {pause:.1f} s, see {self.part.log}"
+            )
             await asyncio.sleep(pause)
             try:
                 await self._launch()
                 await self._until_ready()
-                self.say(f"{self.part.name} is back after {time.monotonic() - began:.1f} s" if False else f"{self.part.name} is back")
+                self.say(
+                    f"{self.part.name} is back after {time.monotonic() - began:.1f} s"
+                    if False
+                    else f"{self.part.name} is back"
+                )
             except (CtiError, OSError) as e:
                 self.say(str(e))
                 await self._end()
@@ -173,16 +181,24 @@ def _die_with_us() -> None:
 
 @contextlib.asynccontextmanager
 async def running(parts: Sequence[Part], pids: Path, say: Say) -> AsyncIterator[dict[str, Kept]]:
-    """Start in order, stop in reverse; a failing start stops what was started."""
+    """Start in order, stop in reverse (also what `start` added); a failing start stops what was started."""
     kept: dict[str, Kept] = {}
     try:
         for part in parts:
-            kept[part.name] = Kept(part, pids, say)
-            await kept[part.name].start()
+            await start(kept, part, pids, say)
         yield kept
     finally:
-        for one in reversed(kept.values()):
+        for one in reversed(list(kept.values())):
             await one.stop()
+
+
+async def start(kept: dict[str, Kept], part: Part, pids: Path, say: Say) -> None:
+    """Raises Unavailable when it does not become ready; it is gone then."""
+    began = time.monotonic()
+    one = Kept(part, pids, say)
+    await one.start()
+    kept[part.name] = one
+    say(f"{part.name} ready ({time.monotonic() - began:.1f} s)")
 
 
 def stop_leftovers(pids: Path, say: Say, seconds: float = 10.0) -> None:

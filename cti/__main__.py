@@ -1,0 +1,52 @@
+"""`cti VERB`: every verb lives in `cti/cli/<noun>.py`, whose `register(sub)` sets `func(args) -> int`.
+
+Exit codes: 0 ok, 1 failure, 2 usage or bad input, 3 a needed service cannot be reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+from cti.errors import BadInput, CtiError, Unavailable
+
+NOUNS = (
+    "up", "serve", "doctor", "status", "config", "db", "user", "station", "agent", "queue", "flow", "call",
+    "recording", "demo",
+)  # fmt: skip
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="cti", description="Telephony-first CTI server.")
+    verbs = top.add_subparsers(metavar="VERB", required=True)
+    for noun in NOUNS:
+        if importlib.util.find_spec(f"cti.cli.{noun}") is not None:
+            importlib.import_module(f"cti.cli.{noun}").register(verbs)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        return int(args.func(args) or 0)
+    except CtiError as e:
+        print(f"cti: {e}", file=sys.stderr)
+        return _code(e)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _code(error: CtiError) -> int:
+    if isinstance(error, BadInput):
+        return 2
+    return 3 if isinstance(error, Unavailable) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

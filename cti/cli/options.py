@@ -1,0 +1,34 @@
+"""Options that every verb on a running installation has: which home, which config."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from cti import config
+from cti.config import Config
+
+
+def add(parser: argparse.ArgumentParser, with_json: bool = False) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings (default: cti.toml in the home)")
+    parser.add_argument("--home", type=Path, metavar="DIR", help="the home (default: CTI_HOME, else .cti)")
+    if with_json:
+        parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def file_of(args: argparse.Namespace) -> Path | None:
+    if args.config is None and args.home is not None:
+        return Path(args.home).absolute() / "cti.toml"
+    return Path(args.config) if args.config is not None else None
+
+
+def load(args: argparse.Namespace) -> Config:
+    """Raises ConfigError."""
+    return config.load(file_of(args), os.environ)
+
+
+def print_json(data: Any) -> None:
+    print(json.dumps(data, ensure_ascii=False, indent=2, default=str))

@@ -1,0 +1,147 @@
+"""`cti up`: a home's PostgreSQL, Redis, Asterisk and server in the foreground, until SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import importlib.util
+import ipaddress
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cti import config as configuration
+from cti.config import PROJECT, Config
+from cti.embedded import home, http
+from cti.embedded.part import Part
+from cti.embedded.places import Account, Places, reachable
+from cti.errors import BadInput, CtiError
+
+
+def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = sub.add_parser("up", help="run PostgreSQL, Redis, Asterisk and the server")
+    home_help = "holds all state (default: CTI_HOME, else .cti)"
+    parser.add_argument("--home", type=Path, metavar="DIR", help=home_help)
+    parser.add_argument("--demo", action="store_true", help="demo data, simulated calls; loopback only")
+    parser.set_defaults(func=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    path = args.home.absolute() if args.home else configuration.home_of(os.environ)
+    return asyncio.run(until_stopped(path, os.environ, args.demo))
+
+
+async def until_stopped(
+    path: Path, environ: Mapping[str, str], demo: bool, server_argv: Sequence[str] | None = None
+) -> int:
+    """Start all, say `CTI ready`, wait for a signal, stop all in reverse. CtiError: a part cannot start."""
+    raise_limits()
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(_run(path, environ, demo, server_argv))
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        if not stopped:
+            stopped = True
+            say("stopping")
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    say("stopped")
+    return 0
+
+
+async def _run(path: Path, environ: Mapping[str, str], demo: bool, server_argv: Sequence[str] | None) -> None:
+    began = time.monotonic()
+    async with home.running(path, environ, say, demo=demo) as here:
+        if demo:
+            require_loopback(here.config)
+        server = server_part(here.config, here.places, server_argv)
+        await here.start(server)
+        if demo and importlib.util.find_spec("cti.cli.demo") is not None:
+            await _start_demo(here)
+        say(f"started in {time.monotonic() - began:.1f} s; logs in {here.config.paths.logs}")
+        print(f"CTI ready: {http.url(here.config)}", flush=True)
+        with contextlib.suppress(FileNotFoundError):
+            print((here.places.home / "demo-logins.txt").read_text().rstrip(), flush=True)
+        await asyncio.Event().wait()
+
+
+async def _start_demo(here: home.Home) -> None:
+    try:
+        await here.start(demo_part(here.config, here.places))
+    except CtiError as e:
+        say(f"the demo did not start: {e}")
+
+
+def say(text: str) -> None:
+    for line in text.splitlines():
+        print(f"cti: {line}", flush=True)
+
+
+def raise_limits() -> None:
+    """Many calls need many files: as many as this account may open."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def require_loopback(config: Config) -> None:
+    for name, host in (("http", config.http.host), ("sip", config.sip.host)):
+        if not ipaddress.ip_address(host).is_loopback:
+            raise BadInput(f"--demo works on loopback only, but [{name}] host is {host}")
+
+
+def server_part(config: Config, places: Places, argv: Sequence[str] | None = None) -> Part:
+    file = places.home / "cti.toml"
+
+    async def ready() -> bool:
+        return await http.status(config, "/readyz") == 200
+
+    async def alive() -> bool:
+        return await http.status(config, "/healthz") is not None
+
+    return Part(
+        "server",
+        list(argv or [sys.executable, "-m", "cti", "serve", "--config", str(file)]),
+        places.state / "logs/server.log",
+        server_account(config, places),
+        ready=ready,
+        alive=alive,
+        env={"CTI_HOME": str(places.home), "PYTHONUNBUFFERED": "1"},
+        stop_seconds=15,
+        watch_seconds=10,
+    )
+
+
+def demo_part(config: Config, places: Places) -> Part:
+    async def ready() -> bool:
+        return (places.home / "demo-logins.txt").exists()
+
+    return Part(
+        "demo",
+        [sys.executable, "-m", "cti", "demo-run", "--config", str(places.home / "cti.toml")],
+        places.state / "logs/demo.log",
+        Account("", os.geteuid(), os.getegid(), drop=False),
+        ready=ready,
+        env={"CTI_HOME": str(places.home), "PYTHONUNBUFFERED": "1"},
+        stop_seconds=5,
+        dies_with_us=True,
+    )
+
+
+def server_account(config: Config, places: Places) -> Account:
+    """The service account where it can read the code, the settings and the flows; else the one we are."""
+    needed = [PROJECT / "cti/__main__.py", Path(sys.executable), places.home / "cti.toml", config.paths.flows]
+    if all(reachable(path, places.account) for path in needed if path.exists()):
+        return places.account
+    return Account("", os.geteuid(), os.getegid(), drop=False)

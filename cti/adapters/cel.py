@@ -1,0 +1,139 @@
+"""Asterisk's own journal of channel events on disk, read back: what happened while nobody listened.
+
+The file is written by cel_custom (advanced mapping, quoting_method=all), one line an event, with these
+columns:
+
+    eventtype,eventtime,uniqueid,linkedid,channame,context,exten,num,name,accountcode,eventextra
+
+`eventtime` is seconds since the epoch (leave `dateformat` in cel.conf out). Facts read back may come twice:
+the core takes that. A line that is cut, not CSV, or not of this form is passed over.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cti.core.messages import Bridged, ChannelGone, ChannelNew, ChannelUp, Fact, Unbridged
+
+log = logging.getLogger("cti.cel")
+
+BLOCK = 1 << 16
+SLACK = 5.0  # seconds by which neighbouring lines may be out of order
+COLUMNS = 11
+
+_UNIQUEID = re.compile(r"[A-Za-z0-9._-]{1,149}(;2)?")
+_CHANNEL = re.compile(r"[A-Za-z]{2,16}/[A-Za-z0-9_.+@-]{1,80}-[0-9a-f]{8}(;[12])?")
+_TIME = re.compile(r"[0-9]{9,11}(\.[0-9]{1,9})?", re.ASCII)
+_NUMBER = re.compile(r"[0-9+*#]{1,32}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def read_facts(csv_path: str | os.PathLike[str], since: float, node: str) -> Iterator[Fact]:
+    """Facts of `since` (seconds since the epoch) and later, in the order written.
+
+    The file as it was before its last rotation (`NAME.1`) is read first, when it reaches that far. Only the
+    tail that is needed is read; a missing file has no facts. Raises OSError when a file cannot be read."""
+    path = Path(csv_path)
+    for one in (path.with_name(path.name + ".1"), path):
+        if one.exists() and one.stat().st_mtime >= since - SLACK:
+            for row in _rows(_tail(one, since - SLACK)):
+                fact = _fact(row, node)
+                if fact is not None and fact.at >= since:
+                    yield fact
+
+
+def _tail(path: Path, since: float) -> list[str]:
+    """The lines from the last one before `since` on, complete ones only."""
+    with path.open("rb") as file:
+        start = file.seek(0, os.SEEK_END)
+        data = b""
+        while start > 0:
+            step = min(BLOCK, start)
+            start = file.seek(start - step)
+            data = file.read(step) + data
+            oldest = _first_time(data if start == 0 else data[data.find(b"\n") + 1 :])
+            if oldest is not None and oldest < since:
+                break
+    whole = data if start == 0 else data[data.find(b"\n") + 1 :]
+    return whole[: whole.rfind(b"\n") + 1].decode("utf-8", "replace").split("\n")[:-1]
+
+
+def _first_time(data: bytes) -> float | None:
+    for line in data.split(b"\n", 20)[:20]:
+        for row in _rows([line.decode("utf-8", "replace")]):
+            return float(row[1])
+    return None
+
+
+def _rows(lines: list[str]) -> Iterator[list[str]]:
+    """Rows of the right form. Each line stands for itself, so a broken one swallows no other."""
+    for line in lines:
+        try:
+            row = next(csv.reader([line.replace("\0", "")], strict=True), [])
+        except csv.Error:
+            continue
+        if len(row) == COLUMNS and _TIME.fullmatch(row[1]) and _UNIQUEID.fullmatch(row[2]):
+            yield row
+
+
+def _fact(row: list[str], node: str) -> Fact | None:
+    build = _BUILD.get(row[0])
+    return build(row, float(row[1]), node) if build else None
+
+
+def _new(row: list[str], at: float, node: str) -> Fact | None:
+    if not _CHANNEL.fullmatch(row[4]):
+        return None
+    return ChannelNew(
+        at=at,
+        node=node,
+        uniqueid=row[2],
+        channel=row[4],
+        context=_CONTROL.sub("", row[5]),
+        called=_number(row[6]),
+        caller=_number(row[7]),
+        caller_name=_CONTROL.sub("", row[8])[:80],
+    )
+
+
+def _number(text: str) -> str:
+    return text if _NUMBER.fullmatch(text) else ""
+
+
+def _hangup(row: list[str], at: float, node: str) -> Fact:
+    """HANGUP, not CHAN_END: it has the cause. One comes with the other."""
+    cause = _extra(row).get("hangupcause")
+    return ChannelGone(at=at, node=node, uniqueid=row[2], cause=cause if isinstance(cause, int) else 0)
+
+
+def _bridge(kind: type[Bridged] | type[Unbridged]) -> Callable[[list[str], float, str], Fact | None]:
+    def build(row: list[str], at: float, node: str) -> Fact | None:
+        bridge = _extra(row).get("bridge_id")
+        if not isinstance(bridge, str) or not _UNIQUEID.fullmatch(bridge):
+            return None
+        return kind(at=at, node=node, uniqueid=row[2], bridge=bridge)
+
+    return build
+
+
+def _extra(row: list[str]) -> dict[str, object]:
+    try:
+        extra = json.loads(row[10])
+    except ValueError:
+        return {}
+    return extra if isinstance(extra, dict) else {}
+
+
+_BUILD: dict[str, Callable[[list[str], float, str], Fact | None]] = {
+    "CHAN_START": _new,
+    "ANSWER": lambda row, at, node: ChannelUp(at=at, node=node, uniqueid=row[2]),
+    "BRIDGE_ENTER": _bridge(Bridged),
+    "BRIDGE_EXIT": _bridge(Unbridged),
+    "HANGUP": _hangup,
+}

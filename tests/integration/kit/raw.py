@@ -17,8 +17,9 @@ async def send_raw(
     host: str = "127.0.0.1",
     encoding: str = "utf-8",
 ) -> list[int]:
-    """Send one packet (placeholders {HOST} {PORT} {SRC} {DID} {BR} {TAG} {CID} filled in), gather for a second
-    the status of every response; a call that was answered is hung up again by nobody: use short flows."""
+    """Send one packet, {HOST} {PORT} {SRC} {DID} {BR} {TAG} {CID} filled in; the responses of one second.
+
+    Nobody hangs up a call that was answered."""
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.setblocking(False)

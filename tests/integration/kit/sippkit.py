@@ -25,7 +25,7 @@ def free_port() -> int:
 
 @dataclass
 class LoadResult:
-    """good and bad: calls that went as written or not; seconds from INVITE to 200 per call; errors: SIPp's."""
+    """good, bad: calls that went as written or not; setup: seconds from INVITE to 200; errors: SIPp's."""
 
     good: int = 0
     bad: int = 0
@@ -62,8 +62,8 @@ async def sipp_callers(
 ) -> LoadResult:
     """`count` calls at `rate` a second from the trunk, numbers [(number, name)] taken in turn.
 
-    Each is answered, presses `key` (needs root: SIPp replays a capture) `key_after` seconds later, and hangs up
-    `talk` seconds after that; 0: waits for the other side's BYE. `folder` takes the logs."""
+    Each is answered, presses `key` (needs root: SIPp replays a capture) `key_after` seconds later, and hangs
+    up `talk` seconds after that; 0: waits for the other side's BYE. `folder` takes the logs."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = _rows(folder / "callers.csv", [(number, name.replace(";", " ")) for number, name in numbers])
     text = (SCENARIOS / "caller.xml").read_text()
@@ -81,8 +81,9 @@ async def sipp_callers(
     )
     process = await _sipp(
         folder, scenario, server, "-s", dials, "-inf", str(rows), "-m", str(count), "-r", str(rate),
-        "-p", str(free_port()), "-mp", str(free_port() & ~1), "-l", str(count), "-trace_stat", "-stf", "stat.csv",
-        "-fd", "1", "-trace_rtt", "-rtt_freq", "1", "-trace_err", "-error_file", "errors.log",
+        "-p", str(free_port()), "-mp", str(free_port() & ~1), "-l", str(count), "-trace_stat",
+        "-stf", "stat.csv", "-fd", "1", "-trace_rtt", "-rtt_freq", "1",
+        "-trace_err", "-error_file", "errors.log",
     )  # fmt: skip
     try:
         async with asyncio.timeout(timeout):

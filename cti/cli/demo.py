@@ -1,0 +1,49 @@
+"""Hidden verbs of `cti up --demo`: fill an empty home, and play callers, agents and the newcomer's phone."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+
+from cti.adapters import postgres_migrations
+from cti.cli import options
+from cti.config import Config
+from cti.demo import run, seed
+
+
+def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    for name, func in (("demo-seed", main_seed), ("demo-run", main_run)):
+        parser = sub.add_parser(name)
+        options.add(parser)
+        parser.set_defaults(func=func)
+
+
+def main_seed(args: argparse.Namespace) -> int:
+    """Bring the schema up to date and fill it. Raises BadInput when the home holds other data."""
+    config = options.load(args)
+
+    async def work() -> bool:
+        await postgres_migrations.migrate(config.postgres.dsn)
+        return await seed.seed(config)
+
+    seed.require_loopback(config)
+    print("demo data: " + ("made" if asyncio.run(work()) else "already there"))
+    return 0
+
+
+def main_run(args: argparse.Namespace) -> int:
+    """Until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    return asyncio.run(_until_stopped(options.load(args)))
+
+
+async def _until_stopped(config: Config) -> int:
+    work = asyncio.ensure_future(run.run(config))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+    return 0

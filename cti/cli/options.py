@@ -13,7 +13,7 @@ from cti.config import Config
 
 
 def add(parser: argparse.ArgumentParser, with_json: bool = False) -> None:
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings (default: cti.toml in the home)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings (default: HOME/cti.toml)")
     parser.add_argument("--home", type=Path, metavar="DIR", help="the home (default: CTI_HOME, else .cti)")
     if with_json:
         parser.add_argument("--json", action="store_true", help="print JSON")

@@ -41,6 +41,7 @@ async def until_stopped(
 ) -> int:
     """Start all, say `CTI ready`, wait for a signal, stop all in reverse. CtiError: a part cannot start."""
     raise_limits()
+    os.umask(0o022)
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(_run(path, environ, demo, server_argv))
     stopped = False

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
+import os
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from cti.config import PROJECT, Config
-from cti.embedded import setup
+from cti.config import Config
+from cti.embedded import fallback, setup
 from cti.embedded.places import Account
-from cti.embedded.render import Tree, write_all
+from cti.embedded.render import Tree, agi_dir, write_all
 from cti.errors import BadInput, Unavailable
 
 OLDEST = 20
-SCRIPTS = ("fallback.py",)
 
 
 @dataclass(frozen=True)
@@ -100,34 +99,21 @@ def _version(argv: tuple[str, ...]) -> tuple[int, ...]:
 def prepare(config: Config, found: Found, account: Account) -> None:
     """Render the files, make its folders and links. Before every start: the system name changes."""
     var = config.asterisk.config_dir.resolve().parent
-    for name in ("agi-bin", "keys", "sounds", "spool"):
+    for name in ("keys", "sounds", "spool"):
         folder = var / name
         folder.mkdir(exist_ok=True)
         if account.drop:
-            shutil.chown(folder, account.uid, account.gid)
+            os.chown(folder, account.uid, account.gid, follow_symlinks=False)
     _relink(var / "sounds/en", found.tree.sounds)
     _relink(var / "documentation", found.tree.data / "documentation")
     _relink(var / "rest-api", found.tree.data / "rest-api")
-    _copy_scripts(var / "agi-bin", config)
+    fallback.prepare(agi_dir(config), config, account)
     write_all(config, found.tree, account)
 
 
 def _relink(link: Path, target: Path) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(target)
-
-
-def _copy_scripts(target: Path, config: Config) -> None:
-    """The fallback script and the two modules it needs, where the account of Asterisk can read them."""
-    (target / "asterisk").mkdir(exist_ok=True)
-    (target / "asterisk/__init__.py").touch()
-    for name, file in (("asterisk.agi", "asterisk/agi.py"), ("six", "six.py")):
-        found = importlib.util.find_spec(name)
-        if found is None or found.origin is None:
-            raise Unavailable(f"the Python module {name} is missing: run `make setup`")
-        shutil.copyfile(found.origin, target / file)
-    shutil.copyfile(PROJECT / "asterisk-conf/fallback.py", target / "fallback.py")
-    (target / "fallback.py").chmod(0o755)
 
 
 def start_argv(config: Config, found: Found) -> list[str]:

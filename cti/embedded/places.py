@@ -5,8 +5,8 @@
     HOME/run -> short folder    unix sockets
 
 As root the parts run as the account `cti` (else `nobody`). When that account cannot enter the home (a 0700
-folder of root above it), the state lives in /var/lib/cti/homes/<id> and the home holds links to it. A state folder
-whose home is gone is removed at the next start of any home.
+folder of root above it), the state lives in /var/lib/cti/homes/<id> and the home holds links to it. A state
+folder whose home is gone is removed at the next start of any home.
 """
 
 from __future__ import annotations
@@ -135,6 +135,8 @@ def _far_state(places: Places) -> None:
 
 def _own(path: Path, account: Account, mode: int) -> None:
     path.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():
+        raise BadInput(f"{path} is a link: remove it")
     if account.drop and path.stat().st_uid != account.uid:
         for folder, _, files in os.walk(path):  # more than one file only when the account has changed
             for one in (folder, *(f"{folder}/{f}" for f in files)):

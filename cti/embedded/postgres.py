@@ -13,6 +13,7 @@ from typing import Any
 
 from cti.embedded.part import Part
 from cti.embedded.places import Account, Places
+from cti.embedded.render import write_atomic
 from cti.errors import Unavailable
 
 HBA = "local all all peer map=cti\n"
@@ -25,9 +26,7 @@ def bin_dir(data: Path | None = None) -> Path:
     if made:
         if made in found:
             return found[made]
-        raise Unavailable(
-            f"the data in {data} is of PostgreSQL {made}, which is not installed: apt install postgresql-{made}"
-        )
+        raise Unavailable(f"{data} is of PostgreSQL {made}, which is missing: apt install postgresql-{made}")
     if found:
         return found[max(found, key=int)]
     other = shutil.which("postgres")
@@ -42,8 +41,9 @@ def prepare(places: Places) -> None:
     if not (data / "PG_VERSION").exists():
         _make_cluster(data, places.account)
     names = {places.account.name, pwd.getpwuid(os.geteuid()).pw_name}
-    (data / "pg_hba.conf").write_text(HBA)
-    (data / "pg_ident.conf").write_text("".join(f'cti "{name}" cti\n' for name in sorted(names)))
+    idents = "".join(f'cti "{name}" cti\n' for name in sorted(names))
+    write_atomic(data / "pg_hba.conf", HBA, places.account, secret=True)
+    write_atomic(data / "pg_ident.conf", idents, places.account, secret=True)
 
 
 def _make_cluster(data: Path, account: Account) -> None:
@@ -77,7 +77,7 @@ def run(program: Path, arguments: list[str], account: Account) -> str:
     )
     if done.returncode != 0:
         raise Unavailable(f"{program.name}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
-    return done.stdout
+    return str(done.stdout)
 
 
 def as_account(account: Account) -> dict[str, Any]:

@@ -71,9 +71,7 @@ def write_all(config: Config, tree: Tree, account: Account) -> str:
     name = "cti" + secrets.token_hex(8)
     values = _values(config, tree, name)
     target = config.asterisk.config_dir
-    done = {
-        file: ENVIRONMENT.get_template(f"{file}.j2").render(values) for file in FILES
-    }
+    done = {file: ENVIRONMENT.get_template(f"{file}.j2").render(values) for file in FILES}
     done |= dict.fromkeys(EMPTY, "; empty on purpose: silences a warning\n")
     done["systemname"] = name
     for file, text in done.items():
@@ -120,6 +118,7 @@ def _values(config: Config, tree: Tree, name: str) -> dict[str, Any]:
         "systemname": name,
         "etc": folder,
         "var": folder.parent,
+        "agi": agi_dir(config),
         "run": (paths.home / "run").resolve(),
         "logs": paths.logs.resolve() / "asterisk",
         "identify": "username,ip" if overlaps(config.sip.trunks, config.sip.host) else "ip,username",
@@ -129,8 +128,13 @@ def _values(config: Config, tree: Tree, name: str) -> dict[str, Any]:
         "agi_port": config.agi.port,
         "recordings_dir": paths.recordings.resolve(),
         "sounds_dir": paths.sounds.resolve(),
-        "fallback_script": folder.parent / "agi-bin/fallback.py",
+        "fallback_script": agi_dir(config) / "fallback.py",
     }
+
+
+def agi_dir(config: Config) -> Path:
+    """The scripts Asterisk runs; not in a folder that its account may write."""
+    return config.asterisk.config_dir.resolve().parent.parent / "agi"
 
 
 def overlaps(trunks: Sequence[Trunk], host: str) -> bool:

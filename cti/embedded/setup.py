@@ -1,8 +1,8 @@
 """`make setup`: install what is missing. Standard library only: it runs before `.venv` exists.
 
-Steps: system packages (apt, as root; else says which), the account `cti`, `.venv`, Asterisk as plain files in a
-cache. Each done step leaves a stamp, so a second call only looks and needs no network. Nothing asks a question,
-and no service of the distribution is started.
+Steps: system packages (apt, as root; else says which), the account `cti`, `.venv`, Asterisk as plain files in
+a cache. Each done step leaves a stamp, so a second call only looks and needs no network. Nothing asks a
+question, and no service of the distribution is started.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def step(text: str, argv: list[str], env: dict[str, str] | None = None) -> str:
     print(f"setup: {text} ...", flush=True)
     began = time.monotonic()
     done = subprocess.run(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-        env={**os.environ, **(env or {})},
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        check=False, env={**os.environ, **(env or {})},
     )  # fmt: skip
     if done.returncode != 0:
         lines = [line for line in done.stdout.strip().splitlines() if line.strip()]
@@ -123,7 +123,7 @@ class _services_kept_off:
 
 
 def account() -> None:
-    """As root: a system account that PostgreSQL, Redis and Asterisk run as. Without it they run as `nobody`."""
+    """As root: an account for PostgreSQL, Redis and Asterisk. Without it they run as `nobody`."""
     if os.geteuid() != 0:
         return
     try:
@@ -224,7 +224,7 @@ def asterisk() -> None:
 
 
 def _fetch(target: Path) -> dict[str, dict[str, str]]:
-    """Extract the packages into `target`, with no chroot and no install scripts. Returns version and hash of each."""
+    """Extract the packages into `target`: no chroot, no install scripts. Returns version and hash of each."""
     suite, mirror = _suite_and_mirror()
     note = 'cd "$1/var/cache/apt/archives" && sha256sum *.deb > "$1/cti-debs"'
     argv = ["mmdebstrap", "--mode=chrootless", "--variant=extract", f"--extract-hook={note}"]
@@ -252,8 +252,10 @@ def _compare(found: dict[str, dict[str, str]]) -> None:
         print(f"setup: Asterisk {version}; the tests of this project run on {lock['version']}", flush=True)
         return
     if got[0] != wanted[0]:
-        raise SetupError(f"the archive has Asterisk {version}, asterisk.lock wants {wanted[0]}.x: name a mirror that "
-                         "still has it (CTI_DEBIAN_MIRROR) or your own Asterisk ([asterisk] binary)")  # fmt: skip
+        raise SetupError(
+            f"the archive has Asterisk {version}, asterisk.lock wants {wanted[0]}.x: name a mirror that "
+            "still has it (CTI_DEBIAN_MIRROR) or your own Asterisk (CTI_ASTERISK__BINARY)"
+        )
     if got < wanted:
         raise SetupError(f"the archive has Asterisk {version}, older than asterisk.lock: {lock['version']}")
     if version != lock["version"]:

@@ -1,8 +1,8 @@
 """Keeps the parts of a home running: ordered start, ordered stop, restart of what ends, a watchdog.
 
-Each part leaves `HOME/pids/<name>.json` (pid and start time), by which the next start finds leftovers of a run
-that was killed. Nothing dies with the supervisor but the demo: a killed supervisor drops no call. The next `cti up`
-stops what is left over, in order, and starts afresh.
+Each part leaves `HOME/pids/<name>.json` (pid and start time), by which the next start finds leftovers of a
+run that was killed. Nothing dies with the supervisor but the demo: a killed supervisor drops no call. The
+next `cti up` stops what is left over, in order, and starts afresh.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class Kept:
     async def _launch(self) -> None:
         part = self.part
         await asyncio.to_thread(part.before)
-        with part.log.open("ab") as log:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(part.log, flags, 0o640), "ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *part.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
                 env={**os.environ, **part.env}, preexec_fn=_die_with_us if part.dies_with_us else None,
@@ -226,3 +227,9 @@ def _finish(mark: Mark, first: signal.Signals, seconds: float) -> None:
         end = time.monotonic() + seconds
         while mark_of(mark.pid) == mark and time.monotonic() < end:
             time.sleep(0.02)
+
+
+def running_pid(pids: Path, name: str) -> int | None:
+    """The pid of a part that runs now, else None."""
+    mark = _read(pids / f"{name}.json")
+    return mark.pid if mark is not None and mark_of(mark.pid) == mark else None

@@ -1,0 +1,153 @@
+"""`cti doctor`: what on this machine is wrong, and how to fix it. Each check is one function."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from cti.cli import options
+from cti.config import Config
+from cti.embedded import asterisk, home, postgres, setup
+from cti.embedded.fallback import SORRY
+from cti.embedded.supervisor import ORDER, running_pid
+from cti.errors import CtiError, Unavailable
+
+Verdict = Literal["ok", "warning", "problem"]
+Row = tuple[Verdict, str]
+TESTED = (22, 10, 1)
+LEAST_DISK = 1 << 30
+
+
+def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = sub.add_parser("doctor", help="what is wrong and how to fix it")
+    options.add(parser, with_json=True)
+    parser.set_defaults(func=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """0 without a problem (warnings are none), else 1."""
+    config = options.load(args)
+    rows = [row for check in CHECKS for row in _safely(check, config)]
+    if args.json:
+        options.print_json([{"verdict": verdict, "text": text} for verdict, text in rows])
+    else:
+        for verdict, text in rows:
+            print(f"{verdict:<8} {text}")
+    return 1 if any(verdict == "problem" for verdict, _ in rows) else 0
+
+
+def _safely(check: Callable[[Config], Iterator[Row]], config: Config) -> list[Row]:
+    try:
+        return list(check(config))
+    except (CtiError, OSError, subprocess.SubprocessError) as e:
+        return [("problem", str(e))]
+
+
+def packages(_: Config) -> Iterator[Row]:
+    missing = setup.missing_packages()
+    if missing:
+        yield "problem", f"missing packages: apt-get install -y {' '.join(missing)}"
+    else:
+        yield "ok", "system packages"
+    yield "ok", f"Python {sys.version.split()[0]}"
+
+
+def databases(config: Config) -> Iterator[Row]:
+    folder = postgres.bin_dir(config.paths.home / "postgres")
+    done = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=True)
+    yield "ok", f"{done.stdout.strip()} in {folder}"
+    redis = shutil.which("redis-server")
+    if redis is None:
+        raise Unavailable("no Redis: apt-get install -y redis-server")
+    done = subprocess.run([redis, "--version"], capture_output=True, text=True, check=True)
+    yield "ok", " ".join(done.stdout.split()[:3])
+
+
+def switch(config: Config) -> Iterator[Row]:
+    found = asterisk.find(config)
+    version = ".".join(map(str, found.tree.version))
+    if found.tree.version < TESTED:
+        yield "warning", f"Asterisk {version} is older than 22.10.1, where 20 security faults were fixed"
+    else:
+        yield "ok", f"Asterisk {version}: {found.argv[-1]}"
+    for name, folder in (("sounds", found.tree.sounds), ("music on hold", found.tree.music)):
+        files = [p for p in folder.glob("*") if p.is_file()] if folder.is_dir() else []
+        if files and os.access(files[0], os.R_OK):
+            yield "ok", f"{name}: {len(files)} files in {folder}"
+        else:
+            yield "problem", f"no {name} in {folder}: remove the tree above it and run `make setup`"
+
+
+def host_name(_: Config) -> Iterator[Row]:
+    name = socket.gethostname()
+    began = time.monotonic()
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:
+        yield "warning", f"the host name {name} does not resolve: add `127.0.1.1 {name}` to /etc/hosts"
+        return
+    took = time.monotonic() - began
+    slow = f"resolving the host name {name} takes {took:.1f} s: add `127.0.1.1 {name}` to /etc/hosts"
+    yield ("warning", slow) if took > 0.5 else ("ok", f"host name {name} resolves")
+
+
+def voices(config: Config) -> Iterator[Row]:
+    program = shutil.which("espeak-ng")
+    if program is None or shutil.which("sox") is None:
+        raise Unavailable("no voice for prompts: apt-get install -y espeak-ng sox")
+    for language in config.site.languages:
+        voice = SORRY[language][0] if language in SORRY else language
+        with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+            argv = [program, "-v", voice, "-w", file.name, "1"]
+            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+            good = done.returncode == 0 and Path(file.name).stat().st_size > 1000
+        text = f"voice for {language} ({voice})"
+        yield ("ok", text) if good else ("problem", f"{text} is silent: apt-get install -y espeak-ng-data")
+
+
+def ports(config: Config) -> Iterator[Row]:
+    running = any(running_pid(config.paths.home / "pids", name) for name in ORDER)
+    if running:
+        yield "ok", f"the home {config.paths.home} is running; its ports are its own"
+        return
+    home.check_ports(config)
+    yield "ok", "ports are free"
+
+
+def disk(config: Config) -> Iterator[Row]:
+    folder = next(p for p in (config.paths.home, *config.paths.home.parents) if p.exists())
+    free = shutil.disk_usage(folder).free
+    text = f"{free / (1 << 30):.1f} GiB free on the disk of {folder}"
+    yield ("ok", text) if free > LEAST_DISK else ("problem", f"only {text}: recordings need room")
+
+
+def accounts(_: Config) -> Iterator[Row]:
+    if os.geteuid() != 0:
+        yield "ok", f"runs as {pwd.getpwuid(os.geteuid()).pw_name}"
+        return
+    try:
+        pwd.getpwnam("cti")
+    except KeyError:
+        yield "warning", "no account cti: PostgreSQL, Redis and Asterisk run as nobody; `make setup` makes it"
+    else:
+        yield "ok", "started as root; PostgreSQL, Redis and Asterisk run as cti"
+
+
+def flows(config: Config) -> Iterator[Row]:
+    if not config.paths.flows.is_dir():
+        yield "problem", f"no flows folder {config.paths.flows}: set [paths] flows"
+    else:
+        yield "ok", f"flows in {config.paths.flows}"
+
+
+CHECKS = (packages, databases, switch, host_name, voices, ports, disk, accounts, flows)

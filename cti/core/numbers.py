@@ -1,7 +1,7 @@
 """Telephone numbers: E.164, and which numbers may be dialled.
 
-A station is 2 to 6 digits. Everything else is a number of the public network, written as dialled from `country`
-or with `+`. Nothing here dials; whoever does asks `dialable` first.
+A station is 2 to 6 digits. Everything else is a number of the public network, written as dialled from
+`country` or with `+`. Nothing here dials; whoever does asks `dialable` first.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ KINDS = {
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """`number`: what to dial, a station or E.164, empty when refused. `refused`: why not, empty when it may be.
+    """`number`: what to dial, a station or E.164, empty when refused. `refused`: why not, else empty.
 
-    kind: station, emergency, ordinary, premium, shared_cost, satellite, personal, pager, voicemail, unknown."""
+    kind: station, emergency, ordinary, premium, shared_cost, satellite, personal, pager, voicemail,
+    unknown."""
 
     number: str
     kind: str
@@ -42,7 +43,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def to_e164(number: str, country: str) -> str | None:
-    """`+` and digits, when this can be a number of the public network as dialled from `country`; else None."""
+    """`+` and digits, when this can be a number of the public network dialled from `country`; else None."""
     parsed = _parsed(number, country)
     return phonenumbers.format_number(parsed, PhoneNumberFormat.E164) if parsed else None
 

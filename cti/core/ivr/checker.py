@@ -66,10 +66,12 @@ def load_book(
     allow: Iterable[str] = (),
     sounds: Collection[str] | None = None,
 ) -> Book | list[Problem]:
-    """The Book, or all problems, sorted. `sounds`: the recorded prompts there are, `prompts/en/hello.wav`; None: any."""
+    """The Book, or all problems, sorted.
+
+    `sounds`: the recorded prompts there are, as `prompts/en/hello.wav`; None: do not look."""
     settings = _Settings(country, frozenset(allow), sounds)
     readers = {file: Reader(source) for file, source in files.items()}
-    sound = {file: reader for file, reader in readers.items() if not reader.problems}
+    sound = {file: reader for file, reader in readers.items() if reader.source.data is not None}
     queues = read_queues(sound["queues.yaml"]) if "queues.yaml" in sound else {}
     drafts = [_draft(reader) for file, reader in sound.items() if file not in CONFIG]
     _check_doubles(drafts)
@@ -79,14 +81,22 @@ def load_book(
         _check_endless(draft)
         if "queues.yaml" not in readers or "queues.yaml" in sound:
             _check_queues(draft, queues)
-    numbers = _numbers(sound["numbers.yaml"], drafts, settings, readers == sound) if "numbers.yaml" in sound else {}
+    numbers = (
+        _numbers(sound["numbers.yaml"], drafts, settings, readers == sound) if "numbers.yaml" in sound else {}
+    )
     _check_calendars(sound, readers)
     _check_sounds(drafts, numbers, settings)
-    problems = sorted(problem for reader in readers.values() for problem in reader.problems)
-    if problems:
+    if problems := sorted({problem for reader in readers.values() for problem in _told(reader)}):
         return problems
     flows = {draft.name: _flow(draft) for draft in drafts}
     return Book(flows, queues, numbers, version, country, settings.allow)
+
+
+def _told(reader: Reader) -> list[Problem]:
+    """The problems of a file; what follows from a fault in the writing of a value is not told again."""
+    written = {(problem.line, problem.column) for problem in reader.source.problems}
+    later = reader.problems[len(reader.source.problems) :]
+    return [*reader.source.problems, *(one for one in later if (one.line, one.column) not in written)]
 
 
 def _flow(draft: _Draft) -> Flow:
@@ -107,9 +117,13 @@ def _draft(reader: Reader) -> _Draft:
     }
     found = reader.fields((), reader.source.data, known, "a flow", ("flow", "language", "start", "nodes"))
     draft = _Draft(
-        reader=reader, name=found.get("flow", ""), language=found.get("language", ""), start=found.get("start", ""),
-        defaults=found.get("defaults", {}), nodes=found.get("nodes", {}),
-    )  # fmt: skip
+        reader=reader,
+        name=found.get("flow", ""),
+        language=found.get("language", ""),
+        start=found.get("start", ""),
+        defaults=found.get("defaults", {}),
+        nodes=found.get("nodes", {}),
+    )
     if "nodes" in found and not draft.nodes:
         reader.wrong(("nodes",), "a flow needs at least one node", of_key=True)
     return draft
@@ -138,7 +152,11 @@ def _read_nodes(draft: _Draft, settings: _Settings) -> None:
 
 def _variables(draft: _Draft) -> Names:
     """What the expressions of a flow may use: `vars` are those that some node of it sets."""
-    wanted = [node.get("vars") for node in draft.nodes.values() if isinstance(node, dict) and node.get("do") == "set"]
+    wanted = [
+        node.get("vars")
+        for node in draft.nodes.values()
+        if isinstance(node, dict) and node.get("do") == "set"
+    ]
     held = {key for one in wanted if isinstance(one, dict) for key in one}
     known = {"call", "customer", "vars", "language", *draft.nodes}
     return Names(known, {"call": CALL_FIELDS, "vars": held})
@@ -163,7 +181,9 @@ def _node(draft: _Draft, scope: Scope, path: Path, key: str, written: Any) -> No
     }
     found = reader.fields(path, written, known, f"a {written['do']} node", verb.needed)
     if verb.one_of and not any(word in written for word in verb.one_of):
-        reader.wrong(path, f"a {written['do']} node needs {' or '.join(f'`{w}`' for w in verb.one_of)}", of_key=True)
+        reader.wrong(
+            path, f"a {written['do']} node needs {' or '.join(f'`{w}`' for w in verb.one_of)}", of_key=True
+        )
     to = _outcomes(found, (*verb.outcomes, *targets))
     draft.to += to.values()
     if len(reader.problems) > before:
@@ -205,11 +225,17 @@ def _check_endless(draft: _Draft) -> None:
     """Every node must be able to reach one that waits for somebody, or the end of the call."""
     if draft.reader.problems:
         return
-    done = {key for key, node in draft.made.items() if isinstance(node.spec, model.Menu | model.Queue | model.Dial)}
+    done = {
+        key
+        for key, node in draft.made.items()
+        if isinstance(node.spec, model.Menu | model.Queue | model.Dial)
+    }
     done |= {key for key, node in draft.made.items() if isinstance(node.spec, model.Hangup)}
     grown = True
     while grown:
-        more = {key for key, node in draft.made.items() if _leads(draft, node) & (done | {"hangup", "return"})}
+        more = {
+            key for key, node in draft.made.items() if _leads(draft, node) & (done | {"hangup", "return"})
+        }
         grown = not more <= done
         done |= more
     for key in draft.made.keys() - done:
@@ -231,13 +257,17 @@ def _check_queues(draft: _Draft, queues: Mapping[str, QueueConfig]) -> None:
         wanted = written.get("queue") if isinstance(written, dict) and written.get("do") == "queue" else None
         if isinstance(wanted, str) and wanted not in queues:
             draft.reader.wrong(
-                ("nodes", key, "queue"), f"queue `{wanted[:60]}` is not in queues.yaml", meant(wanted[:60], queues)
+                ("nodes", key, "queue"),
+                f"queue `{wanted[:60]}` is not in queues.yaml",
+                meant(wanted[:60], queues),
             )
 
 
 def _check_sounds(drafts: list[_Draft], numbers: Mapping[str, Number], settings: _Settings) -> None:
     for draft in drafts if settings.sounds is not None else ():
-        led = {number.language for number in numbers.values() if number.flow == draft.name and number.language}
+        led = {
+            number.language for number in numbers.values() if number.flow == draft.name and number.language
+        }
         for key, node in draft.made.items():
             speech = node.spec.speech if isinstance(node.spec, model.Say | model.Menu) else model.Speech()
             for prompt in speech.names:
@@ -253,7 +283,9 @@ def _check_sound(draft: _Draft, path: Path, file: str, settings: _Settings) -> N
 # ---------------------------------------------------------------- the other files
 
 
-def _numbers(reader: Reader, drafts: list[_Draft], settings: _Settings, whole_folder: bool) -> dict[str, Number]:
+def _numbers(
+    reader: Reader, drafts: list[_Draft], settings: _Settings, whole_folder: bool
+) -> dict[str, Number]:
     """{number as entered and as E.164: Number}"""
     read = {"numbers": lambda r, path, value: a_map(r, path, value, "`numbers`")}
     top = reader.fields((), reader.source.data, read, "numbers.yaml", ("numbers",))
@@ -294,7 +326,9 @@ def _check_calendars(sound: Mapping[str, Reader], readers: Mapping[str, Reader])
     if "calendars.yaml" in sound:
         read = {"calendars": lambda r, path, value: a_map(r, path, value, "`calendars`")}
         reader = sound["calendars.yaml"]
-        known = reader.fields((), reader.source.data, read, "calendars.yaml", ("calendars",)).get("calendars", {})
+        known = reader.fields((), reader.source.data, read, "calendars.yaml", ("calendars",)).get(
+            "calendars", {}
+        )
     queues = sound.get("queues.yaml")
     if queues is None or ("calendars.yaml" in readers and "calendars.yaml" not in sound):
         return

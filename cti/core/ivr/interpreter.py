@@ -1,11 +1,12 @@
 """Runs one call through a flow, one step at a time: pure, and never an exception or an endless call.
 
-    turn = begin(book, flow, language, context)     what to do first
+    turn = begin(book, flow, language, context)       what to do first
     turn = proceed(book, turn.line, answer, context)  the last action ended like this: what next
-    turn = again(book, line, context)               the caller came back after a restart: the same node once more
+    turn = again(book, line, context)                 the caller came back after a restart: the node once more
 
 An outcome that is not named goes to the node's `then`, else its `fail`, else the flow's `fail`, else hangup.
-A failure inside a fail target hangs up. 200 nodes, or 20 without the caller doing anything: the fail target, once.
+A failure inside a fail target hangs up. After 200 nodes, or 20 without the caller doing anything, comes the
+fail target, and after that the end.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """How the last action ended: done, digits, timeout, error; a queue visit's result; or for a dialled number
-    answered, busy, no_answer, fail. `data` becomes part of the node's result."""
+    """How the last action ended: done, digits, timeout, error; a queue visit's result; or for a dialled
+    number answered, busy, no_answer, fail. `data` becomes part of the node's result."""
 
     outcome: str
     digits: str = ""
@@ -253,7 +254,7 @@ def _target(flow: Flow, node: Node, outcome: str, failing: bool) -> tuple[str, b
 
 
 def _budget(flow: Flow, node: Node, target: str, line: Line) -> tuple[str, bool, Line]:
-    """The target and whether all is lost: too much done for nothing leads to the fail target, then to the end."""
+    """The target and whether all is lost: too much done leads to the fail target, then to the end."""
     if line.visits < MAX_NODES and line.hops <= MAX_HOPS:
         return target, False, line
     fail = "" if line.spent else node.fail or flow.fail

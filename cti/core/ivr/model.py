@@ -28,7 +28,7 @@ class Say(msgspec.Struct, frozen=True):
 
 
 class Menu(msgspec.Struct, frozen=True):
-    """`retries`: misses that are forgiven. `timeout`: seconds after the last prompt. The keys are in Node.to."""
+    """`retries`: misses forgiven. `timeout`: seconds after the last prompt. The keys are in Node.to."""
 
     speech: Speech
     retries: int
@@ -40,7 +40,7 @@ class Set(msgspec.Struct, frozen=True):
 
 
 class Branch(msgspec.Struct, frozen=True):
-    """The first condition that is true; its outcome is its place in the list, "1" for the first; else "else"."""
+    """The first condition that is true; the outcome is its place in the list, from "1"; else "else"."""
 
     when: tuple[Expression, ...]
 
@@ -65,7 +65,7 @@ Spec = Say | Menu | Set | Branch | Queue | Dial | Hangup
 
 
 class Node(msgspec.Struct, frozen=True):
-    """One step. `to`: named outcomes and menu keys; others go to `then`, else `fail`, else the flow's `fail`."""
+    """One step. `to`: named outcomes and menu keys; others go to `then`, `fail`, the flow's `fail`."""
 
     id: str
     verb: str
@@ -90,7 +90,7 @@ class Number(msgspec.Struct, frozen=True):
 
 
 class Book(msgspec.Struct, frozen=True):
-    """One version of the whole folder. `allow`: kinds of numbers that may be dialled besides the ordinary ones."""
+    """One version of the whole folder. `allow`: kinds of numbers that may be dialled besides ordinary."""
 
     flows: Mapping[str, Flow]
     queues: Mapping[str, QueueConfig]
@@ -100,7 +100,7 @@ class Book(msgspec.Struct, frozen=True):
     allow: frozenset[str] = frozenset()
 
     def flow_for(self, called: str) -> tuple[str, str] | None:
-        """The flow and language of a called number, as entered in numbers.yaml or as E.164; None: not ours."""
+        """Flow and language of a called number, as entered in numbers.yaml or as E.164; None: not ours."""
         spellings = (called, to_e164(called, self.country), to_e164(f"+{called}", self.country))
         for spelling in spellings:
             number = self.numbers.get(spelling) if spelling else None
@@ -114,11 +114,17 @@ class Book(msgspec.Struct, frozen=True):
         for flow in self.flows.values():
             for node in flow.nodes.values():
                 if isinstance(node.spec, Say | Menu):
-                    found.update(dict.fromkeys(_constant(node.spec.speech, self._languages(flow), self.version)))
+                    found.update(
+                        dict.fromkeys(_constant(node.spec.speech, self._languages(flow), self.version))
+                    )
         return list(found)
 
     def _languages(self, flow: Flow) -> list[str]:
-        led = [number.language for number in self.numbers.values() if number.flow == flow.name and number.language]
+        led = [
+            number.language
+            for number in self.numbers.values()
+            if number.flow == flow.name and number.language
+        ]
         return list(dict.fromkeys([flow.language, *led]))
 
 

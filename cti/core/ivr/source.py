@@ -1,7 +1,7 @@
 """What an admin wrote, as plain data with places, and what is wrong with it.
 
-A `Source` is one file as strings, numbers, booleans, None, lists and maps with text keys. `values` says where each
-value stands and `keys` where its key stands, by path from the top: ("nodes", "menu", "options", "1").
+A `Source` is one file as strings, numbers, booleans, None, lists and maps with text keys. `values` says where
+each value stands and `keys` where its key stands, by path: ("nodes", "menu", "options", "1").
 Readers of a file never raise: they report to a `Reader` and go on, so that all problems are seen at once.
 """
 
@@ -20,7 +20,7 @@ Place = tuple[int, int]  # line and column, from 1; (0, 0) is the file as a whol
 
 
 class Problem(msgspec.Struct, frozen=True, order=True):
-    """One thing to mend, where it is (line and column from 1; 0: the file as a whole), and what to write instead."""
+    """One thing to mend: where (line and column from 1; 0: the whole file), what, and a hint."""
 
     file: str
     line: int
@@ -34,6 +34,8 @@ class Problem(msgspec.Struct, frozen=True, order=True):
 
 
 class Source(msgspec.Struct, frozen=True):
+    """`data` None: nothing could be read, `problems` say why."""
+
     file: str
     data: Any
     values: Mapping[Path, Place] = {}
@@ -53,7 +55,9 @@ class Reader:
 
     def place(self, path: Path, of_key: bool = False) -> Place:
         """Where the value (or its key) at `path` stands; the nearest thing around it when it is not there."""
-        first, second = (self.source.keys, self.source.values) if of_key else (self.source.values, self.source.keys)
+        first, second = self.source.values, self.source.keys
+        if of_key:
+            first, second = second, first
         for end in range(len(path), -1, -1):
             place = first.get(path[:end]) or second.get(path[:end])
             if place:
@@ -87,7 +91,8 @@ def meant(word: str, known: Iterable[str]) -> str:
         return odd
     options = sorted(known)
     if close := get_close_matches(word, options, n=1, cutoff=0.6):
-        return f"did you mean `{close[0]}`?"
+        odd = odd_letter(close[0])
+        return f"one that looks like it is there, but its {odd}" if odd else f"did you mean `{close[0]}`?"
     return f"known: {', '.join(options)}" if 0 < len(options) <= 12 else ""
 
 
@@ -134,7 +139,9 @@ def name(reader: Reader, path: Path, value: Any, of_key: bool = False) -> str:
     """A plain name: it becomes part of file names, variables and reports."""
     if isinstance(value, str) and NAME.fullmatch(value):
         return value
-    hint = (isinstance(value, str) and odd_letter(value)) or "a letter a-z, then letters, digits, - or _, at most 40"
+    hint = (
+        isinstance(value, str) and odd_letter(value)
+    ) or "a letter a-z, then letters, digits, - or _, at most 40"
     reader.wrong(path, f"`{str(value)[:60]}` is not a plain name", hint, of_key)
     return ""
 

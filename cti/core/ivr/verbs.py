@@ -31,7 +31,19 @@ from cti.core.queues import skills
 KEYS = frozenset("0123456789*#")
 KEY_WORDS = {"star": "*", "hash": "#"}
 LATER = frozenset(
-    {"hours", "callback", "voicemail", "survey", "ask", "language", "record", "wait", "split", "goto", "lookup"}
+    {
+        "hours",
+        "callback",
+        "voicemail",
+        "survey",
+        "ask",
+        "language",
+        "record",
+        "wait",
+        "split",
+        "goto",
+        "lookup",
+    }
     | {"http", "script", "event", "message", "transfer", "pay", "authenticate", "call", "return"}
 )
 MAX_WHEN = 50
@@ -39,7 +51,7 @@ MAX_VARS = 50
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """What a node is read within: its flow's language and defaults, the variables it may use, where we dial from."""
+    """What a node is read within: language and defaults of its flow, its variables, where we dial from."""
 
     language: str
     defaults: Mapping[str, Any]
@@ -52,7 +64,7 @@ Build = Callable[[Scope, dict[str, Any]], model.Spec]
 
 
 class Verb(msgspec.Struct, frozen=True):
-    """`keys` gives the readers for a scope; `outcomes` are keys that hold targets, besides `then` and `fail`."""
+    """`keys` gives the readers; `outcomes` are keys that hold targets, besides `then` and `fail`."""
 
     keys: Callable[[Scope], Mapping[str, Read]]
     outcomes: tuple[str, ...]
@@ -100,7 +112,9 @@ def _texts(scope: Scope) -> Read:
             return {scope.language: one(reader, path, value)}
         held = a_map(reader, path, value, "`say`")
         if isinstance(value, dict) and scope.language and scope.language not in held:
-            reader.wrong(path, f"`say` has no text in `{scope.language}`, the language of the flow", of_key=True)
+            reader.wrong(
+                path, f"`say` has no text in `{scope.language}`, the language of the flow", of_key=True
+            )
         for key in held:
             language(reader, (*path, key), key, of_key=True)
         return {key: one(reader, (*path, key), inner) for key, inner in held.items()}
@@ -158,7 +172,7 @@ def _condition(scope: Scope) -> Read:
     def read(reader: Reader, path: Path, value: Any) -> Any:
         written = text(reader, path, value)
         if written and not (written.strip().startswith("{{") and written.strip().endswith("}}")):
-            reader.wrong(path, "a condition is one expression", 'like "{{ customer.tier == \'vip\' }}"')
+            reader.wrong(path, "a condition is one expression", "like \"{{ customer.tier == 'vip' }}\"")
             return ""
         return _expression(reader, path, written.strip(), scope) if written else ""
 
@@ -216,9 +230,7 @@ def _build_menu(scope: Scope, found: dict[str, Any]) -> model.Spec:
 
 
 def _build_queue(scope: Scope, found: dict[str, Any]) -> model.Spec:
-    return model.Queue(
-        found["queue"], found.get("skills", {}), found.get("priority"), found.get("max_wait")
-    )
+    return model.Queue(found["queue"], found.get("skills", {}), found.get("priority"), found.get("max_wait"))
 
 
 VERBS: dict[str, Verb] = {

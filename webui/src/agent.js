@@ -15,20 +15,33 @@ let busy = false;
 
 function hear({ type, data }) {
   const handlers = {
-    desk: () => { desk = data; refresh(); },
+    desk: () => { desk = data; if (!desk.pop) desk.pop = keptPop(data.agent); refresh(); },
     agent_state: () => {
       if ((data.agent_id ?? data.agent) !== me) return;
       const before = desk.agent;
       desk.agent = data;
-      if (data.work === "idle" && before?.work !== "idle") refresh();
+      if (data.work === "idle" && before && before.work !== "idle") {
+        desk.pop = null;
+        refresh();
+      }
     },
-    screen_pop: () => { desk.pop = data; },
+    screen_pop: () => { desk.pop = data; sessionStorage.setItem("pop", JSON.stringify(data)); },
     call: () => { desk.call = data; },
     phone: () => { desk.can_answer = data.can_answer; },
     notice: () => toast(data.text ?? named("refused", data.code)),
   };
   handlers[type]?.();
   render();
+}
+
+/** After a reload in wrap-up the call is over and the server has no pop for it any more; this tab may. */
+function keptPop(agent) {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem("pop"));
+    return agent.work !== "idle" && kept.call.call_id === agent.call_id ? kept : null;
+  } catch {
+    return null;
+  }
 }
 
 async function refresh() {
@@ -92,20 +105,22 @@ async function finish() {
 
 function render() {
   const agent = desk.agent;
-  if (!agent) return;
+  if (!agent) {
+    draw(at("centre"), null, () => el("div", { class: "card empty" }, icon("warn"), el("p", {}, t("why.unknown"))));
+    return;
+  }
   const work = agent.work;
-  if (work === "idle") desk.pop = null;
   document.body.dataset.work = work;
   const open = at("state").querySelector(".menu")?.open;
   draw(at("state"), [shownState(agent), agent, busy], () => stateCard(agent, open));
   draw(at("queues"), queues, queueCard);
-  const pop = work === "idle" ? null : desk.pop;
+  const pop = work !== "idle" && (!agent.call_id || desk.pop?.call.call_id === agent.call_id) ? desk.pop : null;
   const key = [work, agent.call_id, pop?.call, work === "reserved" && desk.can_answer, agent.wrap_up_until,
     work === "idle" && [agent.wish, agent.reason, agent.reachable, agent.station]];
   draw(at("centre"), key, () => centre(agent, pop));
   drawPop(at("pop"), pop);
   draw(at("recent"), recent, recentTable);
-  alertRing(work === "reserved" ? whoIs(desk.pop) : null, callId());
+  alertRing(work === "reserved" ? whoIs(pop) : null, callId());
   speak(agent);
 }
 
@@ -172,7 +187,7 @@ function ringCard(agent, pop) {
     caller(pop), facts(pop),
     el("p", { class: "tip" }, here ? t("ring.here") : t("ring.pick_up", { station: agent.station || "?" })),
     el("div", { class: "buttons" },
-      el("button", { type: "button", class: "answer", id: "answer", "aria-keyshortcuts": "Alt+Shift+A", onclick: () => doCall("answer") }, t("do.answer")),
+      el("button", { type: "button", class: here ? "answer" : "", id: "answer", "aria-keyshortcuts": "Alt+Shift+A", onclick: () => doCall("answer") }, t("do.answer")),
       el("button", { type: "button", id: "reject", "aria-keyshortcuts": "Alt+Shift+X", onclick: () => doCall("reject") }, t("do.reject"))));
 }
 
@@ -240,9 +255,9 @@ function queueCard() {
 function recentTable() {
   if (!recent?.length) return el("p", { class: "muted" }, t("recent.none"));
   const talk = (call) => (call.connected_at && call.ended_at ? duration((Date.parse(call.ended_at) - Date.parse(call.connected_at)) / 1000) : "–");
-  const head = ["recent.time", "recent.who", "call.queue", "recent.talk", "wrap.how"].map((id) => el("th", { scope: "col" }, t(id)));
+  const head = ["recent.time", "recent.who", "call.queue", "recent.talk", "recent.result"].map((id) => el("th", { scope: "col", class: id === "call.queue" ? "less" : null }, t(id)));
   const row = (call) => el("tr", {}, el("td", { class: "num" }, moment(call.started_at)),
-    el("td", {}, call.caller_name || call.caller || t("call.withheld")), el("td", {}, call.queue ?? "–"), el("td", { class: "num" }, talk(call)),
+    el("td", {}, call.caller_name || call.caller || t("call.withheld")), el("td", { class: "less" }, call.queue ?? "–"), el("td", { class: "num" }, talk(call)),
     el("td", {}, call.disposition ? named("disposition", call.disposition) : call.outcome ? named("outcome", call.outcome) : "–"));
   return el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, recent.map(row)));
 }

@@ -69,9 +69,9 @@ export function duration(seconds) {
   return s >= 3600 ? `${Math.floor(s / 3600)}:${clock}` : clock;
 }
 
-const timeOnly = new Intl.DateTimeFormat(locale, { timeStyle: "short", timeZone: boot.time_zone });
-const withSeconds = new Intl.DateTimeFormat(locale, { timeStyle: "medium", timeZone: boot.time_zone });
-const dayTime = new Intl.DateTimeFormat(locale, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", timeZone: boot.time_zone });
+const timeOnly = new Intl.DateTimeFormat(locale, { timeStyle: "short", hourCycle: "h23", timeZone: boot.time_zone });
+const withSeconds = new Intl.DateTimeFormat(locale, { timeStyle: "medium", hourCycle: "h23", timeZone: boot.time_zone });
+const dayTime = new Intl.DateTimeFormat(locale, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: boot.time_zone });
 const dayOf = new Intl.DateTimeFormat("en-CA", { timeZone: boot.time_zone });
 const whole = new Intl.NumberFormat(locale);
 const share = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 });

@@ -18,11 +18,11 @@ function hear({ type, data, at: said }) {
 // ---- levels: ux rules; a figure that is fine has no colour
 const above = (value, warn, crit) => (value == null ? "ok" : value >= crit ? "crit" : value >= warn ? "warn" : "ok");
 const below = (value, warn, crit) => (value == null ? "ok" : value < crit ? "crit" : value < warn ? "warn" : "ok");
-const target = (queue) => queue.service_within ?? 20;
+const target = (queue) => queue.service_level_within ?? 20;
 const waited = (since) => (since ? (now() - Date.parse(since)) / 1000 : 0);
 const levelOfWaiting = (queue) => (queue.waiting > 0 && !queue.ready && !queue.talking ? "crit" : above(queue.waiting, 5, 10));
 const levelOfLongest = (since, limit) => above(waited(since), limit, 3 * limit);
-const levelOfService = (value) => below(value, 0.8, 0.7);
+const levelOfService = (value, percentage = 80) => below(value, percentage / 100, percentage / 100 - 0.1);
 const levelOfAbandoned = (part) => above(part, 0.05, 0.08);
 const worst = (levels) => ["crit", "warn"].find((level) => levels.includes(level)) ?? "ok";
 
@@ -87,7 +87,7 @@ function tiles(sums) {
   ];
 }
 
-const queueLevels = (queue) => [levelOfWaiting(queue), levelOfLongest(queue.longest_since, target(queue)), levelOfService(queue.service_level),
+const queueLevels = (queue) => [levelOfWaiting(queue), levelOfLongest(queue.longest_since, target(queue)), levelOfService(queue.service_level, queue.service_level_target),
   levelOfAbandoned(queue.offered_today ? queue.abandoned_today / queue.offered_today : null)];
 
 function queueTable() {

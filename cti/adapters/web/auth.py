@@ -1,8 +1,8 @@
 """Who is asking: passwords, sessions, API tokens, and the guards around them.
 
 A session is a random token in a cookie (HttpOnly, SameSite=Strict); only its sha256 is stored. It ends at
-logout, when unused for `idle_seconds`, and at the latest after `session_seconds`. Unsafe methods with a cookie
-need the header `X-CSRF` (any value) and, where the browser says where the request comes from, our own origin.
+logout, when unused for `idle_seconds`, and at the latest after `session_seconds`. Unsafe methods with a
+cookie need `X-CSRF` (any value) and, where the browser says where the request comes from, our own origin.
 A request with `Authorization: Bearer` needs neither: no other site can make a browser send it.
 """
 

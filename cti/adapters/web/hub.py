@@ -1,8 +1,8 @@
 """Pushes to the pages: who gets what, what a reconnect missed, and which phone can be told to answer.
 
 Messages are `{"type","seq","at","data"}`. `seq` rises over everything this server says, so a page sees gaps
-where others were told something. It starts at the clock's milliseconds: a number from before a restart is always
-older than all there is, and gets a snapshot.
+where others were told something. It starts at the clock's milliseconds: a number from before a restart is
+always older than all there is, and gets a snapshot.
 Audiences: `agent:NAME` is one agent's pages; FLOOR is every supervisor and admin.
 """
 

@@ -1,6 +1,6 @@
 """The websocket of the pages. The server pushes; all a client may say is which phone it can answer.
 
-    -> {"type":"phone","data":{"station":"2009"}}  this program can answer that station's phone ("": no longer)
+    -> {"type":"phone","data":{"station":"2009"}}  this program can answer that phone ("": no longer)
     <- {"type":"error","data":{"code":...}}        for anything else; nothing changes
 
 On connect: with ?since=SEQ what was missed since, else (or when that is no longer known) a snapshot:

@@ -48,16 +48,20 @@ class AgiServer:
         self._where = (host, port)
         self._node, self._submit, self._render, self._now = node, submit, render, now
         self._allowed = [ipaddress.ip_network(a) for a in allowed]
-        self._sessions: dict[str, Session] = {}
+        self._held: dict[str, Session] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._closing = False
         self.refused = 0
 
     @property
-    def counters(self) -> dict[str, int]:
-        """sessions open now, connections refused so far."""
-        return {"sessions": len(self._sessions), "refused": self.refused}
+    def listening(self) -> bool:
+        return self._server is not None and self._server.is_serving()
+
+    @property
+    def sessions(self) -> int:
+        """Callers in the loop now."""
+        return len(self._held)
 
     @property
     def port(self) -> int:
@@ -78,7 +82,7 @@ class AgiServer:
         self._closing = True
         if self._server is not None:
             self._server.close()
-        for session in list(self._sessions.values()):
+        for session in list(self._held.values()):
             session.close()
         for task in list(self._tasks):
             task.cancel()
@@ -86,7 +90,7 @@ class AgiServer:
 
     def execute(self, command: Play | Collect | Hold | Release) -> None:
         """Never blocks or raises. A caller who is not here any more was told as LineLost."""
-        session = self._sessions.get(command.uniqueid)
+        session = self._held.get(command.uniqueid)
         if session is None:
             log.info("%s is not in a session: %s left out", command.uniqueid, type(command).__name__)
         else:
@@ -125,17 +129,17 @@ class AgiServer:
         self, env: Environment, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         session = Session(reader, writer, env.uniqueid, self._node, self._render, self._tell, self._now)
-        older = self._sessions.pop(env.uniqueid, None)
+        older = self._held.pop(env.uniqueid, None)
         if older is not None:
             older.close()
             self._lost(env.uniqueid)
-        self._sessions[env.uniqueid] = session
+        self._held[env.uniqueid] = session
         self._tell(self._ready(env))
         try:
             await session.run()
         finally:
-            if self._sessions.get(env.uniqueid) is session:
-                del self._sessions[env.uniqueid]
+            if self._held.get(env.uniqueid) is session:
+                del self._held[env.uniqueid]
                 self._lost(env.uniqueid)
 
     def _ready(self, env: Environment) -> LineReady:

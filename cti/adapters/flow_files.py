@@ -98,10 +98,10 @@ class _Loader:
             self._value(parent, event)
 
     def _key(self, parent: _Open, event: Any) -> None:
-        if not isinstance(event, yaml.ScalarEvent):
+        key = getattr(event, "value", None)
+        if key is None:
             self.wrong(event.start_mark, "a key must be text")
             raise _Stop
-        key = event.value
         if not isinstance(self._scalar(event), str):
             self.wrong(event.start_mark, f"the key `{key[:40]}` must be quoted", f'"{key[:40]}"')
         path = (*parent.path, key)

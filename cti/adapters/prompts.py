@@ -32,8 +32,8 @@ class Prompts:
     """`speak(text, language, out)` and `convert(sound, out)` write one wav file, all at once."""
 
     def __init__(self, sounds: Path, flows: Path, speak: Speak, convert: Convert, voice: str = "espeak-1") -> None:
-        self._sounds = sounds
-        self._flows = flows
+        self._sounds = sounds.absolute()
+        self._flows = flows.absolute()
         self._speak = speak
         self._convert = convert
         self._voice = voice  # changes with the voice's settings: then everything is spoken anew
@@ -46,7 +46,7 @@ class Prompts:
 
         Raises MissingPrompt for a recording that is not there, Unavailable when the voice fails."""
         out = await self._text(prompt) if isinstance(prompt, Text) else await self._sound(prompt)
-        return str(out.absolute().with_suffix(""))
+        return str(out.with_suffix(""))
 
     async def prepare(self, book: Book) -> list[str]:
         """Make every prompt that does not depend on a call. Returns what is wrong with those that failed."""
@@ -62,7 +62,7 @@ class Prompts:
     async def _sound(self, sound: Sound) -> Path:
         """A version goes on with the recording it began with, whatever happens in the flows folder."""
         known = self._known.get(sound)
-        if known is not None and known.exists():
+        if known is not None and _is_there(known):
             return known
         source = self._flows / "prompts" / sound.language / f"{sound.name}.wav"
         content = await asyncio.to_thread(_content, source)
@@ -73,7 +73,7 @@ class Prompts:
 
     async def _once(self, out: Path, make: Callable[[], Awaitable[None]]) -> None:
         """Make a file unless it is there; who asks meanwhile waits for the same work."""
-        if out.exists():
+        if _is_there(out):
             return
         task = self._running.get(out)
         if task is None:
@@ -85,6 +85,10 @@ class Prompts:
         async with self._slots:
             out.parent.mkdir(parents=True, exist_ok=True)
             await make()
+
+
+def _is_there(out: Path) -> bool:
+    return out.exists()
 
 
 def _content(source: Path) -> bytes:

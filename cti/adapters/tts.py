@@ -52,10 +52,10 @@ async def speak(text: str, language: str, out: Path) -> None:
 
 
 async def convert(sound: Path, out: Path) -> None:
-    """Write a recorded prompt of any rate as 8 kHz mono, all at once. Raises Unspeakable."""
+    """Write a recorded prompt (absolute path) of any rate as 8 kHz mono, all at once. Raises Unspeakable."""
     made = out.with_name(f".{out.stem}.{uuid.uuid4().hex}.wav")
     try:
-        await run("sox", str(sound.absolute()), *PLAIN, str(made), "gain", "-h")
+        await run("sox", str(sound), *PLAIN, str(made), "gain", "-h")
         await asyncio.to_thread(os.replace, made, out)
     finally:
         made.unlink(missing_ok=True)

@@ -103,7 +103,9 @@ class Calls:
     def __init__(self) -> None:
         self.live: dict[str, Call] = {}
         self.by_uniqueid: dict[str, Call] = {}
+        self.by_channel: dict[str, Call] = {}  # by the channel of the agent who is rung or talks
         self.requested: dict[str, float] = {}  # channels whose far end hung up and that are not gone yet
+        self.answered: set[str] = set()  # agents' channels that are up and not gone yet
         self._over: dict[str, None] = {}
 
     def fold(self, event: Event) -> None:
@@ -111,9 +113,15 @@ class Calls:
         call = self.live.get(event.call_id)
         if call is None:
             call = self.live[event.call_id] = Call(call_id=event.call_id)
+        before = call.offer
         call.apply(event)
         if event.type == "call.arrived":
             self.by_uniqueid[call.uniqueid] = call
+        if before is not call.offer:
+            if before is not None:
+                self.by_channel.pop(before.channel_id, None)
+            if call.offer is not None:
+                self.by_channel[call.offer.channel_id] = call
 
     def forget(self, call: Call) -> None:
         """The call is finished; its uniqueid is remembered for a while, so that a late fact does not revive it."""

@@ -15,8 +15,23 @@ from cti.core import ivr
 from cti.core.call import Call, Calls
 from cti.core.ids import call_id, channel_id, is_ours, offer_id
 from cti.core.messages import (
-    Bridged, ChannelGone, ChannelNew, Collect, CustomerFound, Event, HangUp, Hold, LineDone, LineLost, LineReady,
-    LookUpCustomer, OriginateFailed, Play, Release, Ring, SwitchUp,
+    Bridged,
+    ChannelGone,
+    ChannelNew,
+    Collect,
+    CustomerFound,
+    Event,
+    HangUp,
+    Hold,
+    LineDone,
+    LineLost,
+    LineReady,
+    LookUpCustomer,
+    OriginateFailed,
+    Play,
+    Release,
+    Ring,
+    SwitchUp,
 )  # fmt: skip
 from cti.core.numbers import to_e164
 from cti.core.outbox import Outbox

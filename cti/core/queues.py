@@ -1,7 +1,7 @@
 """What queues.yaml says, and which agents fit: times in seconds, levels 1 to 9 (0: not needed).
 
-    needs      skill levels an agent must have, all of them: {english: 3}
-    any        alternatives, one of which is enough: {any: [{english: 3}, {dutch: 1}]}
+needs      skill levels an agent must have, all of them: {english: 3}
+any        alternatives, one of which is enough: {any: [{english: 3}, {dutch: 1}]}
 """
 
 from __future__ import annotations

@@ -17,9 +17,19 @@ from cti.core.call import Call, Calls
 from cti.core.floor import Floor
 from cti.core.line import Lines
 from cti.core.messages import (
-    ChannelGone, Command, CustomerFound, Event, FlowsPublished, HangupRequested, Input, RecordingFinished, Tick,
+    ChannelGone,
+    Command,
+    CustomerFound,
+    Event,
+    FlowsPublished,
+    HangupRequested,
+    Input,
+    RecordingFinished,
+    Tick,
 )  # fmt: skip
 from cti.core.outbox import Outbox
+from cti.core.people import People
+from cti.core.talk import Talk
 from cti.errors import CtiError
 
 
@@ -42,8 +52,13 @@ class Switchboard:
     def __init__(self, epoch: int, settings: Settings) -> None:
         self.calls = Calls()
         self.out = Outbox(self._fold)
-        self.floor = Floor(self.out, self.calls, epoch)
+        self.people = People(self.out, self.calls)
+        self.floor = Floor(self.out, self.calls, self.people, epoch)
+        self.talk = Talk(self.out, self.calls, self.people, self.floor)
         self.lines = Lines(self.out, self.calls, epoch, settings.trunk, settings.country)
+        # In the order in which a message is shown to them: a conversation ends before its call does.
+        self.parts = (self.people, self.talk, self.floor, self.lines)
+        self._deadlines = {kind: handler for part in self.parts for kind, handler in part.deadlines.items()}
         self._reactions: deque[Event] = deque()
 
     def handle(self, message: Input) -> Output:
@@ -63,8 +78,8 @@ class Switchboard:
     def _react(self) -> None:
         while self._reactions:
             event = self._reactions.popleft()
-            self.floor.react(event)
-            self.lines.react(event)
+            for part in self.parts:
+                part.react(event)
 
     def _take(self) -> Output:
         output = Output(self.out.events, self.out.commands)
@@ -82,7 +97,7 @@ class Switchboard:
                 self.calls.requested.setdefault(message.uniqueid, message.at)
             if isinstance(message, CustomerFound):
                 self._customer(message)
-            for part in (self.floor, self.lines):
+            for part in self.parts:
                 handler = part.handlers.get(type(message))
                 if handler is not None:
                     handler(message)
@@ -91,8 +106,7 @@ class Switchboard:
 
     def _tick(self, at: float) -> None:
         for kind, key in self.out.due(at):
-            handler = self.floor.deadlines.get(kind) or self.lines.deadlines[kind]
-            handler(key, at)
+            self._deadlines[kind](key, at)
 
     def _customer(self, m: CustomerFound) -> None:
         if m.call_id in self.calls.live:
@@ -112,8 +126,8 @@ class Switchboard:
             call = self.calls.live.get(event.call_id)
             event = msgspec.structs.replace(event, seq=(call.seq if call else 0) + 1)
             self.calls.fold(event)
-        self.floor.apply(event)
-        self.lines.apply(event)
+        for part in self.parts:
+            part.apply(event)
         self._reactions.append(event)
         return event
 
@@ -126,7 +140,7 @@ class Switchboard:
                 self.lines.forget(call)
 
     def _wrapping(self, call: Call) -> bool:
-        agent = self.floor.agents.get(call.agent)
+        agent = self.people.agents.get(call.agent)
         return agent is not None and agent.call_id == call.call_id
 
     def restore(self, events: Iterable[Event], at: float) -> Output:
@@ -134,10 +148,10 @@ class Switchboard:
         for event in events:
             if event.type == "call.arrived" or event.call_id in self.calls.live:
                 self.calls.fold(event)
-            self.floor.apply(event)
-            self.lines.apply(event)
-        self.floor.restored(at)
-        self.lines.restored(at)
+            for part in self.parts:
+                part.apply(event)
+        for part in self.parts:
+            part.restored(at)
         return self._take()
 
     def publish(self, book: ivr.Book, message: FlowsPublished) -> None:

@@ -20,7 +20,7 @@ def agent_row(board: Switchboard, stats: Stats, agent: Agent, now: float) -> Row
         "reason": agent.reason, "work": agent.work, "state": agent.state, "next_wish": agent.next_wish,
         "next_state": agent.next_wish, "next_reason": agent.next_reason, "station": agent.station or None,
         "usual_station": agent.usual_station or None,
-        "reachable": bool(board.floor.stations.get(agent.station or agent.usual_station)),
+        "reachable": bool(board.people.stations.get(agent.station or agent.usual_station)),
         "call_id": agent.call_id or None, "since": agent.since or None, "skills": dict(agent.skills),
         "wrap_up_until": agent.wrap_until, "calls_today": figures.calls, "talk_seconds_today": figures.talk_seconds,
     }  # fmt: skip
@@ -28,7 +28,7 @@ def agent_row(board: Switchboard, stats: Stats, agent: Agent, now: float) -> Row
 
 def agents(board: Switchboard, stats: Stats, now: float) -> list[Row]:
     """All agents of the database, by name."""
-    known = sorted((a for a in board.floor.agents.values() if not a.gone), key=lambda agent: agent.agent)
+    known = sorted((a for a in board.people.agents.values() if not a.gone), key=lambda agent: agent.agent)
     return [agent_row(board, stats, agent, now) for agent in known]
 
 
@@ -57,10 +57,10 @@ def queues(board: Switchboard, stats: Stats, now: float) -> list[Row]:
     """One row a queue, in the order of queues.yaml."""
     floor = board.floor
     talking: dict[str, int] = {}
-    for call in floor.offers.values():
+    for call in board.calls.by_channel.values():
         if call.offer is not None and call.offer.connected_at is not None:
             talking[call.offer.queue] = talking.get(call.offer.queue, 0) + 1
-    free = [floor.agents[name] for name in floor.free]
+    free = [board.people.agents[name] for name in board.people.free]
     rows = []
     for name in floor.queues:
         figures = stats.queue(name, now)
@@ -94,7 +94,7 @@ def wallboard(board: Switchboard, stats: Stats, now: float) -> Row:
 
 def desk(board: Switchboard, stats: Stats, name: str, now: float) -> Row:
     """What an agent's page needs after it was loaded: his row, the running offer's or call's pop, the call."""
-    agent = board.floor.agents.get(name)
+    agent = board.people.agents.get(name)
     if agent is None:
         return {"agent": None, "pop": None, "call": None}
     call = board.calls.live.get(agent.call_id)

@@ -84,7 +84,7 @@ class Office:
         return next(event for event in reversed(self.events) if event.type == type)
 
     def state(self, name: str) -> tuple[str, str]:
-        agent = self.board.floor.agents[name]
+        agent = self.board.people.agents[name]
         return agent.state, agent.reason
 
     def caller(self, number: str = "0812000001", called: str = "6000") -> Caller:

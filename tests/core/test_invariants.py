@@ -118,7 +118,7 @@ class Floor(RuleBasedStateMachine):
 
     @rule(who=st.sampled_from(sorted(AGENTS)))
     def rejects_or_wraps_up(self, who: str) -> None:
-        agent = self.office.board.floor.agents[who]
+        agent = self.office.board.people.agents[who]
         at = self.office.at
         try:
             if agent.work == "wrap_up":
@@ -159,10 +159,10 @@ class Floor(RuleBasedStateMachine):
         offers = [c.offer for c in board.calls.live.values() if c.offer is not None]
         assert max(Counter(o.agent for o in offers).values(), default=1) == 1
         for offer in offers:
-            agent = board.floor.agents[offer.agent]
+            agent = board.people.agents[offer.agent]
             assert agent.work == ("talking" if offer.connected_at is not None else "reserved")
             assert agent.call_id == offer.call_id
-        for agent in board.floor.agents.values():
+        for agent in board.people.agents.values():
             if agent.work in ("reserved", "talking"):
                 assert any(o.agent == agent.agent for o in offers), f"{agent.agent} is stuck in {agent.work}"
             if agent.work == "wrap_up":
@@ -172,9 +172,9 @@ class Floor(RuleBasedStateMachine):
     def nobody_waits_while_an_agent_who_could_is_free(self) -> None:
         if not hasattr(self, "office"):
             return
-        floor = self.office.board.floor
-        for name in floor.free:
-            assert floor.waiting.best_for(floor.agents[name].skills)[0] is None
+        board = self.office.board
+        for name in board.people.free:
+            assert board.floor.waiting.best_for(board.people.agents[name].skills)[0] is None
 
     def teardown(self) -> None:
         if not hasattr(self, "office"):
@@ -199,7 +199,7 @@ class Floor(RuleBasedStateMachine):
         assert types["call.offered"] == ends + types["call.connected"]
         assert types["call.connected"] == types["call.disconnected"] == types["call.wrapped"]
         assert not self.office.board.calls.live
-        assert all(a.work == "idle" for a in self.office.board.floor.agents.values())
+        assert all(a.work == "idle" for a in self.office.board.people.agents.values())
 
 
 Floor.TestCase.settings = settings(

@@ -111,7 +111,7 @@ def test_caller_who_leaves_while_the_phone_rings_stops_the_ringing() -> None:
     assert office.state("ani") == ("ready", "")
     assert office.last("call.dequeued").data["result"] == "abandoned"
     assert office.last("offer.caller_left").agent == "ani"
-    assert not office.board.calls.live and not office.board.floor.offers
+    assert not office.board.calls.live and not office.board.calls.by_channel
 
 
 def test_short_abandon() -> None:

@@ -1,0 +1,346 @@
+"""Opens the adapters in order, runs them in one TaskGroup, closes them in reverse.
+
+    PostgreSQL -> journal -> recordings -> core (restored from events) -> flows -> web, FastAGI, AMI
+
+The order matters once: facts are only let in when the core knows what was going on before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+from aiohttp import web
+
+from cti import __version__
+from cti.adapters import cel
+from cti.adapters.agi import AgiServer
+from cti.adapters.ami import AmiLink
+from cti.adapters.flow_files import Sources, load, read_folder, watch
+from cti.adapters.journal import Journal
+from cti.adapters.postgres import Store
+from cti.adapters.prompts import Prompts
+from cti.adapters.recordings import Recorder
+from cti.adapters.redis import Fanout
+from cti.adapters.web.app import Hub, Settings, make_app
+from cti.config import Config
+from cti.core import views
+from cti.core.messages import (
+    Collect,
+    Command,
+    CustomerFound,
+    Event,
+    FinishRecording,
+    FlowsPublished,
+    HangUp,
+    Hold,
+    LookUpCustomer,
+    PeopleChanged,
+    PickUp,
+    Play,
+    Push,
+    Release,
+    Ring,
+)  # fmt: skip
+from cti.core.stats import Stats
+from cti.core.switchboard import Settings as Site
+from cti.core.switchboard import Switchboard
+from cti.engine import Engine
+from cti.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+
+
+class App:
+    """One server. `run()` returns after SIGTERM or SIGINT; whatever was going on goes on in Asterisk."""
+
+    def __init__(self, config: Config, apply_stations: Callable[[Any], Awaitable[None]] | None) -> None:
+        self.config = config
+        self.apply_stations = apply_stations
+        self.stats = Stats()
+        self.hub = Hub()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        async with self._store() as self.store, self._journal() as self.journal, self._fanout() as self.fanout:
+            await self._restore()
+            async with asyncio.TaskGroup() as group:
+                self.group = group
+                group.create_task(self.store.run_writer(self.journal), name="writer")
+                await self._serve()
+                await self.stopping.wait()
+                await self._close()
+        log.info("stopped")
+
+    # ------------------------------------------------------------ opening
+
+    @contextlib.asynccontextmanager
+    async def _store(self) -> AsyncIterator[Store]:
+        store = await _patiently("PostgreSQL", lambda: Store.open(self.config.postgres.dsn))
+        try:
+            yield store
+        finally:
+            await store.close()
+
+    @contextlib.asynccontextmanager
+    async def _journal(self) -> AsyncIterator[Journal]:
+        journal = Journal.open(self.config.paths.journal)
+        try:
+            yield journal
+        finally:
+            journal.close()
+
+    @contextlib.asynccontextmanager
+    async def _fanout(self) -> AsyncIterator[Fanout]:
+        fanout = Fanout(self.config.redis.url)
+        try:
+            yield fanout
+        finally:
+            await fanout.close()
+
+    async def _restore(self) -> None:
+        """Rebuild the core from the events of unfinished calls, those still in the journal included."""
+        await self.store.catch_up(self.journal)
+        epoch = await self.store.take_epoch()
+        trunk = next((trunk.name for trunk in self.config.sip.trunks if trunk.contact), "")
+        self.board = Switchboard(epoch, Site(country=self.config.site.country, trunk=trunk))
+        self.engine = Engine(self.board, self.journal, self.dispatch, self.observe)
+        self.recorder = Recorder(self.config.paths.recordings, self.engine.submit, self.engine.now)
+        self.prompts = Prompts(self.config.paths.sounds, self.config.paths.flows)
+        past = await self.store.restore()
+        self._roll_day(self.engine.now())
+        for event in await self.store.wallboard_seed(self.day_start):
+            self.stats.apply(event)
+        self.output = self.board.restore([*past.events, *past.agents], self.engine.now())
+        await self._people()
+        await self._first_flows()
+        log.info("restored %d calls, epoch %d", len(self.board.calls.live), epoch)
+
+    async def _serve(self) -> None:
+        config = self.config
+        self.agi = AgiServer(
+            host=config.agi.host, port=config.agi.port, node="main", submit=self.engine.submit,
+            render=self.prompts.render, now=self.engine.now,
+        )  # fmt: skip
+        self.ami = AmiLink(
+            host=config.ami.host, port=config.ami.port, username=config.ami.username, secret=config.ami.secret,
+            node="main", submit=self.engine.submit, cel=self._missed, now=self.engine.now,
+        )  # fmt: skip
+        self.engine.settle(self.output)
+        await self.recorder.recover()
+        self.group.create_task(self.ami.run(), name="ami")
+        self.group.create_task(self.store.watch_people(self._people), name="people")
+        self.group.create_task(self._watch_flows(), name="flows")
+        await self.agi.start()
+        await self._start_web()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        log.info("serving on http://%s:%d", config.http.host, config.http.port)
+
+    async def _start_web(self) -> None:
+        site = self.config.site
+        settings = Settings(
+            site_name=site.name, time_zone=site.time_zone, country=site.country, languages=site.languages,
+            recordings=self.config.paths.recordings, version=__version__,
+        )  # fmt: skip
+        self.runner = web.AppRunner(make_app(self, self.store, settings, self.hub), access_log=None)
+        await self.runner.setup()
+        await web.TCPSite(self.runner, self.config.http.host, self.config.http.port).start()
+
+    async def _close(self) -> None:
+        """Web first (nobody asks for more), then the switch; what is in the journal is stored before we go."""
+        log.info("stopping: %d calls go on in Asterisk", len(self.board.calls.live))
+        await self.runner.cleanup()
+        await self.agi.close()
+        await self.recorder.close()
+        with contextlib.suppress(TimeoutError, Unavailable):
+            await asyncio.wait_for(self.store.catch_up(self.journal), 5)
+        for task in [*self.tasks, *(t for t in asyncio.all_tasks() if t.get_name() in TASKS)]:
+            task.cancel()
+
+    # ------------------------------------------------------------ what the web sees (adapters.web.ports.Engine)
+
+    def submit(self, message: Any) -> None:
+        self.engine.submit(message)
+
+    def now(self) -> float:
+        return self.engine.now()
+
+    def agents(self) -> list[views.Row]:
+        return views.agents(self.board, self.stats, self.now())
+
+    def queues(self) -> list[views.Row]:
+        return views.queues(self.board, self.stats, self.now())
+
+    def wallboard(self) -> views.Row:
+        return views.wallboard(self.board, self.stats, self.now())
+
+    def desk(self, agent: str) -> views.Row:
+        return views.desk(self.board, self.stats, agent, self.now())
+
+    def live_calls(self) -> list[views.Row]:
+        return views.live_calls(self.board, self.now())
+
+    def health(self) -> dict[str, views.Row]:
+        """What a load balancer or `cti status` must know of each adapter."""
+        parts = {
+            "ami": (self.ami.connected, "the link to Asterisk"),
+            "agi": (self.agi.listening, f"{self.agi.counters['sessions']} callers in the loop"),
+            "postgres": (self.store.connected, f"{self.store.behind(self.journal)} events to store"),
+            "redis": (self.fanout.connected, "fan-out to other nodes; losing it loses nothing"),
+            "flows": (bool(self.board.lines.version), f"version {self.board.lines.version}"),
+        }
+        return {name: {"ok": ok, "detail": detail, "age": None} for name, (ok, detail) in parts.items()}
+
+    def metrics(self) -> dict[str, Any]:
+        ami = {f"cti_ami_{name}_total": count for name, count in self.ami.counters.items()}
+        return ami | {
+            "cti_inputs_total": self.engine.inputs, "cti_faults_total": self.engine.faults,
+            "cti_calls_active": len(self.live_calls()), "cti_agi_sessions": self.agi.counters["sessions"],
+            "cti_events_to_store": self.store.behind(self.journal), "cti_ws_clients": len(self.hub),
+        }  # fmt: skip
+
+    # ------------------------------------------------------------ commands and events
+
+    def dispatch(self, command: Command) -> None:
+        """Carry out one command. Never raises: what cannot be done shows in the facts that do not come."""
+        match command:
+            case Play() | Collect() | Hold() | Release():
+                self.agi.execute(command)
+            case Ring() | HangUp():
+                self.ami.execute(command)
+            case LookUpCustomer():
+                self._spawn(self._look_up(command))
+            case FinishRecording():
+                self.recorder.finish(command)
+            case PickUp():
+                self.hub.push("pick_up", {"call_id": command.call_id}, command.agent)
+            case Push():
+                self.hub.push(command.type, command.data, command.agent)
+
+    def observe(self, event: Event) -> None:
+        """Every event after it is kept: the figures and the pages follow it."""
+        if event.at >= self.day_end:
+            self._roll_day(event.at)
+        self.stats.apply(event)
+        if event.type == "agent.state_changed":
+            agent = self.board.people.agents[event.agent]
+            row = views.agent_row(self.board, self.stats, agent, self.now())
+            self.hub.push("agent_state", row, event.agent)
+        elif event.type in TOLD and event.agent:
+            call = self.board.calls.live.get(event.call_id)
+            about = views.live_call(call, self.now()) if call else {"call_id": event.call_id}
+            self.hub.push("call", {"event": event.type, "call": about}, event.agent)
+        self.fanout.publish(event)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _look_up(self, command: LookUpCustomer) -> None:
+        found = CustomerFound(at=self.now(), call_id=command.call_id)
+        if command.caller:
+            try:
+                match = await self.store.find_customer(command.caller)
+                found = CustomerFound(
+                    at=self.now(), call_id=command.call_id, customers=tuple(match.customers),
+                    history=tuple(match.history), cases=tuple(match.cases),
+                )  # fmt: skip
+            except Unavailable:
+                log.warning("the caller of %s is not looked up: PostgreSQL is away", command.call_id)
+        self.submit(found)
+
+    def _roll_day(self, at: float) -> None:
+        zone = ZoneInfo(self.config.site.time_zone)
+        start = datetime.fromtimestamp(at, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        self.day_start = start.timestamp()
+        self.day_end = (start + timedelta(days=1)).timestamp()
+        self.stats.roll(self.day_start)
+
+    # ------------------------------------------------------------ what changes while running
+
+    async def _people(self) -> None:
+        """Agents and stations as they are in the database now; stations also into Asterisk's file."""
+        people, stations = await self.store.load_people()
+        self.submit(PeopleChanged(at=self.now(), agents=people, stations=tuple(s.number for s in stations)))
+        if self.apply_stations is not None:
+            await self.apply_stations(stations)
+
+    async def _first_flows(self) -> None:
+        """The versions that running calls began with, the live one, then the folder if it may publish itself."""
+        live = await self.store.live_flows()
+        wanted = {call.version for call in self.board.calls.live.values()} - {0}
+        for version in sorted(wanted - ({live[0]} if live else set())):
+            files = await self.store.load_flows(version)
+            if files is not None:
+                self._publish(version, Sources(files=files))
+        if live is not None:
+            self._publish(live[0], Sources(files=live[1]))
+        self.published = dict(live[1]) if live is not None else {}
+        if self.config.flows.auto_publish or live is None:
+            await self._changed_flows(await asyncio.to_thread(read_folder, self.config.paths.flows))
+
+    def _publish(self, version: int, sources: Sources) -> None:
+        sources = msgspec.structs.replace(sources, problems=(), sounds=sources.sounds or self._all_sounds(sources))
+        book, problems = load(sources, version=version, country=self.config.site.country)
+        if book is None:
+            log.error("flows version %d cannot be loaded any more: %s", version, problems[0])
+            return
+        self.board.publish(book, FlowsPublished(at=self.now(), version=version))
+        self.stats.configure({name: queue.service_level.within for name, queue in book.queues.items()})
+        self._spawn(self.prompts.prepare(book))
+
+    async def _changed_flows(self, sources: Sources) -> None:
+        """Make a changed folder live, whole or not at all: an invalid edit leaves the live version serving."""
+        if sources.files == self.published:
+            return
+        book, problems = load(sources, country=self.config.site.country)
+        for problem in problems:
+            log.error("flows not published: %s", problem)
+        if book is None:
+            return
+        try:
+            version = await self.store.save_flows(sources.files, "auto", "files changed")
+        except Unavailable as error:
+            log.error("flows not published: %s", error)
+            return
+        self.published = dict(sources.files)
+        self._publish(version, sources)
+        log.info("flows version %d is live for new calls", version)
+
+    async def _watch_flows(self) -> None:
+        if self.config.flows.auto_publish:
+            await watch(self.config.paths.flows, self._changed_flows)
+
+    def _missed(self, since: float) -> Any:
+        log_folder = self.config.paths.logs
+        return cel.read_facts(log_folder / "asterisk" / "cel-custom" / "cti.csv", since, "main")
+
+
+TOLD = frozenset({"call.connected", "call.disconnected", "call.ended", "call.wrapped", "offer.missed", "offer.rejected",
+                  "offer.caller_left", "offer.cancelled", "call.disposition_set"})  # fmt: skip
+TASKS = frozenset({"writer", "ami", "people", "flows"})
+
+
+async def _patiently(what: str, open_it: Callable[[], Awaitable[Any]]) -> Any:
+    """Open a service, waiting for as long as it is away: callers hear music meanwhile."""
+    said = False
+    while True:
+        try:
+            return await open_it()
+        except Unavailable as error:
+            if not said:
+                log.warning("waiting for %s: %s", what, error)
+                said = True
+            await asyncio.sleep(0.5)

@@ -1,0 +1,183 @@
+"""Conversations: from the moment caller and agent stand in one bridge until they do not, and what hangs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cti.core.call import Call, Calls, Offer
+from cti.core.floor import Floor
+from cti.core.messages import (
+    MAIN,
+    Bridged,
+    ChannelGone,
+    Event,
+    FinishRecording,
+    HangUp,
+    HangUpCall,
+    HangupRequested,
+    LineReady,
+    SetDisposition,
+    SwitchUp,
+    Unbridged,
+)  # fmt: skip
+from cti.core.outbox import Outbox
+from cti.core.people import People
+from cti.errors import Refused
+
+GHOST_AFTER = 0.3  # s from a hang-up request without a hang-up until we finish it (a race in Asterisk's bridging)
+LEG_AFTER = 1.0  # s an agent's channel may outlive its conversation
+
+
+class Talk:
+    def __init__(self, out: Outbox, calls: Calls, people: People, floor: Floor) -> None:
+        self.out = out
+        self.calls = calls
+        self.people = people
+        self.floor = floor
+        self._bridges: dict[str, str] = {}  # of the channels of our calls
+        self.handlers: dict[type, Callable[[Any], None]] = {
+            Bridged: self._bridged, Unbridged: self._unbridged, ChannelGone: self._channel_gone,
+            HangupRequested: self._hangup_requested, LineReady: self._line_ready, HangUpCall: self._hang_up,
+            SetDisposition: self._disposition, SwitchUp: self._switch_up,
+        }  # fmt: skip
+        self.deadlines: dict[str, Callable[[str, float], None]] = {"ghost": self._due_ghost, "leg": self._due_leg}
+
+    def apply(self, event: Event) -> None:
+        """Nothing is kept here that an event changes."""
+
+    def react(self, event: Event) -> None:
+        """Nothing follows."""
+
+    def restored(self, at: float) -> None:
+        """Ask again for the recordings of conversations that are over."""
+        for call in self.calls.live.values():
+            for recording in call.recordings if call.offer is None else ():
+                self._finish(call, recording)
+
+    # ------------------------------------------------------------ connect
+
+    def _of(self, uniqueid: str) -> Call | None:
+        return self.calls.by_channel.get(uniqueid) or self.calls.by_uniqueid.get(uniqueid)
+
+    def _bridged(self, m: Bridged) -> None:
+        call = self._of(m.uniqueid)
+        if call is not None:
+            self._bridges[m.uniqueid] = m.bridge
+            self._maybe_connected(call, m.at)
+
+    def _maybe_connected(self, call: Call, at: float) -> None:
+        offer = call.offer
+        if offer is None or offer.connected_at is not None:
+            return
+        together = self._bridges.get(offer.channel_id)
+        if together and self._bridges.get(call.uniqueid) == together:
+            self._connected(call, offer, at, together)
+
+    def _connected(self, call: Call, offer: Offer, at: float, bridge: str) -> None:
+        about: dict[str, Any] = {"call_id": call.call_id, "agent": offer.agent}
+        queued: dict[str, Any] = {"queue": offer.queue, "visit": offer.visit}
+        self.out.emit("call.connected", at, **about, **queued, offer=offer.offer, bridge=bridge)
+        self.out.emit("call.dequeued", at, **about, **queued, result="answered")
+        if self.floor.queue(offer.queue).recording == "always":
+            self.out.emit("recording.started", at, **about, recording_id=offer.offer)
+        self.people.move(self.people.agents[offer.agent], at, call_id=call.call_id, work="talking")
+
+    # ------------------------------------------------------------ the end of a conversation
+
+    def _unbridged(self, m: Unbridged) -> None:
+        if self._bridges.get(m.uniqueid) == m.bridge:
+            del self._bridges[m.uniqueid]
+        call = self._of(m.uniqueid)
+        if call is not None:
+            self._over(call, m.at)
+
+    def _channel_gone(self, m: ChannelGone) -> None:
+        call = self._of(m.uniqueid)
+        if call is not None:
+            self._over(call, m.at)
+        self._bridges.pop(m.uniqueid, None)
+        self.calls.answered.discard(m.uniqueid)
+
+    def _line_ready(self, m: LineReady) -> None:
+        """A connected caller is back in the loop: the agent's side ended, even if AMI has not said so yet."""
+        call = self.calls.by_uniqueid.get(m.uniqueid)
+        if call is not None and call.offer is not None and (call.offer.connected_at or m.at) < m.at:
+            self._bridges.pop(m.uniqueid, None)
+            self._over(call, m.at, by="agent")
+
+    def _over(self, call: Call, at: float, by: str = "") -> None:
+        """A conversation ended, if there was one: the agent wraps up, his recording is finished."""
+        offer = call.offer
+        if offer is None or offer.connected_at is None:
+            return
+        at = max(at, offer.connected_at)
+        self.out.emit("call.disconnected", at, call_id=call.call_id, agent=offer.agent, queue=offer.queue,
+                      offer=offer.offer, by=by or self._who(call, offer))  # fmt: skip
+        self.out.wake(at + LEG_AFTER, "leg", f"{call.node}/{offer.channel_id}")
+        if offer.offer in call.recordings:
+            self._finish(call, offer.offer)
+        self.people.begin_wrap_up(
+            self.people.agents[offer.agent], call.call_id, at, self.floor.queue(offer.queue).wrap_up
+        )  # fmt: skip
+
+    def _who(self, call: Call, offer: Offer) -> str:
+        if offer.channel_id in self.calls.requested:
+            return "agent"
+        return "caller" if call.uniqueid in self.calls.requested else "system"
+
+    def _finish(self, call: Call, recording: str) -> None:
+        started = call.connected_at or call.arrived_at
+        self.out.command(
+            FinishRecording(
+                node=call.node, recording_id=recording, call_id=call.call_id, agent=call.agent, started_at=started
+            )
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ requests
+
+    def _hang_up(self, m: HangUpCall) -> None:
+        if m.agent:
+            call, offer = self.floor.offered_to(m.call_id, m.agent)
+            self.calls.requested.setdefault(offer.channel_id, m.at)
+            self.out.command(HangUp(node=call.node, uniqueid=offer.channel_id))
+            return
+        live = self.calls.live.get(m.call_id)
+        if live is None or live.ended_at is not None:
+            raise Refused("this call is over", "call_gone")
+        self.out.command(HangUp(node=live.node, uniqueid=live.uniqueid))
+
+    def _disposition(self, m: SetDisposition) -> None:
+        call = self.calls.live.get(m.call_id)
+        if call is None or m.agent not in (call.agent, ""):
+            raise Refused("this call is closed or another agent's", "call_gone")
+        self.out.emit("call.disposition_set", m.at, call_id=m.call_id, agent=m.agent, code=m.code, note=m.note)
+
+    # ------------------------------------------------------------ ghosts, and what the switch has
+
+    def _hangup_requested(self, m: HangupRequested) -> None:
+        self.out.wake(m.at + GHOST_AFTER, "ghost", m.uniqueid)
+
+    def _due_ghost(self, uniqueid: str, at: float) -> None:
+        if uniqueid in self.calls.requested:
+            call = self._of(uniqueid)
+            self.out.command(HangUp(node=call.node if call else MAIN, uniqueid=uniqueid))
+
+    def _due_leg(self, key: str, at: float) -> None:
+        node, _, channel = key.partition("/")
+        self.out.command(HangUp(node=node, uniqueid=channel))
+
+    def _switch_up(self, m: SwitchUp) -> None:
+        """Conversations are what the switch's bridges say."""
+        self._bridges = {channel.uniqueid: channel.bridge for channel in m.channels if channel.bridge}
+        for call in list(self.calls.live.values()):
+            if call.node != m.node or call.offer is None:
+                continue
+            self._maybe_connected(call, m.at)
+            together = self._bridges.get(call.offer.channel_id)
+            if together is None or together != self._bridges.get(call.uniqueid):
+                self._over(call, m.at)
+        for agent in self.people.agents.values():
+            call_of = self.calls.live.get(agent.call_id)
+            if agent.work == "talking" and (call_of is None or call_of.offer is None):
+                self.people.begin_wrap_up(agent, agent.call_id, m.at, 0)

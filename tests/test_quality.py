@@ -1,0 +1,72 @@
+"""Types, lint and the list of dependencies, held as tests. `python tests/test_quality.py` reports sizes."""
+
+from __future__ import annotations
+
+import ast
+import re
+import statistics
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*argv: str) -> str:
+    """The complaints of a tool; empty when it has none."""
+    done = subprocess.run([sys.executable, "-m", *argv], cwd=ROOT, capture_output=True, text=True)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def test_types_are_strict_and_right() -> None:
+    assert run("mypy", "--strict", "cti") == ""
+
+
+def test_lint_is_clean() -> None:
+    assert run("ruff", "check", "--quiet", "cti", "tests") == ""
+
+
+def declared() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    return {re.split(r"[=<>~\[; ]", line)[0].lower() for lines in lists for line in lines}
+
+
+def explained() -> dict[str, list[str]]:
+    rows = {}
+    for line in (ROOT / "docs/dependencies.md").read_text().split("\n## System")[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("|") and len(cells) == 3 and cells[0] != "package" and not cells[0].startswith("---"):
+            rows[cells[0].lower()] = cells[1:]
+    return rows
+
+
+def test_every_dependency_is_explained_and_none_too_many() -> None:
+    assert explained().keys() == declared()
+    assert all(why and licence for why, licence in explained().values())
+
+
+def test_every_dependency_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    assert [line for lines in lists for line in lines if "==" not in line] == []
+
+
+def report() -> None:
+    """Files over 300 lines, functions over 30, and the median function: to be read, not to be failed."""
+    lengths = []
+    for path in sorted((ROOT / "cti").rglob("*.py")):
+        text = path.read_text()
+        if (lines := text.count("\n")) > 300:
+            print(f"{lines:5}  {path.relative_to(ROOT)}")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lengths.append((node.end_lineno or 0) - node.lineno + 1)
+                if lengths[-1] > 30:
+                    print(f"{lengths[-1]:5}  {path.relative_to(ROOT)}:{node.lineno} {node.name}")
+    print(f"{len(lengths)} functions, median {statistics.median(lengths)} lines")
+
+
+if __name__ == "__main__":
+    report()

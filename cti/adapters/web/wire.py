@@ -91,7 +91,7 @@ def read_time(name: str, text: str) -> float:
         moment = datetime.fromisoformat(text)
         if len(text) < 11 or moment.tzinfo is None:
             raise ValueError
-        return moment.timestamp()
+        return moment.astimezone(UTC).timestamp()
     except (ValueError, OverflowError):
         hint = "write it as 2026-11-22T08:30:00Z (a + must be sent as %2B)"
         raise BadInput(f"{name} is not a time in UTC: {hint}", "bad_time") from None

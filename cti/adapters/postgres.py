@@ -1,0 +1,372 @@
+"""The store: everything the server asks of PostgreSQL, one method a question. The SQL stands in `queries.sql`.
+
+Every method raises `Unavailable` when PostgreSQL does not answer in time. Rows for JSON come out ready: times
+ISO-8601 UTC, ids as text. Times go in as seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import asyncpg
+import msgspec
+
+from cti.adapters.postgres_db import QUERIES, Database, Row, connect, plain
+from cti.adapters.postgres_writer import Log, Writer
+from cti.core.messages import AgentInfo, Event
+from cti.core.storable import storable
+from cti.errors import BadInput, Unavailable
+
+log = logging.getLogger(__name__)
+Page = tuple[list[Row], str | None]
+SEED_SECONDS = 30.0
+
+
+class Station(NamedTuple):
+    number: str
+    secret: str
+
+
+class User(msgspec.Struct, frozen=True):
+    """`password_hash` is empty for a user without a password."""
+
+    user_id: str
+    name: str
+    display_name: str
+    role: str
+    password_hash: str
+    disabled: bool
+    language: str
+    station: str | None
+
+
+class Restored(NamedTuple):
+    """events: all of unfinished calls in (call_id, seq) order; agents: the last state change of each agent."""
+
+    events: list[Event]
+    agents: list[Event]
+
+
+class CustomerMatch(NamedTuple):
+    """What a screen-pop shows of a caller: 0, 1 or many customers, their last 5 calls, their open cases."""
+
+    customers: list[Row]
+    history: list[Row]
+    cases: list[Row]
+
+
+class Store:
+    """One pool for questions; the writer and each watcher have a connection of their own."""
+
+    def __init__(self, dsn: str, db: Database) -> None:
+        self.dsn = dsn
+        self.db = db
+        self._writers: dict[Any, Writer] = {}
+
+    @classmethod
+    async def open(cls, dsn: str) -> Store:
+        """Raises Unavailable."""
+        return cls(dsn, await Database.open(dsn))
+
+    async def close(self) -> None:
+        await self.db.close()
+
+    # ------------------------------------------------------------ the journal
+
+    def writer(self, journal: Log) -> Writer:
+        """The one writer of this journal."""
+        return self._writers.setdefault(journal.id, Writer(self.dsn, journal))
+
+    async def run_writer(self, journal: Log, notify: Callable[[int], None] | None = None) -> None:
+        """Stores what the journal gets, until cancelled. `notify(position)` is called after each commit."""
+        writer = self.writer(journal)
+        writer.notify = notify
+        await writer.run()
+
+    async def catch_up(self, journal: Log) -> None:
+        """Returns when everything appended before is stored. Raises Unavailable."""
+        await self.writer(journal).catch_up()
+
+    def behind(self, journal: Log) -> int:
+        """How many events wait in the journal."""
+        position = self.writer(journal).position
+        return journal.last - position if position else 0
+
+    @property
+    def connected(self) -> bool:
+        return not any(writer.fault for writer in self._writers.values())
+
+    # ------------------------------------------------------------ start
+
+    async def take_epoch(self) -> int:
+        """The leader's epoch, raised by one."""
+        return int(await self.db.value("take_epoch"))
+
+    async def restore(self) -> Restored:
+        """What was going on. Call it after `catch_up`: the journal's tail belongs to it."""
+        events = await self._events("unfinished_events")
+        return Restored(events, await self._events("last_agent_events"))
+
+    async def wallboard_seed(self, since: float) -> list[Event]:
+        """The events that today's figures are folded from, in order of time."""
+        return await self._events("day_events", since)
+
+    async def _events(self, query: str, *args: Any) -> list[Event]:
+        """These may be many: a connection with patience."""
+        link = await connect(self.dsn, SEED_SECONDS)
+        try:
+            return [_event(row) for row in await link.fetch(QUERIES[query], *args)]
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
+            raise Unavailable(f"cannot read events: {e}", "postgres_unavailable") from e
+        finally:
+            link.terminate()
+
+    async def load_people(self) -> tuple[tuple[AgentInfo, ...], tuple[Station, ...]]:
+        """All agents (users who have the role, a station or a skill) and all stations."""
+        agents = tuple(
+            AgentInfo(agent=row["name"], name=row["display_name"], skills=row["skills"], station=row["station"] or "")
+            for row in await self.db.rows("agents")
+        )
+        return agents, tuple(Station(**row) for row in await self.db.rows("stations"))
+
+    async def watch_people(self, changed: Callable[[], Awaitable[None] | None]) -> None:
+        """Calls `changed` after every change of users, skills or stations, until cancelled."""
+        await self._watch("crm_people", changed)
+
+    async def watch_flows(self, changed: Callable[[], Awaitable[None] | None]) -> None:
+        """Calls `changed` when another version of the flows may be live, until cancelled."""
+        await self._watch("crm_flows", changed)
+
+    async def _watch(self, channel: str, changed: Callable[[], Awaitable[None] | None]) -> None:
+        """After a lost connection something may have been missed: `changed` is called then, too."""
+        wake, lost = asyncio.Event(), False
+        while True:
+            try:
+                link = await connect(self.dsn)
+                try:
+                    await link.add_listener(channel, lambda *_: wake.set())
+                    if lost:
+                        wake.set()
+                    await self._listen(link, wake, changed)
+                finally:
+                    link.terminate()
+            except (Unavailable, OSError, asyncpg.InterfaceError, asyncpg.PostgresError, TimeoutError):
+                lost = True
+                await asyncio.sleep(1)
+
+    async def _listen(self, link: Any, wake: asyncio.Event, changed: Callable[[], Any]) -> None:
+        link.add_termination_listener(lambda *_: wake.set())
+        while True:
+            try:
+                await asyncio.wait_for(wake.wait(), 10)
+            except TimeoutError:
+                await asyncio.wait_for(link.execute("SELECT 1"), 5)
+                continue
+            if link.is_closed():
+                raise ConnectionError
+            await asyncio.sleep(0.05)  # a script that adds ten users is one change
+            wake.clear()
+            await _call(changed, wake)
+
+    # ------------------------------------------------------------ who is calling
+
+    async def find_customer(self, e164: str) -> CustomerMatch:
+        """Everybody who has this number, and what the agent should know of them."""
+        customers = await self.db.rows("find_customers", e164)
+        ids = [row["customer_id"] for row in customers]
+        history = await self.db.rows("history", e164, ids)
+        cases = await self.db.rows("open_cases", ids) if ids else []
+        return CustomerMatch(plain(customers), plain(history), plain(cases))
+
+    async def add_customer(
+        self, name: str, numbers: list[tuple[str, str]], *, tier: str = "standard", language: str | None = None,
+        email: str | None = None, company: str | None = None, attributes: Row | None = None,
+    ) -> str:  # fmt: skip
+        """`numbers`: (E.164, as entered). Returns the customer's id."""
+        who = await self.db.value("add_customer", name, tier, language, email, company, attributes or {})
+        for number, entered in numbers:
+            await self.db.rows("add_number", who, number, entered, "")
+        return str(who)
+
+    async def add_case(
+        self, customer_id: str, title: str, *, description: str = "", status: str = "open",
+        owner: str | None = None, created_at: float | None = None,
+    ) -> str:  # fmt: skip
+        case = await self.db.value("add_case", int(customer_id), title, description, status, owner, created_at)
+        return str(case)
+
+    async def add_note(self, customer_id: str, author: str, body: str, call_id: str | None = None) -> str:
+        return str(await self.db.value("add_note", int(customer_id), call_id, author, body))
+
+    async def count_customers(self) -> int:
+        return int(await self.db.value("count_customers"))
+
+    # ------------------------------------------------------------ people at the web
+
+    async def user_by_name(self, name: str) -> User | None:
+        return _user(await self.db.row("user_by_name", name))
+
+    async def session_create(self, user_id: str, token_sha256: bytes, ip: str | None, expires_at: float) -> None:
+        await self.db.rows("session_create", int(user_id), token_sha256, ip or "", expires_at)
+
+    async def session_user(self, token_sha256: bytes) -> User | None:
+        """Whose login it is; None when it expired or the user is disabled."""
+        return _user(await self.db.row("session_user", token_sha256))
+
+    async def session_delete(self, token_sha256: bytes) -> None:
+        await self.db.rows("session_delete", token_sha256)
+
+    async def token_user(self, token_sha256: bytes) -> User | None:
+        return _user(await self.db.row("token_user", token_sha256))
+
+    async def set_language(self, user_id: str, language: str) -> None:
+        await self.db.rows("set_language", int(user_id), language)
+
+    async def audit(self, user: str, action: str, object: str = "", detail: Row | None = None) -> None:
+        await self.db.rows("audit", user, action, object, detail or {})
+
+    # ------------------------------------------------------------ lists
+
+    async def list_calls(
+        self, *, since: float | None = None, until: float | None = None, agent: str | None = None,
+        queue: str | None = None, outcome: str | None = None, cursor: str | None = None, limit: int = 50,
+    ) -> Page:  # fmt: skip
+        """Newest first. Raises BadInput for a cursor that is not ours."""
+        at, after = _place(cursor)
+        rows = await self.db.rows("list_calls", since, until, agent, queue, outcome, at, after, limit + 1)
+        return _page(rows, limit, "started_at", "call_id")
+
+    async def get_call(self, call_id: str) -> Row | None:
+        """The row of v_calls with `events`, `visits`, `offers`, `recordings` and the `customer`."""
+        call = await self.db.row("get_call", call_id)
+        if call is None:
+            return None
+        for part in ("events", "visits", "offers"):
+            call[part] = await self.db.rows(f"call_{part}", call_id)
+        found = await self.db.rows("call_recordings", call_id)
+        customer = call["customer_id"]
+        who = await self.db.row("get_customer", customer) if customer is not None else None
+        return dict(plain({**call, "recordings": found, "customer": who}))
+
+    async def list_customers(self, q: str, cursor: str | None, limit: int) -> Page:
+        """By name. `q` is looked for in names, mail addresses and numbers; % and _ are letters."""
+        name, after = _split(cursor)
+        rows = await self.db.rows("list_customers", like(q), name, int(after) if after else None, limit + 1)
+        more = len(rows) > limit
+        last = rows[limit - 1] if more else None
+        return plain(rows[:limit]), _join(last["name"].lower(), str(last["customer_id"])) if last else None
+
+    async def get_customer(self, customer_id: str) -> Row | None:
+        who = int(customer_id)
+        found = await self.db.row("get_customer", who)
+        if found is None:
+            return None
+        numbers = await self.db.rows("customer_numbers", who)
+        found["numbers"] = [row["number"] for row in numbers]
+        found["number_details"] = numbers
+        found["notes"] = await self.db.rows("customer_notes", who)
+        found["cases"] = await self.db.rows("customer_cases", who)
+        found["history"] = await self.db.rows("history", "", [who])
+        return dict(plain(found))
+
+    async def list_recordings(self, *, agent: str | None = None, cursor: str | None = None, limit: int = 50) -> Page:
+        """Newest first."""
+        at, after = _place(cursor)
+        rows = await self.db.rows("list_recordings", agent, at, after, limit + 1)
+        return _page(rows, limit, "started_at", "recording_id")
+
+    async def get_recording(self, recording_id: str) -> Row | None:
+        return plain(await self.db.row("get_recording", recording_id))  # type: ignore[no-any-return]
+
+    # ------------------------------------------------------------ flows
+
+    async def save_flows(self, files: dict[str, str], by: str, note: str = "") -> int:
+        """Keeps the folder as the next version and makes it live."""
+        async with self.db.link() as link, link.transaction():
+            await link.execute(QUERIES["withdraw_flows"], False)
+            version: int = await link.fetchval(QUERIES["add_flows"], storable(files), by, note)
+        return version
+
+    async def rollback_flows(self, version: int) -> None:
+        """Makes an earlier version live again. Raises BadInput when there is no such version."""
+        async with self.db.link() as link, link.transaction():
+            await link.execute(QUERIES["withdraw_flows"], True)
+            if await link.fetchval(QUERIES["revive_flows"], version) is None:
+                raise BadInput(f"there is no version {version}", "no_version")
+
+    async def load_flows(self, version: int) -> dict[str, str] | None:
+        return await self.db.value("load_flows", version)  # type: ignore[no-any-return]
+
+    async def live_flows(self) -> tuple[int, dict[str, str]] | None:
+        row = await self.db.row("live_flows")
+        return (row["version"], row["files"]) if row else None
+
+    async def flow_history(self) -> list[Row]:
+        """Versions, newest first, without their files."""
+        return list(plain(await self.db.rows("flow_history")))
+
+    async def rolled_back_flows(self) -> list[tuple[int, dict[str, str]]]:
+        """Versions that were rolled back: the same files are not published again by themselves."""
+        return [(row["version"], row["files"]) for row in await self.db.rows("rolled_back_flows")]
+
+
+def _event(row: Any) -> Event:
+    call_id = str(row["call_id"]) if row["call_id"] else ""
+    return Event(
+        type=row["type"], at=row["at"], call_id=call_id, seq=row["seq"], agent=row["agent"] or "",
+        queue=row["queue"] or "", data=row["data"],
+    )  # fmt: skip
+
+
+def _user(row: Row | None) -> User | None:
+    return User(**row) if row else None
+
+
+async def _call(changed: Callable[[], Any], wake: asyncio.Event) -> None:
+    try:
+        result = changed()
+        if inspect.isawaitable(result):
+            await result
+    except Unavailable:
+        wake.set()  # again as soon as it can be read
+        await asyncio.sleep(1)
+    except Exception:
+        log.exception("a change in the database could not be taken over")
+
+
+def like(q: str) -> str | None:
+    """A LIKE pattern that finds q anywhere, None for no q; % and _ in q are letters."""
+    q = q.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{q}%" if q else None
+
+
+def _page(rows: list[Row], limit: int, time: str, key: str) -> Page:
+    last = rows[limit - 1] if len(rows) > limit else None
+    return plain(rows[:limit]), _join(last[time].isoformat(), str(last[key])) if last else None
+
+
+def _join(first: str, second: str) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode([first, second])).decode()
+
+
+def _split(cursor: str | None) -> tuple[str | None, str | None]:
+    if not cursor:
+        return None, None
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[str, str])
+    except ValueError as e:
+        raise BadInput("the cursor is not one of ours", "bad_cursor") from e
+
+
+def _place(cursor: str | None) -> tuple[datetime | None, str | None]:
+    at, key = _split(cursor)
+    try:
+        return (datetime.fromisoformat(at) if at else None), key
+    except ValueError as e:
+        raise BadInput("the cursor is not one of ours", "bad_cursor") from e

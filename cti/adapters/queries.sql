@@ -1,0 +1,309 @@
+-- Every query Python runs. `-- name:` begins one, the comment says what it is for, $n are its arguments.
+-- Times come in as seconds since the epoch (to_timestamp) unless said otherwise.
+
+-- name: journal_position
+-- How far a journal is stored; no row: nothing of it.
+SELECT position FROM crm.journal_cursor WHERE journal = $1
+
+-- name: journal_move
+-- First statement of a batch's transaction: one writer a journal, and the cursor moves with the batch.
+INSERT INTO crm.journal_cursor AS c (journal, position) VALUES ($1, $2)
+ON CONFLICT (journal) DO UPDATE SET position = EXCLUDED.position
+
+-- name: make_event_partitions
+SELECT crm.make_event_partitions($1::date[])
+
+-- name: fold_calls
+SELECT crm.fold_calls($1::uuid[])
+
+-- name: fold_agents
+-- $2: a timestamp.
+SELECT crm.fold_agents($1::text[], $2)
+
+-- name: all_calls
+-- For `cti db refold`: ids after $1, in order.
+SELECT DISTINCT call_id FROM crm.events WHERE call_id > $1 ORDER BY call_id LIMIT 500
+
+-- name: all_state_agents
+SELECT array_agg(DISTINCT agent) AS agents FROM crm.events WHERE type = 'agent.state_changed'
+
+-- ---------------------------------------------------------------- start
+
+-- name: take_epoch
+UPDATE crm.leader SET epoch = epoch + 1, taken_at = now() RETURNING epoch
+
+-- name: unfinished_events
+-- All events of calls of which something is still expected. A call that ended is given ten minutes.
+WITH open AS (
+    SELECT call_id FROM crm.calls
+    WHERE NOT finished AND (ended_at IS NULL OR ended_at > now() - interval '10 minutes')
+), ids AS (SELECT array_agg(call_id) AS ids FROM open)
+SELECT e.call_id, e.seq, extract(epoch FROM e.at)::float8 AS at, e.type, e.agent, e.queue, e.data
+FROM ids, crm.events_of(ids.ids) AS e
+WHERE ids.ids IS NOT NULL
+ORDER BY e.call_id, e.seq
+
+-- name: last_agent_events
+-- The last agent.state_changed of every user who is an agent.
+SELECT e.call_id, e.seq, extract(epoch FROM e.at)::float8 AS at, e.type, e.agent, e.queue, e.data
+FROM crm.users AS u
+JOIN LATERAL (SELECT * FROM crm.events AS e
+              WHERE e.type = 'agent.state_changed' AND e.agent = u.name
+              ORDER BY e.at DESC, e.event_id DESC LIMIT 1) AS e ON true
+WHERE u.disabled_at IS NULL
+ORDER BY e.event_id
+
+-- name: day_events
+-- What the wallboard's figures are folded from: events since $1, before them those of calls then under way.
+WITH under_way AS (
+    SELECT call_id FROM crm.calls
+    WHERE started_at < to_timestamp($1) AND started_at > to_timestamp($1) - interval '1 day'
+      AND (ended_at IS NULL OR ended_at >= to_timestamp($1))
+)
+SELECT e.call_id, e.seq, extract(epoch FROM e.at)::float8 AS at, e.type, e.agent, e.queue, e.data
+FROM crm.events AS e
+WHERE e.type NOT IN ('flow.node', 'flow.started', 'call.identified', 'recording.started', 'recording.stopped')
+  AND (e.at >= to_timestamp($1)
+       OR (e.at >= to_timestamp($1) - interval '1 day' AND e.call_id IN (SELECT call_id FROM under_way)))
+ORDER BY e.at, e.event_id
+
+-- ---------------------------------------------------------------- people
+
+-- name: agents
+-- Everybody who may take calls, with skills.
+SELECT u.name, u.display_name, u.station, u.role,
+    coalesce(jsonb_object_agg(s.skill, s.level) FILTER (WHERE s.skill IS NOT NULL), '{}') AS skills
+FROM crm.users AS u LEFT JOIN crm.agent_skills AS s USING (user_id)
+WHERE u.disabled_at IS NULL AND (u.role = 'agent' OR u.station IS NOT NULL OR s.skill IS NOT NULL)
+GROUP BY u.user_id ORDER BY u.name
+
+-- name: stations
+SELECT number, secret FROM crm.stations ORDER BY number
+
+-- name: station
+SELECT number, secret FROM crm.stations WHERE number = $1
+
+-- name: add_station
+-- Nothing happens when it is there already.
+INSERT INTO crm.stations (number, secret) VALUES ($1, $2) ON CONFLICT DO NOTHING
+
+-- name: set_secret
+UPDATE crm.stations SET secret = $2 WHERE number = $1 RETURNING number
+
+-- name: users
+SELECT u.name, u.display_name, u.role, u.language, u.station, u.disabled_at IS NOT NULL AS disabled,
+    coalesce(jsonb_object_agg(s.skill, s.level) FILTER (WHERE s.skill IS NOT NULL), '{}') AS skills
+FROM crm.users AS u LEFT JOIN crm.agent_skills AS s USING (user_id)
+GROUP BY u.user_id ORDER BY u.name
+
+-- name: add_user
+INSERT INTO crm.users (name, display_name, role, password_hash, language, station)
+VALUES ($1, $2, $3, $4, $5, $6) RETURNING user_id
+
+-- name: set_password
+-- Logins made with the old password end.
+WITH u AS (UPDATE crm.users SET password_hash = $2 WHERE lower(name) = lower($1) RETURNING user_id),
+gone AS (DELETE FROM crm.sessions WHERE user_id IN (SELECT user_id FROM u))
+SELECT user_id FROM u
+
+-- name: disable_user
+WITH u AS (UPDATE crm.users SET disabled_at = coalesce(disabled_at, now())
+           WHERE lower(name) = lower($1) RETURNING user_id),
+gone AS (DELETE FROM crm.sessions WHERE user_id IN (SELECT user_id FROM u))
+SELECT user_id FROM u
+
+-- name: set_skill
+INSERT INTO crm.agent_skills (user_id, skill, level)
+SELECT user_id, $2, $3 FROM crm.users WHERE lower(name) = lower($1)
+ON CONFLICT (user_id, skill) DO UPDATE SET level = EXCLUDED.level
+RETURNING user_id
+
+-- name: drop_skill
+DELETE FROM crm.agent_skills
+WHERE skill = $2 AND user_id = (SELECT user_id FROM crm.users WHERE lower(name) = lower($1))
+
+-- name: user_by_name
+SELECT user_id::text, name, display_name, role, coalesce(password_hash, '') AS password_hash,
+    disabled_at IS NOT NULL AS disabled, language, station
+FROM crm.users WHERE lower(name) = lower($1)
+
+-- name: session_create
+-- Expired logins of the same user go.
+WITH gone AS (DELETE FROM crm.sessions WHERE user_id = $1 AND expires_at < now())
+INSERT INTO crm.sessions (user_id, token_sha256, ip, expires_at) VALUES ($1, $2, $3, to_timestamp($4))
+
+-- name: session_user
+SELECT u.user_id::text, u.name, u.display_name, u.role, coalesce(u.password_hash, '') AS password_hash,
+    false AS disabled, u.language, u.station
+FROM crm.sessions AS s JOIN crm.users AS u USING (user_id)
+WHERE s.token_sha256 = $1 AND s.expires_at > now() AND u.disabled_at IS NULL
+
+-- name: session_delete
+DELETE FROM crm.sessions WHERE token_sha256 = $1
+
+-- name: token_create
+INSERT INTO crm.api_tokens (user_id, token_sha256, expires_at)
+SELECT user_id, $2, now() + make_interval(days => $3)
+FROM crm.users WHERE lower(name) = lower($1) AND disabled_at IS NULL
+RETURNING user_id
+
+-- name: token_user
+SELECT u.user_id::text, u.name, u.display_name, u.role, coalesce(u.password_hash, '') AS password_hash,
+    false AS disabled, u.language, u.station
+FROM crm.api_tokens AS t JOIN crm.users AS u USING (user_id)
+WHERE t.token_sha256 = $1 AND (t.expires_at IS NULL OR t.expires_at > now()) AND u.disabled_at IS NULL
+
+-- name: set_language
+UPDATE crm.users SET language = $2 WHERE user_id = $1
+
+-- name: audit
+INSERT INTO crm.audit (actor, action, object, detail) VALUES ($1, $2, $3, $4)
+
+-- ---------------------------------------------------------------- customers
+
+-- name: find_customers
+-- Everybody who has this number, for the screen-pop.
+SELECT c.customer_id, c.display_name AS name, c.tier, c.language, c.email, c.company, c.attributes,
+    (SELECT array_agg(n.number ORDER BY n.number) FROM crm.customer_numbers AS n
+     WHERE n.customer_id = c.customer_id) AS numbers
+FROM crm.customer_numbers AS m JOIN crm.customers AS c USING (customer_id)
+WHERE m.number = $1
+ORDER BY c.customer_id LIMIT 20
+
+-- name: history
+-- The last 5 calls with a number or one of these customers.
+SELECT call_id, direction, caller, called, queue, agent, started_at, connected_at, ended_at, outcome, disposition
+FROM ((SELECT * FROM crm.calls WHERE caller = $1 ORDER BY started_at DESC LIMIT 6)
+      UNION (SELECT * FROM crm.calls WHERE called = $1 AND direction = 'outbound'
+             ORDER BY started_at DESC LIMIT 6)
+      UNION (SELECT k.* FROM unnest($2::bigint[]) AS who(id)
+             CROSS JOIN LATERAL (SELECT * FROM crm.calls WHERE customer_id = who.id
+                                 ORDER BY started_at DESC LIMIT 6) AS k)) AS c
+WHERE ended_at IS NOT NULL
+ORDER BY started_at DESC LIMIT 5
+
+-- name: open_cases
+SELECT case_id, customer_id, title, status, owner, created_at, updated_at FROM crm.cases
+WHERE customer_id = ANY ($1::bigint[]) AND status = 'open'
+ORDER BY created_at DESC LIMIT 20
+
+-- name: list_customers
+-- $1: a LIKE pattern or null; $2, $3: name and id of the last row of the page before.
+SELECT c.customer_id, c.display_name AS name, c.tier, c.language, c.email, c.company,
+    coalesce((SELECT array_agg(n.number ORDER BY n.number) FROM crm.customer_numbers AS n
+              WHERE n.customer_id = c.customer_id), '{}') AS numbers
+FROM crm.customers AS c
+WHERE ($1::text IS NULL OR c.display_name ILIKE $1 OR c.email ILIKE $1 OR c.company ILIKE $1
+       OR EXISTS (SELECT FROM crm.customer_numbers AS n WHERE n.customer_id = c.customer_id
+                  AND (n.number LIKE $1 OR n.entered LIKE $1)))
+  AND ($2::text IS NULL OR (lower(c.display_name), c.customer_id) > ($2, $3))
+ORDER BY lower(c.display_name), c.customer_id LIMIT $4
+
+-- name: get_customer
+SELECT customer_id, display_name AS name, tier, language, email, company, attributes, created_at, updated_at
+FROM crm.customers WHERE customer_id = $1
+
+-- name: customer_numbers
+SELECT number, entered, label FROM crm.customer_numbers WHERE customer_id = $1 ORDER BY number
+
+-- name: customer_notes
+SELECT note_id, call_id, case_id, author, body, created_at FROM crm.notes
+WHERE customer_id = $1 ORDER BY created_at DESC LIMIT 50
+
+-- name: customer_cases
+SELECT case_id, title, description, status, owner, created_at, updated_at FROM crm.cases
+WHERE customer_id = $1 ORDER BY created_at DESC LIMIT 50
+
+-- name: add_customer
+INSERT INTO crm.customers (display_name, tier, language, email, company, attributes)
+VALUES ($1, $2, $3, $4, $5, $6) RETURNING customer_id
+
+-- name: add_number
+INSERT INTO crm.customer_numbers (customer_id, number, entered, label) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING
+
+-- name: add_case
+INSERT INTO crm.cases (customer_id, title, description, status, owner, created_at)
+VALUES ($1, $2, $3, $4, $5, coalesce(to_timestamp($6), now())) RETURNING case_id
+
+-- name: add_note
+INSERT INTO crm.notes (customer_id, call_id, author, body) VALUES ($1, $2::uuid, $3, $4) RETURNING note_id
+
+-- name: count_customers
+SELECT count(*) FROM crm.customers
+
+-- ---------------------------------------------------------------- calls
+
+-- name: list_calls
+-- Newest first; $6, $7: started_at (a timestamp) and id of the last row of the page before.
+SELECT * FROM crm.v_calls
+WHERE ($1::float8 IS NULL OR started_at >= to_timestamp($1))
+  AND ($2::float8 IS NULL OR started_at < to_timestamp($2))
+  AND ($3::text IS NULL OR agent = $3)
+  AND ($4::text IS NULL OR queue = $4)
+  AND ($5::text IS NULL OR outcome = $5)
+  AND ($6::timestamptz IS NULL OR (started_at, call_id) < ($6, $7::uuid))
+ORDER BY started_at DESC, call_id DESC LIMIT $8
+
+-- name: get_call
+SELECT * FROM crm.v_calls WHERE call_id = $1
+
+-- name: call_events
+SELECT event_id, seq, at, type, agent, queue, data FROM crm.events_of(ARRAY[$1::uuid]) ORDER BY seq
+
+-- name: call_visits
+SELECT seq, queue, entered_at, left_at, result, agent, priority, skills
+FROM crm.v_queue_visits WHERE call_id = $1 ORDER BY seq
+
+-- name: call_offers
+SELECT visit_seq, queue, agent, offered_at, ended_at, result, decision
+FROM crm.v_offers WHERE call_id = $1 ORDER BY offered_at
+
+-- name: call_recordings
+SELECT recording_id, agent, started_at, seconds, channels, bytes, sha256, paused_seconds, path
+FROM crm.v_recordings WHERE call_id = $1 ORDER BY started_at
+
+-- name: new_events
+-- For `cti call tail`: what was stored after $1.
+SELECT event_id, call_id, at, type, agent, queue, data FROM crm.v_call_events
+WHERE event_id > $1 AND at > now() - interval '1 day' ORDER BY event_id LIMIT 1000
+
+-- name: last_event
+SELECT coalesce(max(event_id), 0) FROM crm.events WHERE at > now() - interval '1 day'
+
+-- name: list_recordings
+-- Newest first; $2, $3: started_at (a timestamp) and id of the last row of the page before.
+SELECT r.*, c.caller, c.called, c.queue, c.customer_id
+FROM crm.v_recordings AS r LEFT JOIN crm.calls AS c USING (call_id)
+WHERE ($1::text IS NULL OR r.agent = $1)
+  AND ($2::timestamptz IS NULL OR (r.started_at, r.recording_id) < ($2, $3::text))
+ORDER BY r.started_at DESC, r.recording_id DESC LIMIT $4
+
+-- name: get_recording
+SELECT * FROM crm.v_recordings WHERE recording_id = $1
+
+-- ---------------------------------------------------------------- flows
+
+-- name: withdraw_flows
+-- The live version steps back; $1: because an earlier one replaces it.
+UPDATE crm.flow_versions
+SET live = false, rolled_back_at = CASE WHEN $1::boolean THEN now() ELSE rolled_back_at END WHERE live
+
+-- name: add_flows
+INSERT INTO crm.flow_versions (files, published_by, note, live) VALUES ($1, $2, $3, true) RETURNING version
+
+-- name: revive_flows
+UPDATE crm.flow_versions SET live = true, rolled_back_at = NULL WHERE version = $1 RETURNING version
+
+-- name: load_flows
+SELECT files FROM crm.flow_versions WHERE version = $1
+
+-- name: live_flows
+SELECT version, files FROM crm.flow_versions WHERE live
+
+-- name: flow_history
+SELECT version, published_at, published_by, note, live, rolled_back_at
+FROM crm.flow_versions ORDER BY version DESC LIMIT 100
+
+-- name: rolled_back_flows
+SELECT version, files FROM crm.flow_versions WHERE rolled_back_at IS NOT NULL ORDER BY version DESC LIMIT 20

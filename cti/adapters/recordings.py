@@ -65,11 +65,13 @@ class Recorder:
         self._settle = settle
         self._pool = ThreadPoolExecutor(2, "recordings")  # its own: a disk that hangs holds nothing else up
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._closed = False
 
     def finish(self, command: FinishRecording) -> None:
-        """Schedule the work. A recording that is being worked on is not started twice."""
+        """Schedule the work. One that is being worked on is not started twice; after `close` none is: the core
+        asks again after its next start."""
         name = command.recording_id
-        if name in self._tasks:
+        if name in self._tasks or self._closed:
             return
         task = asyncio.get_running_loop().create_task(self._finish(command))
         self._tasks[name] = task
@@ -87,6 +89,7 @@ class Recorder:
 
     async def close(self) -> None:
         """Stop. A file being written is completed; the rest is taken up by the next `recover`."""
+        self._closed = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -99,7 +102,7 @@ class Recorder:
     async def _finish(self, command: FinishRecording) -> None:
         try:
             _check_id(command.recording_id)
-            await self._off_loop(_claim, self._spool, command)
+            command = await self._off_loop(_claim, self._spool, command)
             await self._settled(command)
             stored = await self._off_loop(files.store, self._root, _place(command))
         except (OSError, ValueError, OverflowError) as problem:
@@ -175,16 +178,20 @@ def _claim_path(spool: Path, recording_id: str) -> Path:
     return spool / f"{recording_id}.json"
 
 
-def _claim(spool: Path, command: FinishRecording) -> None:
-    """Write down beside the files whose they are."""
+def _claim(spool: Path, command: FinishRecording) -> FinishRecording:
+    """Write down beside the files whose they are. What was written first holds: the day in a path never moves."""
     spool.mkdir(parents=True, exist_ok=True)
     path = _claim_path(spool, command.recording_id)
+    earlier = _read_claim(path) if os.path.lexists(path) else None
+    if earlier is not None:
+        return earlier
     draft = path.with_suffix(".claim")
     with files.create(draft) as file:
         file.write(msgspec.json.encode(command))
         file.flush()
         os.fsync(file.fileno())
     draft.rename(path)
+    return command
 
 
 def _read_claim(path: Path) -> FinishRecording | None:

@@ -332,6 +332,21 @@ async def test_close_leaves_what_waits_to_the_next_start(tmp_path: Path) -> None
     assert again.results[0].seconds == 1.0
 
 
+async def test_after_close_nothing_is_begun(room: Room) -> None:
+    room.put(wav(tone(400, 1)), wav(tone(1000, 1)))
+    await room.recorder.close()
+    room.recorder.finish(command())
+    await room.recorder.idle()
+    assert room.left == [f"{ID}-agent.wav", f"{ID}-caller.wav"]
+
+
+async def test_asked_again_with_another_start_the_first_one_holds(room: Room) -> None:
+    room.put(wav(tone(400, 1)), wav(tone(1000, 1)))
+    (room.spool / f"{ID}.json").write_bytes(encode(command()))
+    later = FinishRecording(recording_id=ID, call_id="call", agent="ani", started_at=STARTED + 86400)
+    assert (await room.run(later)).path == PLACE
+
+
 KILLED = """
 import asyncio, os, signal, sys, pathlib
 from cti.adapters import recordings, recordings_merge

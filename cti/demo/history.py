@@ -20,9 +20,7 @@ class _Story:
 
     def tell(self, type: str, at: float, agent: str = "", queue: str = "", **data: object) -> None:
         seq = len(self.events) + 1
-        self.events.append(
-            Event(type=type, at=at, call_id=self.call, seq=seq, agent=agent, queue=queue, data=data)
-        )
+        self.events.append(Event(type=type, at=at, call_id=self.call, seq=seq, agent=agent, queue=queue, data=data))
 
 
 def past_calls(customers: Sequence[tuple[int, Customer]], now: float, count: int = 420) -> list[Event]:
@@ -89,9 +87,7 @@ def _answered(story: _Story, at: float, queue: str, dice: random.Random) -> list
     story.tell("call.disconnected", end, **who, offer=offer, by=side)
     story.tell("call.ended", end + 0.1, cause=16, side=side, flow_result="")
     if dice.random() < 0.7:
-        code = dice.choice(
-            ("sold", "callback_needed") if queue == "sales" else ("resolved", "callback_needed")
-        )
+        code = dice.choice(("sold", "callback_needed") if queue == "sales" else ("resolved", "callback_needed"))
         story.tell("call.disposition_set", end + 2, agent=agent.name, code=code, note="")
     story.tell("call.wrapped", end + dice.uniform(3, 25), agent=agent.name, how="finish")
     return story.events

@@ -34,13 +34,11 @@ PICK_UP_WAIT = 3.0  # how long a pick_up may run ahead of its INVITE
 class Stage:
     """What the people share. `talking`: the numbers of the callers who have an agent on the line."""
 
-    def __init__(
-        self, config: Config, sounds: Voices, stations: dict[str, str], tokens: dict[str, str]
-    ) -> None:
+    def __init__(self, config: Config, sounds: Voices, stations: dict[str, str], tokens: dict[str, str]) -> None:
         self.sip = (config.sip.host, config.sip.port)
         self.url = f"http://{config.http.host}:{config.http.port}"
         self.sounds, self.stations, self.tokens = sounds, stations, tokens
-        self.number = dialled(config.paths.flows)
+        self.numbers = dialled(config.paths.flows)
         self.talking: set[str] = set()
 
     def headers(self, name: str) -> dict[str, str]:
@@ -95,13 +93,14 @@ async def credentials(config: Config) -> tuple[dict[str, str], dict[str, str]]:
     return {row["number"]: row["secret"] for row in rows}, tokens
 
 
-def dialled(flows: Path) -> str:
-    """The number the callers dial: 6000 when there is one, else the first of numbers.yaml."""
+def dialled(flows: Path) -> dict[str, str]:
+    """Language -> the number to dial, from numbers.yaml; "" -> the one for all others, 6000 without a file."""
     try:
         numbers = yaml.safe_load((flows / "numbers.yaml").read_text(encoding="utf-8"))["numbers"]
-        return "6000" if "6000" in numbers else str(next(iter(numbers)))
-    except (OSError, yaml.YAMLError, KeyError, TypeError, StopIteration):
-        return "6000"
+        speaks = {to.get("language", "") if isinstance(to, dict) else "": n for n, to in numbers.items()}
+        return {"": str(next(iter(numbers)))} | {language: str(number) for language, number in speaks.items()}
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, StopIteration):
+        return {"": "6000"}
 
 
 # ---------------------------------------------------------------- agents
@@ -198,16 +197,11 @@ async def newcomer(stage: Stage, http: aiohttp.ClientSession) -> None:
         await phone.close()
 
 
-async def _obey(
-    stage: Stage, http: aiohttp.ClientSession, phone: Phone, ringing: asyncio.Queue[Call]
-) -> None:
+async def _obey(stage: Stage, http: aiohttp.ClientSession, phone: Phone, ringing: asyncio.Queue[Call]) -> None:
     async with http.ws_connect("/ws", headers=stage.headers(YOU.name), heartbeat=15) as ws:
         await ws.send_json({"type": "phone", "data": {"station": YOU.station}})
         async for message in ws:
-            if (
-                message.type is aiohttp.WSMsgType.TEXT
-                and msgspec.json.decode(message.data)["type"] == "pick_up"
-            ):
+            if message.type is aiohttp.WSMsgType.TEXT and msgspec.json.decode(message.data)["type"] == "pick_up":
                 phone.spawn(_pick_up(stage, ringing))
     await asyncio.sleep(1)
 
@@ -244,7 +238,7 @@ async def callers(stage: Stage) -> None:
 async def call_in(stage: Stage, phone: Phone, customer: Customer) -> None:
     """One caller: listens, presses 1 or 2 (some nothing, some leave), waits, talks."""
     call = phone.dial(
-        stage.number,
+        stage.numbers.get(customer.language, stage.numbers[""]),
         caller=customer.numbers[0],
         name=customer.name,
         audio=stage.sounds.caller[customer.language],

@@ -143,9 +143,7 @@ async def store_events(link: Any, events: Sequence[Event]) -> None:
     for event in events:
         last = max(last + 1, int(event.at * 1e6))
         at, call = datetime.fromtimestamp(event.at, UTC), uuid.UUID(event.call_id)
-        rows.append(
-            (last, call, event.seq, at, event.type, event.agent or None, event.queue or None, event.data)
-        )
+        rows.append((last, call, event.seq, at, event.type, event.agent or None, event.queue or None, event.data))
     columns = ["event_id", "call_id", "seq", "at", "type", "agent", "queue", "data"]
     await link.copy_records_to_table("events", schema_name="crm", columns=columns, records=rows)
     await link.execute("SELECT crm.fold_calls($1)", list({row[1] for row in rows}))

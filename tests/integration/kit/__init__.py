@@ -12,12 +12,14 @@ from kit.people import Agent, Agents, Caller
 from kit.raw import send_raw
 from kit.sippkit import LoadResult, sipp_agents, sipp_callers
 from kit.sound import loudest, tone, wav_tones
+from kit.world import World
 
 __all__ = [
     "Agent",
     "Agents",
     "Caller",
     "LoadResult",
+    "World",
     "loudest",
     "send_raw",
     "sipp_agents",

@@ -142,9 +142,7 @@ class Caller:
         """Send the INVITE."""
         await self.phone.open()
         audio = tone(self.hz) if self.hz else None
-        self.call = self.phone.dial(
-            self.dials, caller=self.number, name=self.name, audio=audio, source=self.source
-        )
+        self.call = self.phone.dial(self.dials, caller=self.number, name=self.name, audio=audio, source=self.source)
         self.phone.spawn(self._press(self.call))
         self.phone.spawn(self._talk(self.call))
         if self.leave is not None:

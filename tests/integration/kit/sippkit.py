@@ -104,9 +104,7 @@ def _result(folder: Path) -> LoadResult:
         result.good, result.bad = int(last["SuccessfulCall(C)"]), int(last["FailedCall(C)"])
     for path in folder.glob("*_rtt.csv"):
         with path.open() as file:
-            result.setup += [
-                float(line["response_time_ms"]) / 1000 for line in csv.DictReader(file, delimiter=";")
-            ]
+            result.setup += [float(line["response_time_ms"]) / 1000 for line in csv.DictReader(file, delimiter=";")]
     return result
 
 

@@ -34,7 +34,7 @@ ALLOWED = (
     nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.List, nodes.Dict, nodes.Pair,
     nodes.Tuple, nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Add,
     nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos, nodes.Concat, nodes.Getattr,
-    nodes.Getitem, nodes.Slice, nodes.Filter, nodes.Test, nodes.Call,
+    nodes.Getitem, nodes.Slice, nodes.Keyword, nodes.Filter, nodes.Test, nodes.Call,
 )  # fmt: skip
 
 
@@ -303,6 +303,8 @@ def _compile(part: nodes.Node) -> str | TemplateExpression:
 
 def _check(tree: nodes.Template, names: Names) -> None:
     """Refuse what is not allowed; of several faults the innermost is told."""
+    if not all(isinstance(node, nodes.Output) for node in tree.body):
+        raise ExpressionError("only `{{ expression }}` is allowed, no statements")
     level, seen = [*tree.body], 0
     fault: ExpressionError | None = None
     for _ in range(MAX_DEPTH):
@@ -326,7 +328,7 @@ def _check_node(node: nodes.Node, names: Names) -> None:
     if isinstance(node, nodes.Pow):
         raise ExpressionError("powers (`**`) are not allowed")
     if not isinstance(node, ALLOWED):
-        raise ExpressionError("only `{{ expression }}` is allowed, no statements")
+        raise ExpressionError(f"this is not allowed in an expression: {type(node).__name__}")
     if isinstance(node, nodes.Const):
         _check_literal(node.value)
     elif isinstance(node, nodes.Name):

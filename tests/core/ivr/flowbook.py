@@ -1,0 +1,56 @@
+"""A Book from text, as an admin writes it."""
+
+from __future__ import annotations
+
+from cti.adapters.flow_files import Sources, load
+from cti.core import ivr
+
+QUEUES = "queues: {sales: {}, support: {}}\n"
+HEAD = "flow: t\nlanguage: en\nstart: a\nnodes:\n"
+
+
+def problems_of(nodes: str, head: str = HEAD, **files: str) -> list[str]:
+    """What `check` says about a flow `t.yaml` with these nodes, beside queues.yaml and `files` (name: text)."""
+    texts = {"t.yaml": head + nodes, "queues.yaml": QUEUES}
+    texts.update({f"{name}.yaml": text for name, text in files.items()})
+    return [str(problem) for problem in load(Sources(texts))[1]]
+
+
+def book_of(nodes: str, head: str = HEAD, **files: str) -> ivr.Book:
+    texts = {"t.yaml": head + nodes, "queues.yaml": QUEUES}
+    texts.update({f"{name}.yaml": text for name, text in files.items()})
+    book, problems = load(Sources(texts), version=3)
+    assert book is not None, "\n".join(map(str, problems))
+    return book
+
+
+class Phone:
+    """A caller: plays the part of the switch."""
+
+    def __init__(self, book: ivr.Book, flow: str = "t", language: str | None = None, **customer: object) -> None:
+        self.book = book
+        self.context = ivr.Context(call={"caller": "+628111"}, customer=customer)
+        self.path: list[str] = []
+        self.turn = self._took(ivr.begin(book, flow, language, self.context))
+
+    def _took(self, turn: ivr.Turn) -> ivr.Turn:
+        self.path += [f"{visit.node}/{visit.outcome}" for visit in turn.trail]
+        self.turn = turn
+        return turn
+
+    def answer(self, outcome: str, digits: str = "", **data: object) -> ivr.Action:
+        reply = ivr.Answer(outcome, digits, data)
+        return self._took(ivr.proceed(self.book, self.turn.line, reply, self.context)).action
+
+    def press(self, key: str) -> ivr.Action:
+        return self.answer("digits", key)
+
+    @property
+    def action(self) -> ivr.Action:
+        return self.turn.action
+
+    @property
+    def heard(self) -> str:
+        action = self.turn.action
+        assert isinstance(action, ivr.Say | ivr.Menu)
+        return " ".join(getattr(prompt, "text", "") or prompt.name for prompt in action.prompts)

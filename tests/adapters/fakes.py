@@ -52,9 +52,7 @@ class FakeStore:
     async def user_by_name(self, name: str) -> FakeUser | None:
         return self.users.get(name)
 
-    async def session_create(
-        self, user_id: Any, token_sha256: bytes, ip: str | None, expires_at: float
-    ) -> None:
+    async def session_create(self, user_id: Any, token_sha256: bytes, ip: str | None, expires_at: float) -> None:
         assert len(token_sha256) == 32
         self.sessions[token_sha256] = (user_id, expires_at)
 
@@ -90,9 +88,7 @@ class FakeStore:
     async def get_call(self, call_id: str) -> dict[str, Any] | None:
         return next((r for r in self.calls if r["call_id"] == call_id), None)
 
-    async def list_customers(
-        self, q: str, cursor: str | None, limit: int
-    ) -> tuple[list[dict[str, Any]], str | None]:
+    async def list_customers(self, q: str, cursor: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
         return self._page([c for c in self.customers if q in str(c["display_name"])], cursor, limit)
 
     async def get_customer(self, customer_id: str) -> dict[str, Any] | None:

@@ -338,9 +338,16 @@ async def test_calls_are_filtered_paged_and_an_agents_are_his_own(site: Site) ->
         assert len(page["items"]) == 4
         rest = await (await client.get("/api/v1/calls", params={"cursor": page["next_cursor"]})).json()
         assert len(rest["items"]) == 2 and rest["next_cursor"] is None
-        await client.get("/api/v1/calls?since=2026-01-01T07:00:00%2B07:00&queue=sales&outcome=answered&limit=1000000000")
+        await client.get(
+            "/api/v1/calls?since=2026-01-01T07:00:00%2B07:00&queue=sales&outcome=answered&limit=1000000000"
+        )
         asked = site.store.asked[-1]
-        assert (asked["since"], asked["queue"], asked["outcome"], asked["limit"]) == (1767225600.0, "sales", "answered", 200)
+        assert (asked["since"], asked["queue"], asked["outcome"], asked["limit"]) == (
+            1767225600.0,
+            "sales",
+            "answered",
+            200,
+        )
     async with site.client("anna") as client:
         page = await (await client.get("/api/v1/calls")).json()
         assert {c["agent"] for c in page["items"]} == {"anna"}

@@ -26,7 +26,7 @@ function hear({ type, data }) {
       }
     },
     screen_pop: () => { desk.pop = data; sessionStorage.setItem("pop", JSON.stringify(data)); },
-    call: () => { desk.call = data; },
+    call: () => { desk.call = data.call ?? data; },
     phone: () => { desk.can_answer = data.can_answer; },
     notice: () => toast(data.text ?? named("refused", data.code)),
   };

@@ -101,6 +101,14 @@ function tick(node) {
 export const tickAll = () => document.querySelectorAll(".timer[data-since], .timer[data-until]").forEach(tick);
 
 // ---- requests
+let leaving = false;
+/** To the login page, once: a second navigation would abort the first. */
+export function toLogin() {
+  if (leaving) return;
+  leaving = true;
+  location.assign("/login");
+}
+
 export class Refusal extends Error {
   constructor(status, code, detail, retry) {
     super(detail);
@@ -119,7 +127,7 @@ export async function api(method, path, body) {
   }
   if (answer.ok) return answer.status === 204 ? null : answer.json();
   const problem = await answer.json().catch(() => ({}));
-  if (answer.status === 401 && path !== "/session") location.assign("/login");
+  if (answer.status === 401 && path !== "/session") toLogin();
   throw new Refusal(answer.status, problem.code ?? "error", problem.detail ?? "", answer.headers.get("Retry-After"));
 }
 
@@ -131,6 +139,6 @@ export function wireBar() {
   });
   document.getElementById("logout").addEventListener("click", async () => {
     await api("DELETE", "/session").catch(() => {});
-    location.assign("/login");
+    toLogin();
   });
 }

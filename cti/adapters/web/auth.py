@@ -99,7 +99,7 @@ class Passwords:
 
     def _verify(self, user: User | None, password: str) -> bool:
         self._nobody = self._nobody or _hasher.hash(secrets.token_hex())
-        known = user.password_hash if user is not None and not user.disabled else None
+        known = (user.password_hash or None) if user is not None and not user.disabled else None
         try:
             return _hasher.verify(known or self._nobody, password) and known is not None
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):

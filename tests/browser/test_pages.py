@@ -1,0 +1,284 @@
+"""What people see and do, in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from cti.core.messages import AnswerCall, HangUpCall, RejectCall, SetDisposition
+
+pytestmark = pytest.mark.browser
+EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
+
+
+def a_pop(**call: Any) -> dict[str, Any]:
+    from fakes import a_pop
+
+    return a_pop(**call)
+
+
+async def until(condition: Any, within: float = 5.0) -> None:
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_wrong_password_is_said_and_the_right_one_opens_the_desk(desk: Any) -> None:
+    page = desk.page
+    await page.goto(f"{desk.site.url}/agent")
+    assert page.url.endswith("/login")
+    await page.fill("#username", "anna")
+    await page.fill("#password", "wrong")
+    await page.click("#login-go")
+    await page.wait_for_selector("#login-error:has-text('wrong')")
+    await desk.login("anna")
+    assert page.url.endswith("/agent")
+    await page.click("#logout")
+    await page.wait_for_url("**/login")
+
+
+async def test_signing_on_and_a_station_that_is_not_there(desk: Any) -> None:
+    await desk.login("anna")
+    assert "signed off" in await desk.text("#idle")
+    await desk.page.fill("#station", "2404")
+    await desk.page.click("#sign-on")
+    await desk.page.wait_for_selector("#toast:has-text('2404 is not reachable')")
+    await desk.page.fill("#station", "2009")
+    await desk.page.click("#sign-on")
+    await desk.page.wait_for_selector(".pill[data-state=ready]")
+    assert "2009" in await desk.text("#idle")
+
+
+async def test_a_call_from_ring_to_wrap_up(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    site.engine.change("anna", wish="ready")
+    await desk.login("anna")
+    began = time.monotonic()
+    call_id = site.engine.ring("anna")
+    await page.wait_for_selector("#ring")
+    assert time.monotonic() - began < 1.0
+    assert "王小明" in await desk.text("#ring") and "0812-3456-789" in await desk.text("#ring")
+    pop = await desk.text("#pop")
+    for shown in ("VIP", "Delivery 4471 late", "Ordered 40 boxes", "Abandoned"):
+        assert shown in pop
+    assert "王小明" in await page.title()
+    await page.click("#answer")
+    await page.wait_for_selector("#toast:has-text('Pick it up')")
+
+    await page.click(".menu summary")
+    await page.click(".items button:has-text('Lunch')")
+    await page.wait_for_selector(".pill .next:has-text('Lunch')")
+
+    site.engine.change("anna", work="talking")
+    await page.wait_for_selector("#talk")
+    await page.reload()
+    await page.wait_for_selector("#talk")
+    assert "王小明" in await desk.text("#pop")
+    await page.keyboard.press("Alt+Shift+X")
+    await page.wait_for_selector("#wrap")
+    assert [m.call_id for m in site.engine.inputs if isinstance(m, HangUpCall)] == [call_id]
+
+    await page.keyboard.press("Alt+Shift+Digit2")
+    await page.keyboard.press("Alt+Shift+KeyN")
+    await page.keyboard.type("promised a call")
+    await page.reload()
+    await page.wait_for_selector("#wrap")
+    assert await page.input_value("#note") == "promised a call"
+    before = site.engine.rows["anna"]["wrap_up_until"]
+    await page.click("#extend")
+    await until(lambda: site.engine.rows["anna"]["wrap_up_until"] == before + 30)
+    assert await page.input_value("#note") == "promised a call"
+    await page.click("#finish")
+    await page.wait_for_selector("#idle")
+    [said] = [m for m in site.engine.inputs if isinstance(m, SetDisposition)]
+    assert (said.call_id, said.code, said.note) == (call_id, "resolved", "promised a call")
+    assert "王小明" not in await desk.text("#pop")
+
+
+async def test_answering_from_here_and_rejecting(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    site.engine.change("anna", wish="ready")
+    await desk.login("anna")
+    async with site.client("anna", token=True) as client, client.ws_connect("/ws") as phone:
+        await phone.send_json({"type": "phone", "data": {"station": "2001"}})
+        call_id = site.engine.ring("anna")
+        await page.wait_for_selector("#answer.answer")
+        await page.keyboard.press("Alt+Shift+A")
+        await until(lambda: any(isinstance(m, AnswerCall) and m.call_id == call_id for m in site.engine.inputs))
+    await page.wait_for_selector("#answer:not(.answer)")
+    await page.click("#reject")
+    await page.wait_for_selector(".pill[data-state=not_ready]")
+    assert any(isinstance(m, RejectCall) and m.call_id == call_id for m in site.engine.inputs)
+
+
+async def test_hostile_names_are_shown_as_text(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    await desk.login("anna")
+    pop = a_pop(caller_name=EVIL, queue=EVIL, flow_path=[EVIL], variables={EVIL: EVIL}, called=EVIL, caller=EVIL)
+    pop["customers"][0]["display_name"] = EVIL
+    pop["customers"][0]["language"] = EVIL
+    pop["history"][0]["note"] = EVIL
+    pop["cases"][0]["title"] = EVIL
+    site.engine.ring("anna", pop)
+    await page.wait_for_selector("#ring")
+    assert EVIL in await desk.text("#ring") and EVIL in await desk.text("#pop")
+    assert await page.locator("main img, main script").count() == 0
+
+
+async def test_many_customers_are_a_choice_and_none_a_new_caller(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    await desk.login("anna")
+    pop = a_pop()
+    pop["customers"] += [{"customer_id": 8, "display_name": "Siti Rahayu", "tier": "standard", "language": "id"}]
+    site.engine.ring("anna", pop)
+    await page.click("#choices button:has-text('Siti')")
+    await page.wait_for_selector("#pop .name:has-text('Siti Rahayu')")
+    site.engine.change("anna", work="idle", call_id="")
+    await page.wait_for_selector("#idle")
+    site.engine.ring("anna", a_pop() | {"customers": [], "history": [], "cases": []})
+    await page.wait_for_selector("#pop .name:has-text('New caller')")
+
+
+async def test_the_wallboard_moves_and_marks_trouble(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    await desk.login("sari")
+    assert page.url.endswith("/wallboard")
+    await page.wait_for_selector("#tile-waiting[data-level=ok]")
+    site.engine.waiting["sales"] = 12
+    site.engine.longest["sales"] = time.time() - 90
+    await page.wait_for_selector("#tile-waiting[data-level=crit] svg")
+    assert "12" in await desk.text("#tile-waiting")
+    assert await page.get_attribute("#tile-sl", "title")
+    first = await desk.text("#tile-longest .big")
+    await page.wait_for_selector(f"#tile-longest .big:not(:has-text({first!r}))")
+    assert await page.locator("#alarm").is_visible()  # calls wait and nobody is signed on
+    site.engine.change("anna", wish="ready")
+    await page.wait_for_selector("[data-agent=anna][data-state=ready]")
+    assert not await page.locator("#alarm").is_visible()
+
+
+async def test_another_language_is_one_choice_away_and_stays(desk: Any) -> None:
+    await desk.login("anna")
+    await desk.page.select_option("#language", "zh")
+    await desk.page.wait_for_selector("html[lang=zh-CN]")
+    assert "签入" in await desk.text("#sign-on")
+    assert desk.site.store.users["anna"].language == "zh"
+
+
+async def test_a_lost_link_is_said_and_heals(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    site.engine.change("anna", wish="ready")
+    await desk.login("anna")
+    await page.context.set_offline(True)
+    site.hub.close_all()
+    await page.wait_for_selector("#lost-banner:visible")
+    assert "No link to the server since" in await desk.text("#lost-banner")
+    assert await page.evaluate("document.getElementById('main').inert")
+    site.engine.ring("anna")
+    await page.context.set_offline(False)
+    await page.wait_for_selector("#ring", timeout=15000)
+    assert not await page.locator("#lost-banner").is_visible()
+    assert "王小明" in await desk.text("#pop")
+
+
+async def test_the_wallboard_never_shows_old_figures_as_live(desk: Any) -> None:
+    await desk.login("sari")
+    await desk.page.wait_for_selector("#tile-waiting")
+    await desk.page.context.set_offline(True)
+    desk.site.hub.close_all()
+    await desk.page.wait_for_selector("#stale:visible")
+    assert "No data since" in await desk.text("#stale")
+
+
+async def test_a_login_that_ended_elsewhere_leads_to_the_login_page(desk: Any) -> None:
+    await desk.login("anna")
+    [session] = desk.site.store.sessions
+    await desk.site.store.session_delete(session)
+    desk.site.hub.close_session(session)
+    await desk.page.wait_for_url("**/login")
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "id"])
+@pytest.mark.parametrize("width", [390, 768, 1440])
+async def test_no_page_is_wider_than_its_window(desk: Any, language: str, width: int) -> None:
+    site, page = desk.site, desk.page
+    site.store.users["anna"].language = site.store.users["sari"].language = language
+    await page.set_viewport_size({"width": width, "height": 844})
+    fits = "document.documentElement.scrollWidth <= window.innerWidth || document.documentElement.scrollWidth"
+    await page.goto(f"{site.url}/login?lang={language}")
+    assert await page.evaluate(fits) is True
+    await desk.login("anna")
+    site.engine.ring("anna")
+    await page.wait_for_selector("#ring")
+    assert await page.evaluate(fits) is True
+    site.engine.change("anna", work="wrap_up", wrap_up_until=time.time() + 30)
+    await page.wait_for_selector("#wrap")
+    assert await page.evaluate(fits) is True
+    await page.click("#logout")
+    await page.wait_for_url("**/login")
+    await desk.login("sari")
+    await page.wait_for_selector("[data-queue=sales]")
+    assert await page.evaluate(fits) is True
+
+
+CONTRAST = """() => {
+  const parse = (c) => { const m = c.match(/[\\d.]+/g).map(Number); return { rgb: m.slice(0, 3), a: m[3] ?? 1 }; };
+  const part = (v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) => 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+  const behind = (e) => {
+    for (; e; e = e.parentElement) {
+      const colour = parse(getComputedStyle(e).backgroundColor);
+      if (colour.a === 1) return colour.rgb;
+    }
+    return [255, 255, 255];
+  };
+  const bad = [];
+  for (const e of document.querySelectorAll("body *")) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!own || !e.checkVisibility() || e.closest(".unseen, .skip, script, option")) continue;
+    const [a, b] = [parse(getComputedStyle(e).color).rgb, behind(e)].map(light).sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) bad.push(`${e.tagName}.${e.className} ${e.textContent.trim().slice(0, 30)} ${ratio.toFixed(2)}`);
+  }
+  return bad;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_all_text_has_contrast_4_5(desk: Any, scheme: str) -> None:
+    site, page = desk.site, desk.page
+    await page.emulate_media(color_scheme=scheme)
+    await page.goto(f"{site.url}/login")
+    assert await page.evaluate(CONTRAST) == []
+    site.engine.change("anna", wish="ready")
+    await desk.login("anna")
+    assert await page.evaluate(CONTRAST) == []
+    site.engine.ring("anna")
+    await page.wait_for_selector("#ring")
+    assert await page.evaluate(CONTRAST) == []
+    site.engine.change("anna", work="talking")
+    await page.wait_for_selector("#talk")
+    assert await page.evaluate(CONTRAST) == []
+    site.engine.change("anna", work="wrap_up", wrap_up_until=time.time() + 30)
+    await page.wait_for_selector("#wrap")
+    assert await page.evaluate(CONTRAST) == []
+    await page.click("#logout")
+    await page.wait_for_url("**/login")
+    site.engine.waiting.update(sales=7, support=12)
+    await desk.login("sari")
+    await page.wait_for_selector("[data-queue=sales]")
+    assert await page.evaluate(CONTRAST) == []
+
+
+async def test_buttons_and_fields_have_names(desk: Any) -> None:
+    await desk.login("anna")
+    desk.site.engine.ring("anna")
+    await desk.page.wait_for_selector("#ring")
+    nameless = await desk.page.evaluate(
+        """() => [...document.querySelectorAll("button, a, input, select, textarea")].filter((e) => e.checkVisibility()
+             && !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.title)).map((e) => e.outerHTML)"""
+    )
+    assert nameless == []

@@ -10,6 +10,9 @@ import sys
 import tomllib
 from pathlib import Path
 
+from cti.__main__ import NOUNS
+from cti.adapters.web.app import ROUTES
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -51,6 +54,36 @@ def test_every_dependency_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lists = [project["dependencies"], *project["optional-dependencies"].values()]
     assert [line for lines in lists for line in lines if "==" not in line] == []
+
+
+# ---------------------------------------------------------------- what the pages of docs promise
+
+
+def documented(pattern: str) -> set[tuple[str, str]]:
+    """(page, match) of a pattern in README and docs."""
+    pages = [*sorted((ROOT / "docs").glob("*.md")), *ROOT.glob("README.md")]
+    return {(page.name, found) for page in pages for found in re.findall(pattern, page.read_text())}
+
+
+def test_every_documented_request_is_served() -> None:
+    served = {re.sub(r"\{.*?\}", "*", route.path) for route in ROUTES}
+    asked = documented(r"(?<![\w.])/api/v1/[\w./{}-]*\w\}?")
+    assert asked
+    names = r"/(\{\w+\}|NAME|ID)(?=/|$)"
+    assert [(page, path) for page, path in sorted(asked) if re.sub(names, "/*", path) not in served] == []
+
+
+def test_every_documented_verb_is_there() -> None:
+    known = {noun for noun in NOUNS if (ROOT / f"cti/cli/{noun}.py").exists()}
+    asked = documented(r"`(?:\.venv/bin/)?cti ([a-z-]+)")
+    assert asked
+    assert [(page, verb) for page, verb in sorted(asked) if verb not in known] == []
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    links = documented(r"\]\(([\w./-]+\.md)\)")
+    assert [(page, link) for page, link in sorted(links) if not (ROOT / "docs" / link).exists()
+            and not (ROOT / link).exists()] == []  # fmt: skip
 
 
 def report() -> None:

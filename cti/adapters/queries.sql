@@ -248,6 +248,10 @@ ORDER BY started_at DESC, call_id DESC LIMIT $8
 -- name: get_call
 SELECT * FROM crm.v_calls WHERE call_id = $1
 
+-- name: calls_like
+-- At most two: enough to see that a beginning is not unique.
+SELECT call_id FROM crm.calls WHERE call_id::text LIKE $1 ORDER BY started_at DESC LIMIT 2
+
 -- name: call_events
 SELECT event_id, seq, at, type, agent, queue, data FROM crm.events_of(ARRAY[$1::uuid]) ORDER BY seq
 

@@ -1,0 +1,141 @@
+"""The story of a call in plain lines, as a person reads it at three in the morning. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, tzinfo
+from typing import Any
+
+Row = Mapping[str, Any]
+QUIET = {"result", "decision", "channel_id", "channel", "uniqueid", "bridge", "visit", "offer", "skills", "entered_at"}
+
+
+def tell(call: Row, names: Mapping[str, str], zone: tzinfo) -> Iterator[str]:
+    """`call` is what Store.get_call gives; `names`: login name -> display name; times are shown in `zone`."""
+    start = _time(call["started_at"])
+    yield f"Call {call['call_id']}, {call['direction']}"
+    yield f"  {_who(call)} called {call['called'] or 'nobody'}"
+    yield f"  {start.astimezone(zone):%A %d %B %Y %H:%M:%S %Z}, {_length(call, start)}"
+    yield f"  {_ending(call)}"
+    yield ""
+    for event in call["events"]:
+        at = _time(event["at"])
+        yield f"{at.astimezone(zone):%H:%M:%S.%f}"[:12] + f"  {_since(start, at):>9}  {_line(event, names, call)}"
+    if call["recordings"]:
+        yield ""
+    for recording in call["recordings"]:
+        sound = f"{_seconds(recording['seconds'])}, {recording['bytes']} bytes, {recording['path']}"
+        yield f"Recording {recording['recording_id']}: {sound if recording['bytes'] else 'failed'}"
+
+
+def _who(call: Row) -> str:
+    number = call["caller"] or "a withheld number"
+    known = f" ({call['customer']['name']}, customer {call['customer_id']})" if call["customer"] else ""
+    said = f' "{call["caller_name"]}"' if call["caller_name"] else ""
+    return f"{number}{said}{known}"
+
+
+def _length(call: Row, start: datetime) -> str:
+    return f"lasted {_seconds((_time(call['ended_at']) - start).total_seconds())}" if call["ended_at"] else "goes on"
+
+
+def _ending(call: Row) -> str:
+    if call["ended_at"] is None:
+        return f"Not over yet; so far: {call['outcome'] or 'not answered'}"
+    parts = [f"Outcome: {call['outcome']}"]
+    if call["queued_at"] and call["connected_at"]:
+        waited = (_time(call["connected_at"]) - _time(call["queued_at"])).total_seconds()
+        parts.append(f"waited {_seconds(waited)}")
+    if call["hangup_side"]:
+        parts.append(f"ended by the {call['hangup_side']}")
+    if call["hangup_cause"] is not None:
+        parts.append(f"cause {call['hangup_cause']}")
+    if call["disposition"]:
+        parts.append(f"disposition {call['disposition']}")
+    return ", ".join(parts)
+
+
+def _line(event: Row, names: Mapping[str, str], call: Row) -> str:
+    data = event["data"]
+    name = names.get(event["agent"] or "", "")
+    agent = f"{name} ({event['agent']})" if name and name != event["agent"] else event["agent"] or "?"
+    known = SENTENCES.get(event["type"])
+    if known is not None:
+        return known(data, agent, event["queue"] or "?")
+    rest = " ".join(f"{key}={value}" for key, value in data.items() if key not in QUIET and value not in ("", None))
+    return " ".join(part for part in (event["type"], event["agent"], event["queue"], rest) if part)
+
+
+def _arrived(d: Row, agent: str, queue: str) -> str:
+    return f"arrived from {d.get('caller') or 'a withheld number'} for {d.get('called') or '?'}"
+
+
+def _identified(d: Row, agent: str, queue: str) -> str:
+    found = d.get("customers") or []
+    words = {0: "unknown caller", 1: f"customer {found[0] if found else ''}"}
+    return f"looked up: {words.get(len(found), f'{len(found)} customers have this number')}"
+
+
+def _node(d: Row, agent: str, queue: str) -> str:
+    step = f"flow {d.get('flow')}: {d.get('node')} ({d.get('verb')})"
+    return step + (f" {d['outcome']}" if d.get("outcome") else "") + (f" -> {d['to']}" if d.get("to") else "")
+
+
+def _queued(d: Row, agent: str, queue: str) -> str:
+    skills = " ".join(f"{skill}={level}" for skill, level in (d.get("skills") or {}).items()) \
+        if isinstance(d.get("skills"), dict) else ""  # fmt: skip
+    return f"waits in queue {queue}, priority {d.get('priority', 0)}" + (f", needs {skills}" if skills else "")
+
+
+def _offered(d: Row, agent: str, queue: str) -> str:
+    return f"offered to {agent}" + (f" at {d['station']}" if d.get("station") else "")
+
+
+def _ended_offer(word: str) -> Callable[[Row, str, str], str]:
+    return lambda d, agent, queue: f"{agent} {word}" + (f" ({d['reason']})" if d.get("reason") else "")
+
+
+def _recorded(d: Row, agent: str, queue: str) -> str:
+    if not d.get("bytes"):
+        return f"recording of {agent} failed"
+    return f"recording of {agent} stored: {_seconds(d.get('seconds', 0))}"
+
+
+SENTENCES: dict[str, Callable[[Row, str, str], str]] = {
+    "call.arrived": _arrived,
+    "call.identified": _identified,
+    "flow.started": lambda d, a, q: f"flow {d.get('flow')} begins (version {d.get('version')}, {d.get('language')})",
+    "flow.node": _node,
+    "flow.ended": lambda d, a, q: f"flow {d.get('flow')} ends: {d.get('how')}",
+    "call.queued": _queued,
+    "call.dequeued": lambda d, a, q: f"leaves queue {q}: {d.get('result')}",
+    "call.offered": _offered,
+    "offer.missed": _ended_offer("did not pick up"),
+    "offer.rejected": _ended_offer("rejected it"),
+    "offer.cancelled": _ended_offer("is not rung any more"),
+    "offer.caller_left": _ended_offer("was rung when the caller left"),
+    "call.connected": lambda d, a, q: f"talks to {a}",
+    "call.disconnected": lambda d, a, q: f"conversation with {a} ended by the {d.get('by')}",
+    "recording.started": lambda d, a, q: f"recording of {a} begins",
+    "recording.stopped": _recorded,
+    "call.ended": lambda d, a, q: f"ended by the {d.get('side')}, cause {d.get('cause')}",
+    "call.wrapped": lambda d, a, q: f"{a} has finished wrap-up ({d.get('how')})",
+    "call.disposition_set": lambda d, a, q: f"{a} noted: {d.get('code')}" + (f", {d['note']}" if d.get("note") else ""),
+    "agent.state_changed": lambda d, a, q: f"{a} is {d.get('work')}, wants {d.get('wish')}",
+    "voicemail.left": lambda d, a, q: f"left a message in {d.get('box', '?')}",
+}  # fmt: skip
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _since(start: datetime, at: datetime) -> str:
+    return f"{(at - start).total_seconds():+.3f}"
+
+
+def _seconds(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"

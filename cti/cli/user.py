@@ -1,0 +1,120 @@
+"""`cti user`: who may log in."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+
+from cti.adapters import passwords, postgres_people
+from cti.adapters.postgres import Store
+from cti.cli import database, options
+from cti.errors import BadInput
+
+
+def register(sub: database.Subparsers) -> None:
+    verbs = database.noun(sub, "user", "who may log in")
+    added = database.verb(verbs, "add", "a new user; running servers know him at once", _add)
+    added.add_argument("user", metavar="NAME", help="login name, never used again")
+    added.add_argument("--role", required=True, choices=postgres_people.ROLES)
+    added.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    added.add_argument("--name", default="", metavar="TEXT", help="the name people read")
+    added.add_argument("--language", default="en", choices=("en", "zh", "id"))
+    added.add_argument("--station", metavar="EXT", help="number of his phone; made when there is none")
+    added.add_argument("--skill", nargs="+", action="extend", default=[], metavar="NAME=LEVEL")
+    database.verb(verbs, "list", "all users", _list, True)
+    changed = database.verb(verbs, "passwd", "a new password; his logins end", _passwd)
+    changed.add_argument("user", metavar="NAME")
+    changed.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    disabled = database.verb(verbs, "disable", "lock a user out for good", _disable)
+    disabled.add_argument("user", metavar="NAME")
+    token = database.verb(verbs, "token", "print a new API token (shown once)", _token)
+    token.add_argument("user", metavar="NAME")
+    token.add_argument("--days", type=int, metavar="N", help="how long it is valid (default: for ever)")
+
+
+def _add(args: argparse.Namespace) -> int:
+    user = postgres_people.NewUser(
+        name=args.user, role=args.role, display_name=args.name, language=args.language, station=args.station,
+        secret=passwords.new_secret(), skills=dict(skill_of(text) for text in args.skill),
+        password_hash=_new_password() if args.password_stdin else None,
+    )  # fmt: skip
+
+    async def work(store: Store) -> None:
+        await postgres_people.add_user(store, user)
+        await store.audit(database.actor(), "user.added", user.name, {"role": user.role})
+
+    database.run(args, work)
+    print(f"added {args.role} {args.user}")
+    if not args.password_stdin:
+        print(f"without a password: `cti user passwd {args.user}` sets one")
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    rows = database.run(args, postgres_people.list_users)
+    if args.json:
+        options.print_json(rows)
+        return 0
+    head = ["name", "role", "station", "language", "disabled", "display name", "skills"]
+    cells = [
+        (r["name"], r["role"], r["station"], r["language"], "yes" if r["disabled"] else "", r["display_name"],
+         " ".join(f"{skill}={level}" for skill, level in sorted(r["skills"].items())))
+        for r in rows
+    ]  # fmt: skip
+    print(database.table(head, cells))
+    return 0
+
+
+def _passwd(args: argparse.Namespace) -> int:
+    postgres_people.check_name(args.user)
+    hashed = _new_password() if args.password_stdin else _asked_password(args.user)
+
+    async def work(store: Store) -> None:
+        await postgres_people.set_password(store, args.user, hashed)
+        await store.audit(database.actor(), "user.password_changed", args.user)
+
+    database.run(args, work)
+    print(f"password of {args.user} changed")
+    return 0
+
+
+def _disable(args: argparse.Namespace) -> int:
+    async def work(store: Store) -> None:
+        await postgres_people.disable_user(store, args.user)
+        await store.audit(database.actor(), "user.disabled", args.user)
+
+    database.run(args, work)
+    print(f"{args.user} is disabled")
+    return 0
+
+
+def _token(args: argparse.Namespace) -> int:
+    token, digest = passwords.new_token()
+
+    async def work(store: Store) -> None:
+        await postgres_people.add_token(store, args.user, digest, args.days)
+        await store.audit(database.actor(), "user.token_made", args.user, {"days": args.days})
+
+    database.run(args, work)
+    print(f"token of {args.user}: {token}")
+    return 0
+
+
+def skill_of(text: str) -> tuple[str, int]:
+    """`english=3` as a pair. Raises BadInput."""
+    name, sign, level = text.partition("=")
+    if not sign or not (level.isascii() and level.isdigit() and len(level) < 3):
+        raise BadInput(f"--skill {text!r}: write it as english=3", "bad_skill")
+    return name, int(level)
+
+
+def _new_password() -> str:
+    return passwords.hash_password(sys.stdin.readline().rstrip("\r\n"))
+
+
+def _asked_password(name: str) -> str:
+    first = getpass.getpass(f"new password of {name}: ")
+    if first != getpass.getpass("again: "):
+        raise BadInput("the two are not the same", "bad_password")
+    return passwords.hash_password(first)

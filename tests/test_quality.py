@@ -75,7 +75,7 @@ def test_every_documented_request_is_served() -> None:
 
 def test_every_documented_verb_is_there() -> None:
     known = {noun for noun in NOUNS if (ROOT / f"cti/cli/{noun}.py").exists()}
-    asked = documented(r"`(?:\.venv/bin/)?cti ([a-z-]+)")
+    asked = documented(r"(?m)(?:^|`)(?:\.venv/bin/)?cti ([a-z-]+)")
     assert asked
     assert [(page, verb) for page, verb in sorted(asked) if verb not in known] == []
 

@@ -20,7 +20,7 @@ import msgspec
 from aiohttp import web
 
 from cti import __version__
-from cti.adapters import cel
+from cti.adapters import cel, tts
 from cti.adapters.agi import AgiServer
 from cti.adapters.ami import AmiLink
 from cti.adapters.flow_files import Sources, load, read_folder, watch
@@ -29,9 +29,12 @@ from cti.adapters.postgres import Store
 from cti.adapters.prompts import Prompts
 from cti.adapters.recordings import Recorder
 from cti.adapters.redis import Fanout
-from cti.adapters.web.app import Hub, Settings, make_app
+from cti.adapters.web.app import make_app
+from cti.adapters.web.hub import Hub
+from cti.adapters.web.ports import Settings
 from cti.config import Config
 from cti.core import views
+from cti.core.ivr import Book
 from cti.core.messages import (
     Collect,
     Command,
@@ -85,7 +88,7 @@ class App:
 
     @contextlib.asynccontextmanager
     async def _store(self) -> AsyncIterator[Store]:
-        store = await _patiently("PostgreSQL", lambda: Store.open(self.config.postgres.dsn))
+        store = await patiently("PostgreSQL", lambda: Store.open(self.config.postgres.dsn))
         try:
             yield store
         finally:
@@ -115,11 +118,14 @@ class App:
         self.board = Switchboard(epoch, Site(country=self.config.site.country, trunk=trunk))
         self.engine = Engine(self.board, self.journal, self.dispatch, self.observe)
         self.recorder = Recorder(self.config.paths.recordings, self.engine.submit, self.engine.now)
-        self.prompts = Prompts(self.config.paths.sounds, self.config.paths.flows)
+        self.prompts = Prompts(self.config.paths.sounds, self.config.paths.flows, tts.speak, tts.convert)
         past = await self.store.restore()
         self._roll_day(self.engine.now())
-        for event in await self.store.wallboard_seed(self.day_start):
+        today = await self.store.wallboard_seed(self.day_start)
+        for event in today:
             self.stats.apply(event)
+        self.last_at = max((event.at for event in [*today, *past.events]), default=self.engine.now())
+        self.board.calls.remember_over(today)
         self.output = self.board.restore([*past.events, *past.agents], self.engine.now())
         await self._people()
         await self._first_flows()
@@ -195,7 +201,7 @@ class App:
         """What a load balancer or `cti status` must know of each adapter."""
         parts = {
             "ami": (self.ami.connected, "the link to Asterisk"),
-            "agi": (self.agi.listening, f"{self.agi.counters['sessions']} callers in the loop"),
+            "agi": (True, f"{self.agi.sessions} callers in the loop"),
             "postgres": (self.store.connected, f"{self.store.behind(self.journal)} events to store"),
             "redis": (self.fanout.connected, "fan-out to other nodes; losing it loses nothing"),
             "flows": (bool(self.board.lines.version), f"version {self.board.lines.version}"),
@@ -206,7 +212,7 @@ class App:
         ami = {f"cti_ami_{name}_total": count for name, count in self.ami.counters.items()}
         return ami | {
             "cti_inputs_total": self.engine.inputs, "cti_faults_total": self.engine.faults,
-            "cti_calls_active": len(self.live_calls()), "cti_agi_sessions": self.agi.counters["sessions"],
+            "cti_calls_active": len(self.live_calls()), "cti_agi_sessions": self.agi.sessions,
             "cti_events_to_store": self.store.behind(self.journal), "cti_ws_clients": len(self.hub),
         }  # fmt: skip
 
@@ -292,14 +298,18 @@ class App:
             await self._changed_flows(await asyncio.to_thread(read_folder, self.config.paths.flows))
 
     def _publish(self, version: int, sources: Sources) -> None:
-        sources = msgspec.structs.replace(sources, problems=(), sounds=sources.sounds or self._all_sounds(sources))
+        sources = msgspec.structs.replace(sources, problems=())
         book, problems = load(sources, version=version, country=self.config.site.country)
         if book is None:
             log.error("flows version %d cannot be loaded any more: %s", version, problems[0])
             return
         self.board.publish(book, FlowsPublished(at=self.now(), version=version))
         self.stats.configure({name: queue.service_level.within for name, queue in book.queues.items()})
-        self._spawn(self.prompts.prepare(book))
+        self._spawn(self._prepare(book))
+
+    async def _prepare(self, book: Book) -> None:
+        for problem in await self.prompts.prepare(book):
+            log.error("a prompt will not be heard: %s", problem)
 
     async def _changed_flows(self, sources: Sources) -> None:
         """Make a changed folder live, whole or not at all: an invalid edit leaves the live version serving."""
@@ -324,8 +334,8 @@ class App:
             await watch(self.config.paths.flows, self._changed_flows)
 
     def _missed(self, since: float) -> Any:
-        log_folder = self.config.paths.logs
-        return cel.read_facts(log_folder / "asterisk" / "cel-custom" / "cti.csv", since, "main")
+        file = self.config.paths.logs / "asterisk/cel-custom/cti.csv"
+        return cel.read_facts(file, since or self.last_at - 10, "main")
 
 
 TOLD = frozenset({"call.connected", "call.disconnected", "call.ended", "call.wrapped", "offer.missed", "offer.rejected",
@@ -333,7 +343,7 @@ TOLD = frozenset({"call.connected", "call.disconnected", "call.ended", "call.wra
 TASKS = frozenset({"writer", "ami", "people", "flows"})
 
 
-async def _patiently(what: str, open_it: Callable[[], Awaitable[Any]]) -> Any:
+async def patiently(what: str, open_it: Callable[[], Awaitable[Any]]) -> Any:
     """Open a service, waiting for as long as it is away: callers hear music meanwhile."""
     said = False
     while True:

@@ -83,6 +83,11 @@ class Journal:
         journal._syncer.start()
         return journal
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there are lines that the disk did not take yet."""
+        return bool(self._waiting)
+
     def append(self, events: Sequence[Event]) -> int:
         """Gives whole lines to the system, in order. Returns the position of the last; never raises."""
         lines = [_line(event) for event in events]

@@ -42,6 +42,7 @@ class Log(Protocol):
     id: uuid.UUID
     folder: Path
     last: int
+    waiting: bool
     grown: asyncio.Event
 
     def read(self, position: int, limit: int) -> list[tuple[int, bytes]]: ...
@@ -126,6 +127,8 @@ class Writer:
             self.position = found or 0
         lines = self.journal.read(self.position, BATCH)
         if not lines:
+            if not self.journal.waiting:
+                self.position = max(self.position, self.journal.last)  # an empty journal's lies before its first line
             return 0
         self._tell_gap(lines[0][0])
         await self._store(self._rows(lines), lines[-1][0])

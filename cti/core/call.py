@@ -3,6 +3,7 @@ into its rows; this one holds only what the next decision needs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -130,6 +131,11 @@ class Calls:
         self._over[call.uniqueid] = None
         while len(self._over) > self.KEEP_OVER:
             del self._over[next(iter(self._over))]
+
+    def remember_over(self, events: Iterable[Event]) -> None:
+        """Learn from past events which callers' channels are over."""
+        uniqueids = {e.call_id: e.data.get("uniqueid", "") for e in events if e.type == "call.arrived"}
+        self._over |= {uniqueids[e.call_id]: None for e in events if e.type == "call.ended" and e.call_id in uniqueids}
 
     def is_over(self, uniqueid: str) -> bool:
         call = self.by_uniqueid.get(uniqueid)

@@ -13,7 +13,7 @@ import msgspec
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
-WRITTEN = re.compile(r"\+?[0-9][0-9 ().\-/]{0,30}")
+WRITTEN = re.compile(r"\+?\(?[0-9][0-9 ().\-/]{0,30}")
 STATION = re.compile(r"[0-9]{2,6}")
 SATELLITE = frozenset({870, 881, 882, 883})
 KINDS = {

@@ -325,10 +325,9 @@ def _fault(node: nodes.Node, names: Names) -> ExpressionError | None:
 
 
 def _check_node(node: nodes.Node, names: Names) -> None:
-    if isinstance(node, nodes.Pow):
-        raise ExpressionError("powers (`**`) are not allowed")
     if not isinstance(node, ALLOWED):
-        raise ExpressionError(f"this is not allowed in an expression: {type(node).__name__}")
+        what = "powers (`**`)" if isinstance(node, nodes.Pow) else type(node).__name__
+        raise ExpressionError(f"{what} are not allowed")
     if isinstance(node, nodes.Const):
         _check_literal(node.value)
     elif isinstance(node, nodes.Name):

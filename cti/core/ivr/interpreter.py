@@ -289,9 +289,9 @@ def _action(run: _Run, line: Line, node: Node) -> Action | _Left:
         case model.Dial(to, ring):
             verdict = dialable(str(_value(to, names)), run.book.country, run.book.allow)
             return _Left("fail") if verdict.refused else Dial(verdict.number, ring)
-        case model.Hangup(cause):
+        case _:
             run.trail.append(Visit(node.id, node.verb, "done", "hangup"))
-            return End(line.how, cause)
+            return End(line.how, node.spec.cause)
 
 
 def _names(context: Context, line: Line) -> dict[str, Any]:

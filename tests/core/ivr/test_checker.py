@@ -58,6 +58,7 @@ GOOD = '  a: {do: say, say: {en: "Hi"}, then: hangup}\n'
         ('  a: {do: dial, to: "112"}\n', "emergency numbers may not be dialled"),
         ('  a: {do: dial, to: "x"}\n', "neither a station (2 to 6 digits) nor a telephone number"),
         ("  a: {do: dial, to: 1000}\n", "`to` must be text (put it in quotes"),
+        ("  a: {do: say, say: hi, thеn: a}\n", "character 3 is CYRILLIC SMALL LETTER IE"),
         ("  a: {do: hangup, cause: 0}\n", "`cause` must be a whole number from 1 to 127"),
         ("  a: {do: hangup, then: a}\n", "`then` is no key of a hangup node"),
         ("  a: {do: say, say: hi, then: b}\n  b: {do: say, say: ho, then: a}\n", "t.yaml:5:3: node `a` is in a loop"),
@@ -73,6 +74,7 @@ def test_a_problem_is_told_where_it_is(nodes: str, problem: str) -> None:
     ("head", "problem"),
     [
         ("flow: t\nstart: a\nnodes:\n", "a flow needs `language`"),
+        ("flow: t\nlanguage: en\nnodes:\n", "a flow needs `start`"),
         ("flow: ../t\nlanguage: en\nstart: a\nnodes:\n", "t.yaml:1:7: `../t` is not a plain name"),
         ("flow: t\nlanguage: english\nstart: a\nnodes:\n", "t.yaml:2:11: `english` is no language"),
         ("flow: t\nlanguage: en\nstart: b\nnodes:\n", "t.yaml:3:8: target `b` is no node"),

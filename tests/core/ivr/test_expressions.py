@@ -117,6 +117,8 @@ def test_refused_at_load(source: str, message: str) -> None:
         "{{ customer.tier.strip }}",
         "{{ vars.n.real }}",
         "{{ 'a'['b'] }}",
+        "{{ vars.n[0] }}",
+        "{{ ('a' * 900) | replace('a', 'b' * 900) }}",
         "{{ [1][5] }}",
         "{{ 1 + 'a' }}",
         "{{ customer.nothing.startswith('x') }}",

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from cti.core.queues import QueueConfig, Relax, Requirement, matches, required_skills, requirement_at
+
+
+def need(skills: object = None, **extra: object) -> Requirement:
+    return required_skills(QueueConfig(name="sales", skills=skills), extra)  # type: ignore[arg-type]
+
+
+def test_a_queue_without_skills_needs_the_one_named_like_it() -> None:
+    assert matches(need(), {"sales": 1})
+    assert not matches(need(), {"support": 9})
+    assert matches(need({}), {})
+
+
+@pytest.mark.parametrize(
+    ("queue", "node", "able", "unable"),
+    [
+        ({"english": 3}, {}, {"english": 3}, {"english": 2}),
+        ({"english": 1}, {"english": 3}, {"english": 3}, {"english": 2}),  # the higher level wins
+        ({"english": 3}, {"english": 1}, {"english": 3}, {"english": 2}),
+        ({"english": 3}, {"dutch": 2}, {"english": 3, "dutch": 2}, {"english": 3}),
+        ({"english": 0}, {}, {}, None),  # 0: not needed
+        (None, {"english": 2}, {"sales": 1, "english": 2}, {"english": 2}),
+        ({"any": [{"english": 3}, {"dutch": 1}]}, {}, {"dutch": 1}, {"english": 2}),
+        ({"vip": 1, "any": [{"english": 3}, {"dutch": 1}]}, {}, {"vip": 1, "dutch": 1}, {"dutch": 1}),
+        ({"any": [{"a": 1}, {"b": 1}]}, {"any": [{"c": 1}, {"d": 1}]}, {"b": 1, "c": 1}, {"a": 1, "b": 1}),
+        ({"any": [{"a": 1, "b": 1}, {"c": 1}]}, {}, {"a": 1, "b": 1}, {"a": 1}),
+        ({"any": [{"a": 1}, {}]}, {}, {}, None),
+    ],
+)
+def test_merging_and_matching(
+    queue: dict[str, object] | None, node: dict[str, object], able: dict[str, int], unable: dict[str, int] | None
+) -> None:
+    requirement = need(queue, **node)
+    hash(requirement)
+    assert matches(requirement, able)
+    if unable is not None:
+        assert not matches(requirement, unable)
+
+
+def test_relaxing_overrides_step_by_step() -> None:
+    relax = (
+        Relax(after=30, skills={"english": 1}),
+        Relax(after=60, skills={"english": 0, "vip": 2}),
+        Relax(after=90, any_agent=True),
+    )
+    requirement = need({"english": 5, "any": [{"english": 4, "a": 1}, {"b": 1}]})
+    assert requirement_at(requirement, relax, 29.9) == requirement
+    assert requirement_at(requirement, relax, 30).needs == (("english", 1),)
+    assert requirement_at(requirement, relax, 30).any == (((("a", 1), ("english", 1)), (("b", 1),)),)
+    assert requirement_at(requirement, relax[:1], 1e9).needs == (("english", 1),)
+    assert requirement_at(requirement, relax, 60).needs == (("vip", 2),)
+    assert requirement_at(requirement, relax, 60).any == (((("a", 1),), (("b", 1),)),)
+    assert requirement_at(requirement, relax, 90) == Requirement()
+    assert matches(requirement_at(requirement, relax, 1e9), {})

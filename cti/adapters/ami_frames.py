@@ -56,8 +56,8 @@ class Framer:
                 self._skipping = False
             elif end - start > FRAME_CAP:
                 self.oversized += 1
-            elif end > start:
-                yield bytes(self._buffer[start:end])
+            elif frame := self._buffer[start:end].lstrip(b"\r\n"):
+                yield bytes(frame)
             start = end + len(END)
         del self._buffer[:start]
         if len(self._buffer) > FRAME_CAP:

@@ -129,18 +129,23 @@ class Session:
         up: Callable[[], None],
     ) -> None:
         """Raises LinkError, LoginRefused, OSError or TimeoutError; the switch's end is a LinkError too."""
+
+        async def start() -> None:
+            await self._log_in(username, secret)
+            await self._come_up(now, past, up)
+
+        # no TaskGroup: that of Python 3.11 loses a cancellation which comes while it is failing already
+        tasks = [asyncio.create_task(work) for work in (self._read(), self._take(), self._watch(), start())]
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._read())
-                tasks.create_task(self._take())
-                tasks.create_task(self._watch())
-                await self._log_in(username, secret)
-                await self._come_up(now, past, up)
-        except BaseExceptionGroup as group:
-            raise _first(group) from None
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
         finally:
             self.live = False
             self._writer.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read(self) -> None:
         banner = await asyncio.wait_for(self._reader.readline(), ACTION_TIMEOUT)
@@ -460,8 +465,3 @@ class Session:
 def _cancelling() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    one = group.exceptions[0]
-    return _first(one) if isinstance(one, BaseExceptionGroup) else one

@@ -82,10 +82,10 @@ def basic_parts(config: Config, found: Places) -> list[Part]:
     """PostgreSQL, Redis, Asterisk, in starting order. Raises Unavailable when a program is missing."""
     binary = asterisk.find(config)
     postgres.prepare(found)
-    return [postgres.part(found), redis.part(found), _asterisk_part(config, found, binary)]
+    return [postgres.part(found), redis.part(found), asterisk_part(config, found, binary)]
 
 
-def _asterisk_part(config: Config, found: Places, binary: asterisk.Found) -> Part:
+def asterisk_part(config: Config, found: Places, binary: asterisk.Found) -> Part:
     async def ready() -> bool:
         return await asyncio.to_thread(
             _ami_greets, config.ami.host, config.ami.port, config.ami.secret, config.ami.username

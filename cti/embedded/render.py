@@ -94,13 +94,16 @@ def write_atomic(path: Path, text: str, account: Account, secret: bool) -> None:
     """All or nothing, also when killed half way. A secret is readable by `account` alone."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        if os.geteuid() == 0:
-            os.fchown(fd, account.uid, account.gid)
-        file.write(text)
-        file.flush()
-        os.fsync(fd)
-    temporary.replace(path)
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            if os.geteuid() == 0:
+                os.fchown(fd, account.uid, account.gid)
+            file.write(text)
+            file.flush()
+            os.fsync(fd)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _owner(folder: Path) -> Account:

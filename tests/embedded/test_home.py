@@ -1,0 +1,223 @@
+"""A home on the real PostgreSQL, Redis and Asterisk: start, stop, crash, leftovers. It lies under a 0700 folder."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from cti.cli import status
+from cti.config import load
+from cti.embedded import asterisk, home, places, supervisor
+from cti.errors import CtiError, Unavailable
+
+pytestmark = pytest.mark.services
+STAND_IN = Path(__file__).with_name("stand_in.py")
+
+
+@pytest.fixture(autouse=True)
+def removed(tmp_path: Path) -> object:
+    """The far state and the socket folder of the test's home go with it."""
+    yield
+    found = places.locate(tmp_path / "home")
+    for folder in {found.state, found.run} - {found.home}:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def until(true: Callable[[], bool], seconds: float = 15) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "did not happen in time"
+        await asyncio.sleep(0.02)
+
+
+class Up:
+    """`cti up` as a process; `lines` is what it printed."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self.reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.lines.append(line.decode().rstrip())
+
+    def said(self, text: str) -> bool:
+        return any(text in line for line in self.lines)
+
+    async def end(self) -> int:
+        code = await asyncio.wait_for(self.process.wait(), 60)
+        await self.reading
+        return code
+
+
+@asynccontextmanager
+async def up(path: Path, environ: dict[str, str], *more: str) -> AsyncIterator[Up]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(STAND_IN), str(path), *more,
+        env={**os.environ, **environ}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    running = Up(process)
+    try:
+        yield running
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        await running.end()
+        supervisor.stop_leftovers(path / "pids", lambda _: None)
+
+
+async def value(dsn: str, sql: str) -> object:
+    link = await asyncpg.connect(dsn)
+    try:
+        return await link.fetchval(sql)
+    finally:
+        await link.close()
+
+
+async def test_data_outlives_a_restart_and_nothing_is_left_running(tmp_path: Path, environ: dict[str, str]) -> None:
+    path = tmp_path / "home"
+    async with home.running(path, environ, lambda _: None) as here:
+        pids = {name: one.pid for name, one in here.kept.items()}
+        assert await value(here.config.postgres.dsn, "select current_user") == "cti"
+        await value(here.config.postgres.dsn, "create table kept as select 7 as n")
+        if os.geteuid() == 0:
+            owners = {Path(f"/proc/{pid}").stat().st_uid for pid in pids.values()}
+            assert owners == {here.places.account.uid}
+            assert owners != {0}
+    assert all(pid is not None and supervisor.mark_of(pid) is None for pid in pids.values())
+    began = time.monotonic()
+    async with home.running(path, environ, lambda _: None) as here:
+        assert time.monotonic() - began < 15
+        assert await value(here.config.postgres.dsn, "select n from kept") == 7
+
+
+async def test_each_part_that_is_killed_comes_back(tmp_path: Path, environ: dict[str, str]) -> None:
+    said: list[str] = []
+    async with home.running(tmp_path / "home", environ, said.append) as here:
+        name_before = asterisk.system_name(here.config)
+        for name in ("asterisk", "redis", "postgres"):
+            pid = here.kept[name].pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda name=name: f"{name} is back" in said)  # type: ignore[misc]
+        assert await value(here.config.postgres.dsn, "select 1") == 1
+        assert "Asterisk" in await asterisk.control(here.config, "core show version")
+        assert asterisk.system_name(here.config) != name_before
+
+
+async def test_a_killed_server_is_back_within_two_seconds(tmp_path: Path, environ: dict[str, str]) -> None:
+    path = tmp_path / "home"
+    async with up(path, environ) as running:
+        await until(lambda: running.said("CTI ready: http://127.0.0.1:" + environ["CTI_HTTP__PORT"]))
+        pid = supervisor.running_pid(path / "pids", "server")
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: running.said("server is back"), 3)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_stops_everything_in_order(
+    tmp_path: Path, environ: dict[str, str], number: signal.Signals
+) -> None:
+    path = tmp_path / "home"
+    async with up(path, environ) as running:
+        await until(lambda: running.said("CTI ready"))
+        pids = [supervisor.running_pid(path / "pids", name) for name in supervisor.ORDER[1:]]
+        assert all(pids)
+        running.process.send_signal(number)
+        assert await running.end() == 0
+        assert running.lines[-1] == "cti: stopped"
+        assert not any(supervisor.mark_of(pid) for pid in pids if pid)
+
+
+async def test_leftovers_of_a_killed_run_are_cleaned(tmp_path: Path, environ: dict[str, str]) -> None:
+    path = tmp_path / "home"
+    async with up(path, environ) as first:
+        await until(lambda: first.said("CTI ready"))
+        left = [supervisor.running_pid(path / "pids", name) for name in supervisor.ORDER[1:]]
+        first.process.kill()
+        await first.end()
+        assert all(pid and supervisor.mark_of(pid) for pid in left), "a killed supervisor drops no call"
+        async with up(path, environ) as second:
+            await until(lambda: second.said("CTI ready"))
+            assert not any(supervisor.mark_of(pid) for pid in left if pid)
+            for name in supervisor.ORDER[1:]:
+                assert second.said(f"stopping {name} left over from a run that was killed")
+
+
+async def test_a_taken_port_is_one_clear_line(tmp_path: Path, environ: dict[str, str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", int(environ["CTI_SIP__PORT"])))
+        taken.listen()
+        with pytest.raises(Unavailable) as caught:
+            async with home.running(tmp_path / "home", environ, lambda _: None):
+                pytest.fail("it must not start")
+    port = environ["CTI_SIP__PORT"]
+    assert str(caught.value) == (f"port {port} on 127.0.0.1 is taken: set [sip] port in cti.toml, or CTI_SIP__PORT")
+
+
+async def test_a_home_runs_once(tmp_path: Path, environ: dict[str, str]) -> None:
+    found = places.prepare(tmp_path / "home")
+    with home.lock(found.home), pytest.raises(CtiError, match="already running"):
+        async with home.running(tmp_path / "home", environ, lambda _: None):
+            pytest.fail("it must not start")
+
+
+async def test_the_demo_is_refused_on_other_addresses(tmp_path: Path, environ: dict[str, str]) -> None:
+    async with up(tmp_path / "home", {**environ, "CTI_HTTP__HOST": "0.0.0.0"}, "--demo") as running:
+        assert await running.end() != 0
+        assert running.said("--demo works on loopback only, but [http] host is 0.0.0.0")
+
+
+async def test_secrets_of_a_home_are_private_and_random(tmp_path: Path, environ: dict[str, str]) -> None:
+    first, here = home.create(tmp_path / "home", environ)
+    second, other = home.create(tmp_path / "other", environ)
+    assert first.ami.secret != second.ami.secret
+    assert (here.home / "cti.toml").stat().st_mode & 0o007 == 0
+    assert home.create(tmp_path / "home", environ)[0] == first
+    for folder in {other.state, other.run} - {other.home}:
+        shutil.rmtree(folder)
+
+
+async def test_the_state_of_a_home_that_is_gone_is_removed(tmp_path: Path) -> None:
+    found = places.prepare(tmp_path / "home")
+    if found.state == found.home:
+        pytest.skip("this account keeps its state in the home")
+    shutil.rmtree(tmp_path / "home")
+    places.remove_orphans()
+    assert not found.state.exists()
+
+
+async def test_a_new_home_of_the_same_name_starts_empty(tmp_path: Path) -> None:
+    found = places.prepare(tmp_path / "home")
+    (found.state / "recordings/old.wav").write_text("")
+    shutil.rmtree(tmp_path / "home")
+    found = places.prepare(tmp_path / "home")
+    assert not (found.state / "recordings/old.wav").exists()
+
+
+async def test_status_tells_where_things_are(tmp_path: Path, environ: dict[str, str]) -> None:
+    path = tmp_path / "home"
+    async with up(path, environ) as running:
+        await until(lambda: running.said("CTI ready"))
+        state = await status.gather(load(path / "cti.toml", environ))
+        assert state["server"]["pid"] == supervisor.running_pid(path / "pids", "server")
+        assert await value(state["postgres"]["dsn"], "select 1") == 1
+        assert state["http"]["url"] == f"http://127.0.0.1:{environ['CTI_HTTP__PORT']}"
+        assert Path(state["paths"]["recordings"]).is_dir()
+        assert Path(state["paths"]["logs"], "postgres.log").is_file()
+        assert json.dumps(state)

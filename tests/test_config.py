@@ -1,0 +1,118 @@
+"""Settings: where values come from, and that every problem is named at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cti import config
+from cti.__main__ import main
+
+
+def problems(path: Path | None, environ: dict[str, str]) -> list[str]:
+    with pytest.raises(config.ConfigError) as caught:
+        config.load(path, environ)
+    return caught.value.problems
+
+
+def test_without_a_file_every_key_has_a_default(tmp_path: Path) -> None:
+    found = config.load(None, {"CTI_HOME": str(tmp_path)})
+    assert (found.http.host, found.http.port, found.sip.port) == ("127.0.0.1", 8080, 5060)
+    assert found.paths.recordings == tmp_path / "recordings"
+    assert found.postgres.dsn == f"postgresql://cti@/cti?host={tmp_path}/run"
+
+
+def test_a_variable_beats_the_file_which_beats_the_default(tmp_path: Path) -> None:
+    file = tmp_path / "cti.toml"
+    file.write_text('[http]\nport = 9001\nhost = "127.0.0.2"\n[paths]\nflows = "my-flows"\n')
+    found, origins = config.load_with_origins(file, {"CTI_HTTP__PORT": "9002"})
+    assert (found.http.port, found.http.host, found.paths.flows) == (9002, "127.0.0.2", tmp_path / "my-flows")
+    assert origins["http.port"] == "CTI_HTTP__PORT"
+    assert origins["http.host"] == str(file)
+    assert origins["sip.port"] == "default"
+
+
+def test_lists_and_booleans_from_variables() -> None:
+    trunk = '[{"name": "a", "match": ["10.0.0.0/8"], "contact": "sip:10.0.0.1:5060", "codecs": ["alaw"]}]'
+    environ = {"CTI_SIP__TRUNKS": trunk, "CTI_SITE__LANGUAGES": "en, zh", "CTI_FLOWS__AUTO_PUBLISH": "true"}
+    found = config.load(None, environ)
+    assert found.sip.trunks == (
+        config.Trunk(name="a", match=("10.0.0.0/8",), contact="sip:10.0.0.1:5060", codecs=("alaw",)),
+    )
+    assert found.site.languages == ("en", "zh")
+    assert found.flows.auto_publish is True
+
+
+def test_every_problem_is_reported_at_once_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "cti.toml"
+    file.write_text('debug = 1\n[http]\nprot = 1\nhost = "localhost"\n[sipp]\nport = 1\n[rtp]\nfirst = "x"\n[empty]\n')
+    found = problems(file, {"CTI_AGI__PORT": "abc", "CTI_AMI__SECRET": "short", "CTI_SITE__TIME_ZONE": "Mars/One"})
+    text = "\n".join(found)
+    assert f"{file}: http.prot: unknown key; did you mean port?" in found
+    assert f"{file}: [sipp]: unknown section; did you mean sip?" in found
+    for part in (
+        f"{file}: debug:",
+        f"{file}: http.host: 'localhost' is no IP address",
+        f"{file}: rtp.first: expected `int`",
+        f"{file}: [empty]: unknown section",
+        "CTI_AGI__PORT: agi.port: expected `int`",
+        "CTI_AMI__SECRET: ami.secret:",
+        "CTI_SITE__TIME_ZONE: site.time_zone: 'Mars/One' is no time zone",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize("text", ["[http", "a = 1\na = 2", "\ufffe\x00"])
+def test_a_broken_file_is_one_problem(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "cti.toml"
+    file.write_text(text)
+    assert len(problems(file, {})) == 1
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    assert "no such file" in problems(tmp_path / "no.toml", {})[0]
+
+
+@pytest.mark.parametrize(
+    "trunk",
+    [
+        '{"name": "a b", "match": ["10.0.0.1"]}',
+        '{"name": "x](!,y", "match": ["10.0.0.1"]}',
+        '{"name": "a;b", "match": ["10.0.0.1"]}',
+        '{"name": "a", "match": []}',
+        '{"name": "a", "match": ["example.org"]}',
+        '{"name": "a", "match": ["10.0.0.1\\nmatch=0.0.0.0/0"]}',
+        '{"name": "a", "match": ["10.0.0.1"], "contact": "sip:10.0.0.1;x=y"}',
+        '{"name": "a", "match": ["10.0.0.1"], "contact": "sip:10.0.0.1\\n[x]"}',
+        '{"name": "a", "match": ["10.0.0.1"], "codecs": ["g729"]}',
+        '{"name": "a", "match": ["10.0.0.1"], "extra": 1}',
+    ],
+)
+def test_a_trunk_that_could_mean_more_than_itself_is_refused(trunk: str) -> None:
+    assert problems(None, {"CTI_SIP__TRUNKS": f"[{trunk}]"})
+
+
+def test_secrets_are_masked() -> None:
+    secret = "very-secret-indeed"
+    environ = {
+        "CTI_AMI__SECRET": secret,
+        "CTI_POSTGRES__DSN": f"postgresql://u:{secret}@h/db",
+        "CTI_REDIS__URL": f"redis://:{secret}@h/0",
+    }
+    assert secret not in str(config.shown(*config.load_with_origins(None, environ)))
+
+
+def test_bad_settings_end_with_exit_code_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("CTI_HTTP__PROT", "1")
+    assert main(["config", "show"]) == 2
+    assert "did you mean port?" in capsys.readouterr().err
+
+
+def test_config_show_names_value_and_origin(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CTI_HTTP__PORT", "9090")
+    assert main(["config", "show"]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("http.port"))
+    assert row.split() == ["http.port", "9090", "(CTI_HTTP__PORT)"]

@@ -1,0 +1,235 @@
+"""The rows do not depend on the order, the pieces or the number of times in which events come."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import kit_story
+import pytest
+from kit_pg import Cluster
+
+from cti.adapters.postgres_db import QUERIES, connect
+from cti.adapters.postgres_writer import COLUMNS, row_of
+from cti.core.messages import Event, encode
+
+pytestmark = pytest.mark.services
+TABLES = {
+    "calls": "call_id", "queue_visits": "call_id, seq", "offers": "call_id, offer", "recordings": "recording_id",
+    "agent_states": "agent, since",
+}  # fmt: skip
+
+
+async def store(link: Any, events: Sequence[Event], first_id: int) -> None:
+    rows = [row_of(first_id + n, encode(event)) for n, event in enumerate(events)]
+    async with link.transaction():
+        await link.execute(QUERIES["make_event_partitions"], sorted({row[3].date() for row in rows}))
+        await link.copy_records_to_table("events", schema_name="crm", columns=COLUMNS, records=rows)
+        await link.execute(QUERIES["fold_calls"], list({row[1] for row in rows if row[1]}))
+        await link.execute(
+            QUERIES["fold_agents"], list({row[5] for row in rows if row[5]}), min(row[3] for row in rows)
+        )
+
+
+async def tables(link: Any) -> dict[str, list[dict[str, Any]]]:
+    found = {name: await link.fetch(f"SELECT * FROM crm.{name} ORDER BY {key}") for name, key in TABLES.items()}
+    return {
+        name: [{k: v for k, v in row.items() if k != "event_id"} for row in rows] for name, rows in found.items()
+    }
+
+
+def batches(events: list[Event], rnd: random.Random) -> list[list[Event]]:
+    """Shuffled, a third of them twice, cut at random places."""
+    pile = events + rnd.sample(events, len(events) // 3)
+    rnd.shuffle(pile)
+    cuts = sorted({0, len(pile), *(rnd.randrange(len(pile)) for _ in range(rnd.randrange(6)))})
+    return [pile[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+
+
+async def test_shuffled_doubled_and_split_events_end_in_the_same_rows(pg: Cluster) -> None:
+    at = time.time() - 100
+    events = [
+        *kit_story.answered(at).events, *kit_story.timed_out(at + 1).events, *kit_story.never_queued(at + 2).events,
+        *kit_story.states("ann", at), *kit_story.states("zoe", at + 0.5),
+    ]  # fmt: skip
+    link = await connect(await pg.make_database(migrated=True))
+    await store(link, events, 1)
+    wanted = await tables(link)
+    await link.close()
+    assert [len(rows) for rows in wanted.values()] == [3, 3, 3, 1, 12]
+    for seed in range(12):
+        rnd = random.Random(seed)
+        link, first = await connect(await pg.make_database(migrated=True)), 1
+        for batch in batches(events, rnd):
+            await store(link, batch, first)
+            first += len(batch)
+        assert await tables(link) == wanted, f"seed {seed}"
+        await link.close()
+
+
+async def folded(dsn: str, story: kit_story.Story, upto: int | None = None) -> dict[str, Any]:
+    """The row of v_calls with its visits and offers, and the times as seconds after the start."""
+    link = await connect(dsn)
+    await store(link, story.events[:upto], 1)
+    call = dict(await link.fetchrow("SELECT * FROM crm.v_calls"))
+    call["visits"] = [dict(row) for row in await link.fetch("SELECT * FROM crm.v_queue_visits ORDER BY seq")]
+    call["offers"] = [dict(row) for row in await link.fetch("SELECT * FROM crm.v_offers ORDER BY offered_at")]
+    call["finished"] = await link.fetchval("SELECT finished FROM crm.calls")
+    await link.close()
+
+    def after(value: Any) -> Any:
+        if isinstance(value, datetime):
+            return round(value.timestamp() - story.at, 3)
+        if isinstance(value, list):
+            return [after(item) for item in value]
+        return {k: after(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    return dict(after(call))
+
+
+async def test_an_answered_call(dsn: str) -> None:
+    call = await folded(dsn, kit_story.answered())
+    times = ("started_at", "queued_at", "offered_at", "connected_at", "ended_at", "wrapped_at")
+    assert [call[name] for name in times] == [0, 0.5, 15.7, 17, 50.5, 55]
+    assert {k: call[k] for k in ("direction", "caller", "caller_name", "called", "flow", "flow_version", "queue")} == {
+        "direction": "inbound", "caller": "+6281234567890", "caller_name": "王小明", "called": "6000", "flow": "main",
+        "flow_version": 3, "queue": "sales",
+    }  # fmt: skip
+    assert (call["agent"], call["outcome"], call["hangup_side"], call["hangup_cause"]) == ("ann", "answered", "caller", 16)
+    assert (call["disposition"], call["recordings"], call["voicemail"]) == ("sold", 1, False)
+    assert call["attributes"] == {"choice": "5"}  # the last value of each
+    assert call["story_id"] == call["call_id"] and call["finished"]
+    assert [(o["agent"], o["visit_seq"], o["result"], o["offered_at"], o["ended_at"]) for o in call["offers"]] == [
+        ("zoe", 1, "missed", 0.6, 15.6), ("ann", 1, "answered", 15.7, 17),
+    ]  # fmt: skip
+    (visit,) = call["visits"]
+    assert (visit["entered_at"], visit["left_at"], visit["result"], visit["agent"]) == (0.5, 17, "answered", "ann")
+    assert (visit["priority"], visit["skills"]) == (3, {"english": 1})
+
+
+async def test_two_visits_and_a_caller_who_gave_up(dsn: str) -> None:
+    call = await folded(dsn, kit_story.timed_out(time.time()))
+    assert (call["outcome"], call["queue"], call["agent"], call["caller"]) == ("abandoned", "sales", None, None)
+    assert (call["offered_at"], call["connected_at"]) == (None, None)
+    assert [(v["seq"], v["queue"], v["result"], v["priority"]) for v in call["visits"]] == [
+        (1, "sales", "timeout", 0), (2, "support", "abandoned", 9),
+    ]  # fmt: skip
+    assert [(o["visit_seq"], o["result"], o["ended_at"]) for o in call["offers"]] == [(2, "caller_left", 36)]
+
+
+async def test_a_call_that_never_was_in_a_queue_ends_as_its_flow(dsn: str) -> None:
+    call = await folded(dsn, kit_story.never_queued(time.time()))
+    assert (call["outcome"], call["voicemail"], call["visits"]) == ("voicemail", True, [])
+
+
+@pytest.mark.parametrize(
+    ("upto", "outcome", "visit", "offers", "finished"),
+    [
+        (3, None, None, [], False),
+        (4, None, None, [], False),
+        (5, None, None, [None], False),
+        (7, None, None, ["missed", None], False),
+        (8, "answered", "answered", ["missed", "answered"], False),
+        (14, "answered", "answered", ["missed", "answered"], False),
+        (16, "answered", "answered", ["missed", "answered"], False),
+        (17, "answered", "answered", ["missed", "answered"], True),
+    ],
+)
+async def test_a_call_under_way(
+    dsn: str, upto: int, outcome: str | None, visit: str | None, offers: list[str | None], finished: bool
+) -> None:
+    call = await folded(dsn, kit_story.answered(), upto)
+    assert call["outcome"] == outcome and call["finished"] == finished
+    assert [o["result"] for o in call["offers"]] == offers
+    assert [v["result"] for v in call["visits"]] == ([visit] if upto > 3 else [])
+
+
+@pytest.mark.parametrize(("side", "result"), [("caller", "abandoned"), ("system", "failed")])
+async def test_a_wait_that_nobody_ended_ends_with_its_call(dsn: str, side: str, result: str) -> None:
+    story = kit_story.Story(time.time(), random.Random(9))
+    story.say("call.queued", 1, queue="sales", visit=1)
+    story.say("call.offered", 2, "ann", "sales", offer="o", visit=1)
+    story.say("call.ended", 3, side=side, cause=16)
+    call = await folded(dsn, story)
+    assert (call["outcome"], call["visits"][0]["result"], call["visits"][0]["left_at"]) == (result, result, 3)
+    assert call["offers"][0]["result"] == "caller_left"
+
+
+ODD = [
+    {"visit": {"a": 1}, "priority": "high", "skills": 7, "entered_at": "soon"},
+    {"visit": 1e300, "priority": 1e300, "entered_at": 1e300},
+    {"visit": None, "priority": None, "entered_at": -5},
+    {},
+]
+
+
+@pytest.mark.parametrize("data", ODD, ids=str)
+async def test_odd_data_is_null_and_never_an_error(dsn: str, data: dict[str, Any]) -> None:
+    story = kit_story.Story(time.time(), random.Random(5))
+    story.say("call.arrived", 0, **data | {"caller": 5, "story_id": "none", "direction": None})
+    story.say("call.identified", 0, **data | {"customers": ["x"]})
+    story.say("flow.started", 0, **data | {"version": "new"})
+    story.say("flow.node", 0, **data | {"vars": [1]})
+    story.say("call.queued", 1, queue="sales", **data)
+    story.say("call.offered", 2, "ann", **data | {"offer": 4})
+    story.say("call.dequeued", 3, **data | {"result": None})
+    story.say("recording.stopped", 3, **data | {"recording_id": "r", "bytes": "many", "started_at": []})
+    story.say("call.ended", 4, **data | {"cause": "none", "side": 4})
+    call = await folded(dsn, story)
+    assert (call["customer_id"], call["flow_version"], call["hangup_cause"]) == (None, None, None)
+    assert len(call["visits"]) == 1 and call["attributes"] == {}
+
+
+@pytest.mark.parametrize(
+    ("customers", "wanted"), [([], None), (["7"], 7), ([7], 7), (["7", "8"], None), (["x"], None), ("7", None)]
+)
+async def test_the_customer_is_known_when_exactly_one_matches(dsn: str, customers: Any, wanted: int | None) -> None:
+    story = kit_story.Story(time.time(), random.Random(5))
+    story.say("call.identified", 0, customers=customers)
+    assert (await folded(dsn, story))["customer_id"] == wanted
+
+
+async def test_states_of_an_agent_follow_each_other(dsn: str) -> None:
+    at = time.time() - 50
+    link = await connect(dsn)
+    steps = kit_story.states("ann", at)
+    await store(link, [steps[0], steps[5]], 1)
+    await store(link, steps[2:4], 3)
+    await store(link, [steps[1], steps[4]], 5)
+    rows = await link.fetch("SELECT * FROM crm.v_agent_states ORDER BY since")
+    await link.close()
+    assert [(r["wish"], r["work"], r["reason"]) for r in rows] == [
+        ("not_ready", "idle", "login"), ("ready", "idle", None), ("ready", "reserved", None),
+        ("ready", "talking", None), ("ready", "wrap_up", None), ("ready", "idle", None),
+    ]  # fmt: skip
+    assert [r["until"] for r in rows] == [*(r["since"] for r in rows[1:]), None]
+
+
+async def test_only_days_from_the_start_of_the_call_on_are_read(dsn: str) -> None:
+    now = datetime.now(UTC)
+    link = await connect(dsn)
+    days = [now.date().replace(year=now.year - 1, day=n) for n in range(1, 29)]
+    await link.execute(QUERIES["make_event_partitions"], [*days, now.date()])
+    plan = await link.fetch(
+        "EXPLAIN (ANALYZE) SELECT * FROM crm.events_of(ARRAY[$1::uuid])", kit_story.call_id(time.time(), random.Random(1))
+    )
+    text = "\n".join(row[0] for row in plan)
+    await link.close()
+    old = [line for line in text.splitlines() if f"events_{now.year - 1}" in line]
+    assert all("never executed" in line for line in old), text
+
+
+async def test_events_and_audit_are_append_only_and_names_are_never_free_again(dsn: str) -> None:
+    link = await connect(dsn)
+    await store(link, kit_story.answered().events, 1)
+    await link.execute("INSERT INTO crm.audit (actor, action) VALUES ('a', 'b')")
+    await link.execute("INSERT INTO crm.users (name, role) VALUES ('ann', 'agent')")
+    for change in ("UPDATE crm.events SET type = 'x'", "DELETE FROM crm.events", "UPDATE crm.audit SET actor = 'x'",
+                   "DELETE FROM crm.audit", "DELETE FROM crm.users"):  # fmt: skip
+        with pytest.raises(asyncpg.RestrictViolationError):
+            await link.execute(change)
+    await link.close()

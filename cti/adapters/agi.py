@@ -106,7 +106,8 @@ class AgiServer:
         try:
             if not self._may(peer):
                 raise WireError("address not allowed")
-            env = await asyncio.wait_for(_environment(reader, writer), HEADER_TIMEOUT)
+            async with asyncio.timeout(HEADER_TIMEOUT):
+                env = await _environment(reader, writer)
             await self._hold(env, reader, writer)
         except (WireError, TimeoutError, OSError) as error:
             self.refused += 1
@@ -192,4 +193,5 @@ async def _send_out(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
     writer.write(agi_wire.set_variable("CTI_DONE", "1"))
     writer.write_eof()
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(reader.read(), 0.5)
+        async with asyncio.timeout(0.5):
+            await reader.read()

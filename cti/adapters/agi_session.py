@@ -169,9 +169,9 @@ class Session:
         return ("done" if played or self._replaced() else "error"), ""
 
     async def _files(self, prompts: tuple[Prompt, ...]) -> list[str]:
-        work = [asyncio.wait_for(self._render(prompt), RENDER) for prompt in prompts]
+        paths = await asyncio.gather(*map(self._file, prompts), return_exceptions=True)
         files = []
-        for prompt, path in zip(prompts, await asyncio.gather(*work, return_exceptions=True), strict=True):
+        for prompt, path in zip(prompts, paths, strict=True):
             if isinstance(path, str):
                 files.append(next((path.removesuffix(e) for e in _SOUNDS if path.endswith(e)), path))
             elif isinstance(path, Exception):
@@ -179,6 +179,10 @@ class Session:
             else:
                 raise path
         return files
+
+    async def _file(self, prompt: Prompt) -> str:
+        async with asyncio.timeout(RENDER):
+            return await self._render(prompt)
 
     async def _key(self, reply: Reply) -> str:
         """The key a reply tells of. A caller who left is given the time to say so."""
@@ -210,7 +214,8 @@ class Session:
         self._pending = asyncio.get_running_loop().create_future()
         self._writer.write(line)
         try:
-            return await asyncio.wait_for(self._pending, seconds)
+            async with asyncio.timeout(seconds):
+                return await self._pending
         except TimeoutError:
             raise WireError("a command was not answered") from None
         finally:

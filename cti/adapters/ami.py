@@ -79,7 +79,8 @@ class AmiLink:
             delay = min(delay * 2, BACKOFF[1])
 
     async def _connect(self) -> None:
-        reader, writer = await asyncio.wait_for(asyncio.open_connection(*self._where), CONNECT_TIMEOUT)
+        async with asyncio.timeout(CONNECT_TIMEOUT):  # never wait_for: in 3.11 it can lose a cancellation
+            reader, writer = await asyncio.open_connection(*self._where)
         self._session = Session(reader, writer, self._node, self._tell, self._counters)
         self._session.last_at = self._last_at
         try:

@@ -134,7 +134,7 @@ class Session:
             await self._log_in(username, secret)
             await self._come_up(now, past, up)
 
-        # no TaskGroup: that of Python 3.11 loses a cancellation which comes while it is failing already
+        # no TaskGroup and no wait_for: those of Python 3.11 can lose a cancellation
         tasks = [asyncio.create_task(work) for work in (self._read(), self._take(), self._watch(), start())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -148,7 +148,8 @@ class Session:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read(self) -> None:
-        banner = await asyncio.wait_for(self._reader.readline(), ACTION_TIMEOUT)
+        async with asyncio.timeout(ACTION_TIMEOUT):
+            banner = await self._reader.readline()
         if not banner.startswith(b"Asterisk Call Manager/"):
             raise LinkError("this is not an AMI port")
         framer = Framer()
@@ -196,7 +197,8 @@ class Session:
         for frame in early:
             self._on_frame(frame)
         try:
-            await asyncio.wait_for(self._booted.wait(), 30)
+            async with asyncio.timeout(30):
+                await self._booted.wait()
         except TimeoutError:
             raise LinkError("no FullyBooted event; the account needs read=system") from None
 
@@ -238,8 +240,9 @@ class Session:
             self._listings[name] = listing
             try:
                 await self._ask(action, action_id=name)
-                if await asyncio.wait_for(listing.done, ACTION_TIMEOUT) == listing.items:
-                    return listing.rows
+                async with asyncio.timeout(ACTION_TIMEOUT):
+                    if await listing.done == listing.items:
+                        return listing.rows
             finally:
                 del self._listings[name]
         raise LinkError(f"{action} does not add up")
@@ -364,7 +367,8 @@ class Session:
         name = action_id or self._next_id()
         answer = self._send(ami_actions.encode(action, [("ActionID", name), *more]), name)
         try:
-            return await asyncio.wait_for(answer, ACTION_TIMEOUT + 1)
+            async with asyncio.timeout(ACTION_TIMEOUT + 1):
+                return await answer
         except asyncio.CancelledError:
             if answer.cancelled() and not _cancelling():
                 raise LinkError(f"{action} was not answered") from None

@@ -221,6 +221,8 @@ class FakeChannel:
         self.writer.close()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
 
     async def until(self, met: Callable[[], bool], seconds: float = 5) -> None:
         async with asyncio.timeout(seconds), self._changed:

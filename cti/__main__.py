@@ -23,7 +23,8 @@ def parser(first: str = "") -> argparse.ArgumentParser:
     """With all verbs; when `first` names a module, only that one is imported, which is faster."""
     top = argparse.ArgumentParser(prog="cti", description="Telephony-first CTI server.")
     verbs = top.add_subparsers(metavar="VERB", required=True)
-    for noun in [first] if first in NOUNS else NOUNS:
+    wanted = first.split("-")[0]
+    for noun in [wanted] if wanted in NOUNS else NOUNS:
         if importlib.util.find_spec(f"cti.cli.{noun}") is not None:
             importlib.import_module(f"cti.cli.{noun}").register(verbs)
     return top

@@ -66,6 +66,7 @@ async def _run(path: Path, environ: Mapping[str, str], demo: bool, server_argv: 
     async with home.running(path, environ, say, demo=demo) as here:
         if demo:
             require_loopback(here.config)
+            await seed_demo(here.places)
         server = server_part(here.config, here.places, server_argv)
         await here.start(server)
         if demo and importlib.util.find_spec("cti.cli.demo") is not None:
@@ -75,6 +76,24 @@ async def _run(path: Path, environ: Mapping[str, str], demo: bool, server_argv: 
         with contextlib.suppress(FileNotFoundError):
             print((here.places.home / "demo-logins.txt").read_text().rstrip(), flush=True)
         await asyncio.Event().wait()
+
+
+async def seed_demo(places: Places) -> None:
+    """Fill the empty home before the server starts. Raises BadInput when it holds other data."""
+    if importlib.util.find_spec("cti.cli.demo") is None:
+        return
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cti", "demo-seed", "--config", str(places.home / "cti.toml")),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await process.communicate()
+    lines = out.decode(errors="replace").strip().splitlines() or ["no output"]
+    if process.returncode != 0:
+        text = lines[-1].removeprefix("cti: ")
+        raise BadInput(text) if process.returncode == 2 else CtiError(f"demo data: {text}")
+    say(lines[-1])
 
 
 async def _start_demo(here: home.Home) -> None:

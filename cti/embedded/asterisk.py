@@ -43,9 +43,7 @@ def _extracted(root: Path) -> Found:
     loaders = [p for folder in libraries for p in folder.glob("ld-linux*.so*")]
     if not binary.is_file() or not loaders:
         raise Unavailable(f"{root} holds no extracted Asterisk: run `make setup`")
-    path = ":".join(
-        str(p) for folder in libraries for p in (folder, root / "lib" / folder.name) if p.is_dir()
-    )
+    path = ":".join(str(p) for folder in libraries for p in (folder, root / "lib" / folder.name) if p.is_dir())
     argv = (str(loaders[0]), "--library-path", path, str(binary))
     data = root / "usr/share/asterisk"
     tree = Tree(
@@ -90,9 +88,7 @@ def _version(argv: tuple[str, ...]) -> tuple[int, ...]:
     match = re.search(r"Asterisk (?:certified/)?(\d+)\.(\d+)(?:\.(\d+))?", out)
     version = tuple(int(n or 0) for n in match.groups()) if match else (0,)
     if version[0] < OLDEST:
-        raise Unavailable(
-            f"{argv[-1]}: {out.strip() or 'unknown version'}; Asterisk {OLDEST} or newer is needed"
-        )
+        raise Unavailable(f"{argv[-1]}: {out.strip() or 'unknown version'}; Asterisk {OLDEST} or newer is needed")
     return version
 
 

@@ -49,9 +49,7 @@ def speak(target: Path, language: str) -> Path | None:
     if file.exists():
         return file
     try:
-        subprocess.run(
-            ["espeak-ng", "-v", voice, "-s", "150", "-w", str(raw), text], check=True, capture_output=True
-        )
+        subprocess.run(["espeak-ng", "-v", voice, "-s", "150", "-w", str(raw), text], check=True, capture_output=True)
         subprocess.run(
             ["sox", str(raw), "-r", "8000", "-c", "1", "-b", "16", str(file)], check=True, capture_output=True
         )

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
@@ -158,6 +159,7 @@ async def running(
         parts = await asyncio.to_thread(basic_parts, config, found)
         async with supervisor.running(parts, found.home / "pids", say) as kept:
             yield Home(config, found, kept, say)
+        shutil.rmtree(found.run, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -115,9 +115,7 @@ def _accepts(binary: Path, folder: str, account: Account) -> bool:
     """True when it answers; makes the database `cti` the first time."""
 
     def psql(database: str, sql: str) -> str:
-        return run(
-            binary / "psql", ["-X", "-A", "-t", "-h", folder, "-U", "cti", "-d", database, "-c", sql], account
-        )
+        return run(binary / "psql", ["-X", "-A", "-t", "-h", folder, "-U", "cti", "-d", database, "-c", sql], account)
 
     try:
         if not psql("postgres", "select 1 from pg_database where datname = 'cti'").strip():

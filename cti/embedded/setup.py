@@ -45,6 +45,7 @@ class SetupError(Exception):
 
 
 def main() -> int:
+    os.umask(0o022)  # the account that runs the parts must be able to read what is installed
     try:
         packages()
         account()
@@ -141,7 +142,7 @@ def account() -> None:
 
 def virtual_environment() -> Path:
     folder = PROJECT / ".venv"
-    wanted = hashlib.sha256((PROJECT / "pyproject.toml").read_bytes()).hexdigest()
+    wanted = _wanted()
     stamp, program = folder / ".cti-setup", folder / "bin/python"
     if stamp.exists() and stamp.read_text() == wanted and program.exists():
         return program
@@ -161,6 +162,12 @@ def virtual_environment() -> Path:
     step("installing the Python packages of pyproject.toml", pip)
     stamp.write_text(wanted)
     return program
+
+
+def _wanted() -> str:
+    """A hash of what pyproject.toml asks to install, so that changing a linter's rule installs nothing."""
+    text = (PROJECT / "pyproject.toml").read_text()
+    return hashlib.sha256(text.partition("\n[tool.")[0].encode()).hexdigest()
 
 
 def _python() -> str:
@@ -191,9 +198,7 @@ def cached_asterisk() -> Path | None:
 
 def locked() -> dict[str, str]:
     """asterisk.lock: `version`, and `package architecture` -> sha256."""
-    rows = [
-        line.split() for line in LOCK.read_text().splitlines() if line.strip() and not line.startswith("#")
-    ]
+    rows = [line.split() for line in LOCK.read_text().splitlines() if line.strip() and not line.startswith("#")]
     return {" ".join(row[:-1]): row[-1] for row in rows}
 
 
@@ -259,16 +264,12 @@ def _compare(found: dict[str, dict[str, str]]) -> None:
     if got < wanted:
         raise SetupError(f"the archive has Asterisk {version}, older than asterisk.lock: {lock['version']}")
     if version != lock["version"]:
-        print(
-            f"setup: Asterisk {version} is newer than {lock['version']} in asterisk.lock; taken", flush=True
-        )
+        print(f"setup: Asterisk {version} is newer than {lock['version']} in asterisk.lock; taken", flush=True)
         return
     for package, row in found.items():
         digest = lock.get(f"{package} {row['architecture']}")
         if digest is not None and digest != row["sha256"]:
-            raise SetupError(
-                f"{package} {row['version']} is not the file in asterisk.lock (sha256 {row['sha256']})"
-            )
+            raise SetupError(f"{package} {row['version']} is not the file in asterisk.lock (sha256 {row['sha256']})")
 
 
 def _ubuntu() -> bool:

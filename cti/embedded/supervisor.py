@@ -98,9 +98,7 @@ class Kept:
             if self._process.returncode is not None:
                 raise Unavailable(f"{self.part.name} ended at once{self._why()}")
             if time.monotonic() > end:
-                raise Unavailable(
-                    f"{self.part.name} is not ready after {self.part.start_seconds:g} s{self._why()}"
-                )
+                raise Unavailable(f"{self.part.name} is not ready after {self.part.start_seconds:g} s{self._why()}")
             await asyncio.sleep(0.05)
 
     def _why(self) -> str:
@@ -118,9 +116,7 @@ class Kept:
             code = await self._watched()
             pause = 0.1 if time.monotonic() - began > 20 else min(pause * 2, 10)
             self.restarts += 1
-            self.say(
-                f"{self.part.name} ended ({_how(code)}); started again in {pause:.1f} s, see {self.part.log}"
-            )
+            self.say(f"{self.part.name} ended ({_how(code)}); started again in {pause:.1f} s, see {self.part.log}")
             await asyncio.sleep(pause)
             try:
                 await self._launch()

@@ -28,6 +28,7 @@ MAX_VALUES = 20_000
 TAG = "tag:yaml.org,2002:"
 INT = re.compile(r"-?(0|[1-9][0-9]{0,14})")
 FLOAT = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,9}")
+UNSPEAKABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 NUMBER_ELSEWHERE = re.compile(r"[-+]?([0-9][0-9_]*|0o[0-7]+|(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+)")
 
 
@@ -135,6 +136,8 @@ class _Loader:
 
     def _scalar(self, event: Any) -> Any:
         """Quoted: text. Plain: what everybody would read, else a problem and the text."""
+        if found := UNSPEAKABLE.search(event.value):
+            self.wrong(event.start_mark, f"the character U+{ord(found[0]):04X} is not allowed")
         if not event.implicit[0] or event.style is not None:
             return event.value
         text = event.value
@@ -283,12 +286,16 @@ def _read(path: Path, name: str, left: int) -> str | Problem:
     except OSError as error:
         linked = "a link is not followed" if path.is_symlink() else f"cannot be read: {error.strerror}"
         return Problem(name, 0, 0, linked)
-    with os.fdopen(descriptor, "rb") as file:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return Problem(name, 0, 0, "not a regular file")
-        content = file.read(MAX_BYTES + 1) if about.st_size <= MAX_BYTES else b""
-    if about.st_size > MAX_BYTES or len(content) > MAX_BYTES:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        return Problem(name, 0, 0, f"cannot be read: {error.strerror}")
+    finally:
+        os.close(descriptor)
+    if len(content) > MAX_BYTES:
         return Problem(name, 0, 0, f"larger than a flow file may be ({MAX_BYTES // 1024} KiB)")
     if len(content) > left:
         return Problem(name, 0, 0, f"the folder is larger than it may be ({MAX_TOTAL // 1024} KiB)")

@@ -38,7 +38,7 @@ def clean(text: str) -> str:
 
 async def speak(text: str, language: str, out: Path) -> None:
     """Write `text` as the wav file `out`, all at once. Raises Unspeakable."""
-    words = clean(text)
+    words = clean(text) or "…"  # of nothing the voice makes no file, of this a short silence
     speed = str(WORDS_A_MINUTE.get(language.split("-")[0], 155))
     made = out.with_name(f".{out.stem}.{uuid.uuid4().hex}.wav")
     spoken = made.with_suffix(".voice.wav")

@@ -257,8 +257,10 @@ def _plain(value: Any) -> Any:
         raise ExpressionError("the value is no number")
     if isinstance(value, int) and abs(value) >= 2**63:
         raise ExpressionError("the number is too big")
+    if isinstance(value, str) and not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+        raise ExpressionError("the text holds half a character")
     if value is None or isinstance(value, str | int | float):
-        return str(value) if isinstance(value, str) else value
+        return value
     raise ExpressionError("there is no such value")
 
 

@@ -30,7 +30,12 @@ class Problem(msgspec.Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{where}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+        return shown(f"{where}: {self.message}" + (f" ({self.hint})" if self.hint else ""))
+
+
+def shown(text: str) -> str:
+    """Text from a file, safe on a terminal and in a log: one line, at most 500 characters."""
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text[:500])
 
 
 class Source(msgspec.Struct, frozen=True):

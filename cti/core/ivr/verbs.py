@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from cti.core.ivr import model
-from cti.core.ivr.expressions import Expression, ExpressionError, Names, is_template, load
+from cti.core.ivr.expressions import MAX_SOURCE, Expression, ExpressionError, Names, is_template, load
 from cti.core.ivr.source import (
     Path,
     Read,
@@ -89,6 +89,9 @@ def _text(scope: Scope) -> Read:
 
     def read(reader: Reader, path: Path, value: Any) -> str | Expression:
         written = text(reader, path, value)
+        if len(written) > MAX_SOURCE:
+            reader.wrong(path, f"a text has at most {MAX_SOURCE} characters")
+            return ""
         return _expression(reader, path, written, scope) if is_template(written) else written
 
     return read

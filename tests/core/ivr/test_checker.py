@@ -88,6 +88,13 @@ def test_the_head_of_a_flow(head: str, problem: str) -> None:
     assert any(problem in told for told in problems_of(GOOD, head)), problems_of(GOOD, head)
 
 
+def test_a_text_is_short_and_a_message_is_one_short_line() -> None:
+    assert "a text has at most 1000 characters" in problems_of(f"  a: {{do: say, say: {'x' * 1001}}}\n")[0]
+    told = problems_of('  a: {do: say, say: hi, "\\u2007\\t%s": x}\n' % ("y" * 9000))
+    assert len(told[0]) <= 600
+    assert told[0].isprintable()
+
+
 def test_a_flow_needs_nodes() -> None:
     assert any("at least one node" in told for told in problems_of("", "flow: t\nlanguage: en\nstart: a\nnodes: {}\n"))
 

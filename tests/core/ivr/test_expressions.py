@@ -118,6 +118,7 @@ def test_refused_at_load(source: str, message: str) -> None:
         "{{ vars.n.real }}",
         "{{ 'a'['b'] }}",
         "{{ vars.n[0] }}",
+        "{{ '\\ud800' }}",
         "{{ ('a' * 900) | replace('a', 'b' * 900) }}",
         "{{ [1][5] }}",
         "{{ 1 + 'a' }}",

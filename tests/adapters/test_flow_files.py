@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from cti.__main__ import main
+from cti.adapters.flow_files import MAX_BYTES, MAX_TOTAL, Sources, check, load, parse, read_folder, watch
+
+FLOW = """\
+flow: t
+language: en
+start: a
+nodes:
+  a: {do: say, say: {en: "Welcome"}, then: b}
+  b: {do: queue, queue: sales, answered: hangup, timeout: hangup}
+"""
+SHIPPED = Path(__file__).parents[2] / "ivr_flows"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    here = tmp_path / "flows"
+    here.mkdir()
+    (here / "queues.yaml").write_text("queues: {sales: {}}\n")
+    (here / "t.yaml").write_text(FLOW)
+    return here
+
+
+def told(folder: Path) -> list[str]:
+    return [str(problem) for problem in check(folder)[1]]
+
+
+# ---------------------------------------------------------------- strict YAML
+
+
+def test_plain_data_with_places() -> None:
+    source = parse("x", "a: 1\nb:\n  - x\n  - {c: true, d: -2.5, e: ~, f: '01'}\n")
+    assert source.data == {"a": 1, "b": ["x", {"c": True, "d": -2.5, "e": None, "f": "01"}]}
+    assert source.keys[("b",)] == (2, 1)
+    assert source.values[("b", 0)] == (3, 5)
+    assert source.keys[("b", 1, "d")] == (4, 15)
+    assert source.values[("b", 1, "d")] == (4, 18)
+    assert source.problems == ()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "on", "Off", "YES", "no", "01000", "0812", "0o17", "0x1F", "0b11", "8:30", "1:20:30", "+628123", "1_000", "1e3",
+        ".5", "1.", "1.5e3", ".inf", "2026-12-31", "2026-12-31 10:00:00", "=", "<<", "12345678901234567",
+        "-012", "+1", "00",
+    ],
+)  # fmt: skip
+def test_what_readers_disagree_about_must_be_quoted(word: str) -> None:
+    problems = parse("x", f"ok: 1\nk: {word}\n").problems
+    assert [(one.line, one.column) for one in problems] == [(2, 4)]
+    assert "quoted" in problems[0].message
+    assert parse("x", f'k: "{word}"\n').data == {"k": word}
+
+
+@pytest.mark.parametrize("word", ["hello", "10", "0", "-0", "-7", "1.25", "true", "False", "null", "5s", "a:b", "y"])
+def test_what_all_readers_agree_about_is_plain(word: str) -> None:
+    assert parse("x", f"k: {word}\n").problems == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("a: 1\nb: 2\na: 3\n", 3, "`a` is there twice"),
+        ("a: {x: 1, x: {y: 1}}\n", 1, "`x` is there twice"),
+        ("1: a\n", 1, "the key `1` must be quoted"),
+        ("on: a\n", 1, "`on` must be quoted"),
+        ("? [a]\n: b\n", 1, "a key must be text"),
+        ("a: !!python/object/apply:os.system [x]\n", 1, "tags are not allowed"),
+        ("a: !x b\n", 1, "tags are not allowed"),
+        ("a: &b c\n", 1, "anchors and aliases are not allowed"),
+        ("a: 1\nb: *a\n", 2, "anchors and aliases are not allowed"),
+        ("a: 1\n*: x\n", 2, "anchors and aliases are not allowed"),
+        ("%YAML 1.1\n---\na: 1\n", 1, "one document a file"),
+        ("a: 1\n---\nb: 1\n", 2, "one document a file"),
+        ("a: {b: 1,\nc: [1\n", 3, "the file ends inside something that is still open"),
+        ('a: "b\nc', 2, "the file ends inside something"),
+        ("a:\n\tb: 1\n", 2, "not YAML"),
+        ("a: b: c\n", 1, "not YAML"),
+        ("a: \x07\n", 1, "the character U+0007 is not allowed"),
+        ("x: 1\na: b\x00\n", 2, "the character U+0000 is not allowed"),
+        ('a: "\\e[31m"\n', 1, "the character U+001B is not allowed"),
+        ('a: "\\ud800"\n', 1, "the character U+D800 is not allowed"),
+        ("", 1, "the file is empty"),
+        ("# nothing\n", 1, "the file is empty"),
+        ("[" * 30 + "]" * 30, 1, "nested too deep"),
+        ("a: " + "[" * 50_000, 1, "nested too deep"),
+        ("[" + "1," * 30_000 + "1]", 1, "more than 20000 values"),
+    ],
+)
+def test_a_problem_has_its_line(text: str, line: int, message: str) -> None:
+    begun = time.perf_counter()
+    problems = parse("x", text).problems
+    assert time.perf_counter() - begun < 2
+    assert message in problems[0].message
+    assert problems[0].line == line
+
+
+def test_a_double_is_told_once_with_the_first_place_and_the_first_counts() -> None:
+    source = parse("x", "a: {v: 1}\nb: 1\na: {v: 2, w: {v: 3}}\n")
+    assert [(one.line, one.hint) for one in source.problems] == [(3, "the first is in line 1")]
+    assert source.data == {"a": {"v": 1}, "b": 1}
+
+
+def test_what_follows_from_bad_writing_is_not_told_again(folder: Path) -> None:
+    (folder / "t.yaml").write_text(FLOW.replace("then: b", "then: on") + "  c: {do: say, then: 010}\n")
+    assert [line.split(" ")[0] for line in told(folder)] == ["t.yaml:5:44:", "t.yaml:7:3:", "t.yaml:7:22:"]
+
+
+# ---------------------------------------------------------------- the folder
+
+
+def test_a_good_folder(folder: Path) -> None:
+    book, problems = check(folder)
+    assert problems == []
+    assert book is not None and set(book.flows) == {"t"}
+
+
+def test_byte_order_mark_and_windows_lines(folder: Path) -> None:
+    (folder / "t.yaml").write_bytes(b"\xef\xbb\xbf" + FLOW.replace("\n", "\r\n").encode())
+    assert told(folder) == []
+    (folder / "t.yaml").write_bytes(FLOW.replace("\n", "\r\n").replace("queue: sales", "queue: x").encode())
+    assert told(folder)[0].startswith("t.yaml:6:25: ")
+
+
+def test_every_length_of_a_file_being_written_is_whole_or_refused(folder: Path) -> None:
+    for length in range(len(FLOW)):
+        (folder / "t.yaml").write_text(FLOW[:length])
+        book, problems = check(folder)
+        assert (book is None) == bool(problems)
+        assert book is None or length >= len(FLOW.rstrip())
+
+
+def test_only_regular_files_of_a_sane_size_are_read(folder: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "secret.yaml"
+    outside.write_text(FLOW.replace("flow: t", "flow: secret"))
+    (folder / "link.yaml").symlink_to(outside)
+    (folder / "dangling.yaml").symlink_to(tmp_path / "nowhere")
+    (folder / "dir.yaml").mkdir()
+    (folder / "big.yaml").write_text(FLOW + "# x\n" * (MAX_BYTES // 4))
+    (folder / "latin.yaml").write_bytes(FLOW.encode() + b"# caf\xe9\n")
+    (folder / "short.yml").write_text(FLOW)
+    (folder / ".hidden.yaml").write_text("no: [")
+    (folder / "t.test.yaml").write_text("no: [")
+    (folder / "t.yaml~").write_text("no: [")
+    os.mkfifo(folder / "pipe.yaml")
+    begun = time.perf_counter()
+    sources = read_folder(folder)
+    assert time.perf_counter() - begun < 1
+    assert sorted(sources.files) == ["queues.yaml", "t.yaml"]
+    assert [str(problem) for problem in sources.problems] == [
+        "big.yaml: larger than a flow file may be (256 KiB)",
+        "dangling.yaml: a link is not followed",
+        "dir.yaml: not a regular file",
+        "latin.yaml:7:1: not UTF-8 text (save the file as UTF-8)",
+        "link.yaml: a link is not followed",
+        "pipe.yaml: not a regular file",
+        "short.yml: flow files end in .yaml (short.yaml)",
+    ]
+    assert load(sources)[0] is None
+
+
+def test_a_folder_has_a_limit(folder: Path) -> None:
+    for number in range(MAX_TOTAL // MAX_BYTES + 1):
+        (folder / f"f{number:02}.yaml").write_text("#" * (MAX_BYTES - 1))
+    assert any("the folder is larger than it may be" in str(problem) for problem in read_folder(folder).problems)
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    assert "cannot be read: No such file" in told(tmp_path / "nowhere")[0]
+
+
+def test_one_file_is_checked_among_its_neighbours(folder: Path) -> None:
+    (folder / "z.yaml").write_text("flow: [\n")
+    assert check(folder / "t.yaml")[1] == []
+    assert [problem.file for problem in check(folder / "z.yaml")[1]] == ["z.yaml"]
+    (folder / "notes.txt").write_text("x")
+    assert "not a .yaml file" in str(check(folder / "notes.txt")[1][0])
+
+
+def test_a_version_from_elsewhere_is_the_same_book(folder: Path) -> None:
+    book, problems = load(Sources(dict(read_folder(folder).files)), version=7)
+    assert problems == []
+    assert book is not None and book.version == 7
+
+
+def test_recorded_prompts_are_looked_for(folder: Path) -> None:
+    (folder / "t.yaml").write_text(FLOW.replace('say: {en: "Welcome"}', "play: welcome"))
+    assert told(folder) == [
+        "t.yaml:5:22: the prompt prompts/en/welcome.wav is missing (put a sound file there, or use `say`)"
+    ]
+    (folder / "prompts/en").mkdir(parents=True)
+    before = read_folder(folder).digest
+    (folder / "prompts/en/welcome.wav").write_bytes(b"RIFF")
+    assert told(folder) == []
+    assert read_folder(folder).digest != before
+    (folder / "prompts/en/other.wav").symlink_to("/etc/passwd")
+    assert read_folder(folder).sounds == ("prompts/en/welcome.wav",)
+
+
+# ---------------------------------------------------------------- watching
+
+
+@contextlib.asynccontextmanager
+async def watching(folder: Path, live: str = "") -> AsyncIterator[Callable[[], list[Sources]]]:
+    seen: list[Sources] = []
+
+    async def changed(sources: Sources) -> None:
+        seen.append(sources)
+
+    task = asyncio.create_task(watch(folder, changed, live=live, every=0.02))
+    try:
+        yield lambda: seen
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_every_new_content_is_told_once(folder: Path) -> None:
+    async with watching(folder, live=read_folder(folder).digest) as seen:
+        os.utime(folder / "t.yaml", (1, 1))  # touched, not changed
+        (folder / "t.yaml").write_text(FLOW + "# new\n")
+        await until(lambda: bool(seen()))
+        assert seen()[0].files["t.yaml"].endswith("# new\n")
+        (folder / "u.yaml").write_text("broken: [\n")
+        await until(lambda: len(seen()) == 2)
+        assert load(seen()[1])[0] is None
+        (folder / "u.yaml").unlink()
+        await until(lambda: len(seen()) == 3)
+        assert load(seen()[2])[0] is not None
+
+
+async def test_what_is_there_at_first_is_told_and_a_pipe_or_a_missing_folder_does_not_stop_it(folder: Path) -> None:
+    os.mkfifo(folder / "p.yaml")
+    async with watching(folder) as seen:
+        await until(lambda: len(seen()) == 1)
+        folder.rename(folder.with_name("away"))
+        await until(lambda: len(seen()) == 2)
+        assert seen()[1].files == {}
+        folder.with_name("away").rename(folder)
+        await until(lambda: len(seen()) == 3)
+
+
+async def test_a_storm_of_renames_ends_in_the_last_file_and_never_shows_half(folder: Path) -> None:
+    texts = [FLOW, FLOW.replace("Welcome", "Good day")]
+
+    def storm() -> None:
+        for turn in range(500):
+            new = folder / ".t.yaml.new"
+            new.write_text(texts[turn % 2])
+            new.rename(folder / "t.yaml")
+
+    async with watching(folder) as seen:
+        await asyncio.to_thread(storm)
+        await until(lambda: bool(seen()) and seen()[-1].files["t.yaml"] == texts[1])
+        assert all(sources.files["t.yaml"] in texts and not sources.problems for sources in seen())
+
+
+async def test_a_file_written_slowly_is_waited_for(folder: Path) -> None:
+    def write() -> None:
+        with (folder / "t.yaml").open("w") as file:
+            for char in FLOW.replace("Welcome", "Slow"):
+                file.write(char)
+                file.flush()
+
+    async with watching(folder, live=read_folder(folder).digest) as seen:
+        await asyncio.to_thread(write)
+        await until(lambda: bool(seen()))
+        assert "Slow" in seen()[-1].files["t.yaml"]
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def test_cti_flow_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["flow", "check", str(folder)]) == 0
+    assert "flows: 1" in capsys.readouterr().out
+    (folder / "t.yaml").write_text(FLOW.replace("then: b", "then: c"))
+    assert main(["flow", "check", str(folder)]) == 1
+    assert capsys.readouterr().out == (
+        "t.yaml:5:44: target `c` is no node (known: a, b, hangup, repeat, return)\n"
+    )
+    assert main(["flow", "check", "--json", str(folder)]) == 1
+    assert '"line": 5' in capsys.readouterr().out
+
+
+def test_cti_flow_sim_and_draw(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = iter(["", "1", "timeout"])
+    monkeypatch.setattr("builtins.input", lambda _: next(keys))
+    assert main(["flow", "sim", "main", "--flows", str(SHIPPED), "--customer", "tier=vip", "--language", "id"]) == 0
+    heard = capsys.readouterr().out
+    assert "Selamat datang" in heard and "queue sales, priority 10" in heard and "flow_ended" in heard
+    assert main(["flow", "draw", "main", "--flows", str(SHIPPED)]) == 0
+    assert 'n_menu -->|"1"| n_sales' in capsys.readouterr().out
+    assert main(["flow", "draw", "other", "--flows", str(SHIPPED)]) == 1
+    assert main(["flow", "schema"]) == 0
+
+
+def test_the_caller_in_the_terminal_hangs_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", closed)
+    assert main(["flow", "sim", "main", "--flows", str(SHIPPED)]) == 0
+
+
+def test_the_shipped_flows(capsys: pytest.CaptureFixture[str]) -> None:
+    book, problems = check(SHIPPED)
+    assert problems == []
+    assert book is not None
+    assert book.flow_for("6000") == ("main", "en")
+    assert book.flow_for("6001") == ("main", "id")
+    assert book.flow_for("6002") == ("main", "zh")
+    assert {"sales", "support"} <= set(book.queues)
+    for node in book.flows["main"].nodes.values():
+        speech = getattr(node.spec, "speech", None)
+        assert speech is None or set(speech.texts) == {"en", "zh", "id"}, node.id
+    assert main(["queue", "list"]) == 0
+    assert "sales" in capsys.readouterr().out
+    assert main(["queue", "list", "--json"]) == 0

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from cti.__main__ import main
 from cti.adapters.flow_files import MAX_BYTES, MAX_TOTAL, Sources, check, load, parse, read_folder, watch
+from cti.core.ivr.verbs import VERBS
 
 FLOW = """\
 flow: t
@@ -321,6 +323,15 @@ def test_the_caller_in_the_terminal_hangs_up(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr("builtins.input", closed)
     assert main(["flow", "sim", "main", "--flows", str(SHIPPED)]) == 0
+
+
+def test_the_examples_of_the_manual_are_good() -> None:
+    manual = (SHIPPED.parent / "docs/flows.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", manual, re.DOTALL)
+    flow, numbers, queues = (next(b for b in blocks if word in b) for word in ("flow:", "numbers:", "queues:"))
+    assert load(Sources({"main.yaml": flow, "numbers.yaml": numbers, "queues.yaml": queues}))[1] == []
+    for verb in VERBS:
+        assert f"| `{verb}` |" in manual
 
 
 def test_the_shipped_flows(capsys: pytest.CaptureFixture[str]) -> None:

@@ -172,6 +172,7 @@ CREATE TABLE crm.agent_states (
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX agent_states_once
     ON crm.agent_states (agent, since, wish, reason, work, call_id) NULLS NOT DISTINCT;
+CREATE INDEX agent_states_until ON crm.agent_states (agent, until);
 CREATE INDEX agent_states_since ON crm.agent_states (since);
 COMMENT ON TABLE  crm.agent_states IS 'What each agent wanted and did, from when to when.';
 COMMENT ON COLUMN crm.agent_states.event_id IS 'Event that began it; orders rows of the same instant.';

@@ -44,12 +44,11 @@ WHERE ids.ids IS NOT NULL
 ORDER BY e.call_id, e.seq
 
 -- name: last_agent_events
--- The last agent.state_changed of every user who is an agent.
+-- The event that began the present state of every user who is an agent.
 SELECT e.call_id, e.seq, extract(epoch FROM e.at)::float8 AS at, e.type, e.agent, e.queue, e.data
 FROM crm.users AS u
-JOIN LATERAL (SELECT * FROM crm.events AS e
-              WHERE e.type = 'agent.state_changed' AND e.agent = u.name
-              ORDER BY e.at DESC, e.event_id DESC LIMIT 1) AS e ON true
+JOIN crm.agent_states AS s ON s.agent = u.name AND s.until IS NULL
+JOIN crm.events AS e ON (e.event_id, e.at) = (s.event_id, s.since)
 WHERE u.disabled_at IS NULL
 ORDER BY e.event_id
 

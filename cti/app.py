@@ -69,7 +69,7 @@ class App:
         self.config = config
         self.apply_stations = apply_stations
         self.stats = Stats()
-        self.hub = Hub()
+        self.hub = Hub(config.site.country)
         self.tasks: set[asyncio.Task[None]] = set()
         self.stopping = asyncio.Event()
 
@@ -122,7 +122,7 @@ class App:
         past = await self.store.restore()
         self._roll_day(self.engine.now())
         today = await self.store.wallboard_seed(self.day_start)
-        for event in today:
+        for event in [*past.events, *today]:
             self.stats.apply(event)
         self.last_at = max((event.at for event in [*today, *past.events]), default=self.engine.now())
         self.board.calls.remember_over(today)

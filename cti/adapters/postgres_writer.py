@@ -31,6 +31,7 @@ RETRY_FIRST, RETRY_MOST = 0.2, 5.0
 WRITE_SECONDS = 20.0  # a batch after a long outage, on a slow disk
 DAYS_AHEAD = 3
 OLDEST, NEWEST = timedelta(days=400), timedelta(days=30)  # events beyond go to events_other
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS = ("event_id", "call_id", "seq", "at", "type", "agent", "queue", "data")
 INTERRUPTED: tuple[type[Exception], ...] = (*AWAY, Unavailable)
 log = logging.getLogger(__name__)
@@ -42,8 +43,10 @@ class Log(Protocol):
     id: uuid.UUID
     folder: Path
     last: int
-    waiting: bool
     grown: asyncio.Event
+
+    @property
+    def waiting(self) -> bool: ...
 
     def read(self, position: int, limit: int) -> list[tuple[int, bytes]]: ...
     def drop(self, stored: int) -> None: ...
@@ -69,6 +72,7 @@ class Writer:
         self._days: set[date] = set()
         self._one = asyncio.Lock()
         self._dropped_at = 0.0
+        self._buried: set[int] = set()
 
     async def run(self) -> None:
         """Until cancelled. Never raises for what PostgreSQL does."""
@@ -84,7 +88,7 @@ class Writer:
                     await asyncio.sleep(wait)
                     wait = min(wait * 2, RETRY_MOST)
         finally:
-            await self._drop_link()
+            await self.drop_link()
 
     async def catch_up(self) -> None:
         """Returns when all that was appended before is stored. Raises Unavailable."""
@@ -102,7 +106,7 @@ class Writer:
             except INTERRUPTED as e:
                 self._say(str(e) or type(e).__name__)
                 self.position = None  # whether a commit in flight came through, only PostgreSQL knows
-                await self._drop_link()
+                await self.drop_link()
                 raise Unavailable(f"cannot store events: {e}", "postgres_unavailable") from e
             self._say("")
         self._drop_segments()
@@ -132,9 +136,8 @@ class Writer:
             return 0
         self._tell_gap(lines[0][0])
         await self._store(self._rows(lines), lines[-1][0])
-        self.position = lines[-1][0]
         if self.notify is not None:
-            self.notify(self.position)
+            self.notify(lines[-1][0])
         return len(lines)
 
     async def _store(self, batch: list[Stored], last: int) -> None:
@@ -166,13 +169,15 @@ class Writer:
     async def _transaction(self, batch: list[Stored], last: int, fold: bool) -> None:
         link = self._link
         async with link.transaction():
-            await link.execute(QUERIES["journal_move"], self.journal.id, last)
+            if not await link.fetch(QUERIES["journal_move"], self.journal.id, last, self.position):
+                raise Unavailable("somebody else stored from this journal")
             if batch:
                 await link.copy_records_to_table(
                     "events", schema_name="crm", columns=COLUMNS, records=[stored.row for stored in batch]
                 )
             if fold:
                 await self._fold([stored.row for stored in batch])
+        self.position = last
 
     async def _fold(self, rows: Sequence[tuple[Any, ...]]) -> None:
         calls = {row[1] for row in rows if row[1] is not None}
@@ -195,6 +200,9 @@ class Writer:
         return found
 
     def _bury(self, position: int, line: bytes, why: str) -> None:
+        if position in self._buried:
+            return
+        self._buried.add(position)
         log.error("event %d cannot be stored and went to the dead letters: %s", position, why)
         entry = {"position": position, "why": why, "line": line.decode("utf-8", "replace")}
         with (self.journal.folder / "dead-letters.jsonl").open("a", encoding="utf-8") as file:
@@ -220,11 +228,13 @@ class Writer:
             self._dropped_at = now
             self.journal.drop(self.position)
 
-    async def _drop_link(self) -> None:
+    async def drop_link(self) -> None:
+        """Closes the connection; the next step opens another."""
         link, self._link = self._link, None
         self._days.clear()
         if link is not None:
             link.terminate()
+            await asyncio.sleep(0)  # the loop closes the socket in its next turn
 
     def _say(self, fault: str) -> None:
         """One line at a change of state."""
@@ -241,7 +251,7 @@ def row_of(position: int, line: bytes) -> tuple[Any, ...]:
     if not isinstance(event, Event):
         raise ValueError("not an event")
     call_id = uuid.UUID(event.call_id) if event.call_id else None
-    at = datetime.fromtimestamp(event.at, UTC)
+    at = EPOCH + timedelta(seconds=event.at)
     if not -(2**31) <= event.seq < 2**31:
         raise ValueError("seq is no 32-bit number")
     agent, queue, data = storable([event.agent, event.queue, event.data])

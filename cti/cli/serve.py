@@ -59,7 +59,7 @@ def tell_tasks() -> None:
 class OneLine(logging.Formatter):
     """What a caller sends may stand in a message: no control character of it reaches a terminal or starts a line."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+    def formatMessage(self, record: logging.LogRecord) -> str:
         return super().formatMessage(record).translate(CONTROLS)
 
 

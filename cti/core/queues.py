@@ -103,9 +103,7 @@ def requirement_at(requirement: Requirement, relax: Sequence[Relax], waited: flo
 
 def matches(requirement: Requirement, skills: Mapping[str, int]) -> bool:
     """Whether an agent with these levels may take the call."""
-    return _has(requirement.needs, skills) and all(
-        any(_has(one, skills) for one in group) for group in requirement.any
-    )
+    return _has(requirement.needs, skills) and all(any(_has(one, skills) for one in group) for group in requirement.any)
 
 
 def _has(needs: Levels, skills: Mapping[str, int]) -> bool:
@@ -165,9 +163,7 @@ ANNOUNCE = {"position": flag, "wait": flag, "every": duration(10, 3600)}
 
 def _relax(reader: Reader, path: Path, value: Any) -> tuple[Relax, ...]:
     listed = a_list(reader, path, value, "`relax`")
-    found = [
-        reader.fields((*path, at), step, RELAX, "a relax step", ("after",)) for at, step in enumerate(listed)
-    ]
+    found = [reader.fields((*path, at), step, RELAX, "a relax step", ("after",)) for at, step in enumerate(listed)]
     for at, step in enumerate(found):
         if len(step.keys() & {"skills", "any_agent"}) != 1:
             reader.wrong((*path, at), "a relax step needs `skills` or `any_agent: true`")

@@ -36,6 +36,7 @@ class Talk:
         self.people = people
         self.floor = floor
         self._bridges: dict[str, str] = {}  # of the channels of our calls
+        self._legs: set[str] = set()  # agents' channels whose conversation is over and that are not gone yet
         self.handlers: dict[type, Callable[[Any], None]] = {
             Bridged: self._bridged, Unbridged: self._unbridged, ChannelGone: self._channel_gone,
             HangupRequested: self._hangup_requested, LineReady: self._line_ready, HangUpCall: self._hang_up,
@@ -97,6 +98,7 @@ class Talk:
         if call is not None:
             self._over(call, m.at)
         self._bridges.pop(m.uniqueid, None)
+        self._legs.discard(m.uniqueid)
         self.calls.answered.discard(m.uniqueid)
 
     def _line_ready(self, m: LineReady) -> None:
@@ -114,6 +116,7 @@ class Talk:
         at = max(at, offer.connected_at)
         self.out.emit("call.disconnected", at, call_id=call.call_id, agent=offer.agent, queue=offer.queue,
                       offer=offer.offer, by=by or self._who(call, offer))  # fmt: skip
+        self._legs.add(offer.channel_id)
         self.out.wake(at + LEG_AFTER, "leg", f"{call.node}/{offer.channel_id}")
         if offer.offer in call.recordings:
             self._finish(call, offer.offer)
@@ -165,7 +168,9 @@ class Talk:
 
     def _due_leg(self, key: str, at: float) -> None:
         node, _, channel = key.partition("/")
-        self.out.command(HangUp(node=node, uniqueid=channel))
+        if channel in self._legs:
+            self._legs.discard(channel)
+            self.out.command(HangUp(node=node, uniqueid=channel))
 
     def _switch_up(self, m: SwitchUp) -> None:
         """Conversations are what the switch's bridges say."""

@@ -81,9 +81,7 @@ def load_book(
         _check_endless(draft)
         if "queues.yaml" not in readers or "queues.yaml" in sound:
             _check_queues(draft, queues)
-    numbers = (
-        _numbers(sound["numbers.yaml"], drafts, settings, readers == sound) if "numbers.yaml" in sound else {}
-    )
+    numbers = _numbers(sound["numbers.yaml"], drafts, settings, readers == sound) if "numbers.yaml" in sound else {}
     _check_calendars(sound, readers)
     _check_sounds(drafts, numbers, settings)
     if problems := sorted({problem for reader in readers.values() for problem in _told(reader)}):
@@ -152,11 +150,7 @@ def _read_nodes(draft: _Draft, settings: _Settings) -> None:
 
 def _variables(draft: _Draft) -> Names:
     """What the expressions of a flow may use: `vars` are those that some node of it sets."""
-    wanted = [
-        node.get("vars")
-        for node in draft.nodes.values()
-        if isinstance(node, dict) and node.get("do") == "set"
-    ]
+    wanted = [node.get("vars") for node in draft.nodes.values() if isinstance(node, dict) and node.get("do") == "set"]
     held = {key for one in wanted if isinstance(one, dict) for key in one}
     known = {"call", "customer", "vars", "language", *draft.nodes}
     return Names(known, {"call": CALL_FIELDS, "vars": held})
@@ -181,9 +175,7 @@ def _node(draft: _Draft, scope: Scope, path: Path, key: str, written: Any) -> No
     }
     found = reader.fields(path, written, known, f"a {written['do']} node", verb.needed)
     if verb.one_of and not any(word in written for word in verb.one_of):
-        reader.wrong(
-            path, f"a {written['do']} node needs {' or '.join(f'`{w}`' for w in verb.one_of)}", of_key=True
-        )
+        reader.wrong(path, f"a {written['do']} node needs {' or '.join(f'`{w}`' for w in verb.one_of)}", of_key=True)
     to = _outcomes(found, (*verb.outcomes, *targets))
     draft.to += to.values()
     if len(reader.problems) > before:
@@ -225,17 +217,11 @@ def _check_endless(draft: _Draft) -> None:
     """Every node must be able to reach one that waits for somebody, or the end of the call."""
     if draft.reader.problems:
         return
-    done = {
-        key
-        for key, node in draft.made.items()
-        if isinstance(node.spec, model.Menu | model.Queue | model.Dial)
-    }
+    done = {key for key, node in draft.made.items() if isinstance(node.spec, model.Menu | model.Queue | model.Dial)}
     done |= {key for key, node in draft.made.items() if isinstance(node.spec, model.Hangup)}
     grown = True
     while grown:
-        more = {
-            key for key, node in draft.made.items() if _leads(draft, node) & (done | {"hangup", "return"})
-        }
+        more = {key for key, node in draft.made.items() if _leads(draft, node) & (done | {"hangup", "return"})}
         grown = not more <= done
         done |= more
     for key in draft.made.keys() - done:
@@ -265,9 +251,7 @@ def _check_queues(draft: _Draft, queues: Mapping[str, QueueConfig]) -> None:
 
 def _check_sounds(drafts: list[_Draft], numbers: Mapping[str, Number], settings: _Settings) -> None:
     for draft in drafts if settings.sounds is not None else ():
-        led = {
-            number.language for number in numbers.values() if number.flow == draft.name and number.language
-        }
+        led = {number.language for number in numbers.values() if number.flow == draft.name and number.language}
         for key, node in draft.made.items():
             speech = node.spec.speech if isinstance(node.spec, model.Say | model.Menu) else model.Speech()
             for prompt in speech.names:
@@ -283,9 +267,7 @@ def _check_sound(draft: _Draft, path: Path, file: str, settings: _Settings) -> N
 # ---------------------------------------------------------------- the other files
 
 
-def _numbers(
-    reader: Reader, drafts: list[_Draft], settings: _Settings, whole_folder: bool
-) -> dict[str, Number]:
+def _numbers(reader: Reader, drafts: list[_Draft], settings: _Settings, whole_folder: bool) -> dict[str, Number]:
     """{number as entered and as E.164: Number}"""
     read = {"numbers": lambda r, path, value: a_map(r, path, value, "`numbers`")}
     top = reader.fields((), reader.source.data, read, "numbers.yaml", ("numbers",))
@@ -326,9 +308,7 @@ def _check_calendars(sound: Mapping[str, Reader], readers: Mapping[str, Reader])
     if "calendars.yaml" in sound:
         read = {"calendars": lambda r, path, value: a_map(r, path, value, "`calendars`")}
         reader = sound["calendars.yaml"]
-        known = reader.fields((), reader.source.data, read, "calendars.yaml", ("calendars",)).get(
-            "calendars", {}
-        )
+        known = reader.fields((), reader.source.data, read, "calendars.yaml", ("calendars",)).get("calendars", {})
     queues = sound.get("queues.yaml")
     if queues is None or ("calendars.yaml" in readers and "calendars.yaml" not in sound):
         return

@@ -1,214 +1,46 @@
 """Expressions in flow files: `{{ ... }}` of jinja2's sandbox, cut down to what ends soon and reaches nothing.
 
 An expression may use variables, literals, comparisons, arithmetic without powers, `x if y else z`, the
-FILTERS, the TESTS and the METHODS below. What is refused, is refused on the parsed tree, before anything is
+FILTERS, the TESTS and the METHODS of `sandbox`. What is refused, is refused on the parsed tree, before anything is
 compiled or folded. At run time every operation that makes something big pays from a budget first, so the time
 is bounded too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from math import isfinite
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, nodes, pass_context
+from jinja2 import TemplateSyntaxError, nodes
 from jinja2.environment import TemplateExpression
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from cti.core.ivr.sandbox import (
+    FILTERS,
+    MAX_TEXT,
+    METHODS,
+    SANDBOX,
+    TESTS,
+    Budget,
+    ExpressionError,
+    Record,
+    size_of,
+)  # fmt: skip
 from cti.core.ivr.source import meant
+
+__all__ = ["MAX_SOURCE", "Expression", "ExpressionError", "Names", "Record", "is_template", "load"]
 
 MAX_SOURCE = 1_000  # characters of one expression
 MAX_DEPTH = 40
 MAX_NODES = 300
-MAX_TEXT = 1_000  # characters of a result
-BUDGET = 10_000  # characters and list items made in one evaluation
 MAX_DIGITS = 30  # of a number
 
-METHODS = frozenset({"startswith", "endswith", "strip", "lower", "upper", "isdigit"})
-TESTS = frozenset(
-    {"defined", "undefined", "none", "number", "string", "boolean", "true", "false", "odd", "even", "in"}
-)
 ALLOWED = (
     nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.List, nodes.Dict, nodes.Pair,
     nodes.Tuple, nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Add,
     nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos, nodes.Concat, nodes.Getattr,
     nodes.Getitem, nodes.Slice, nodes.Keyword, nodes.Filter, nodes.Test, nodes.Call,
 )  # fmt: skip
-
-
-class ExpressionError(Exception):
-    """This expression may not be used (at load), or came to no value (at run time)."""
-
-
-class Record(dict[str, Any]):
-    """A map whose unknown fields are null: `call` and `customer`."""
-
-
-class Budget:
-    """How much one evaluation may still make."""
-
-    def __init__(self) -> None:
-        self.left = BUDGET
-
-    def spend(self, units: int) -> None:
-        self.left -= units
-        if self.left < 0:
-            raise ExpressionError("makes too much")
-
-
-def _spend(context: Context, units: int) -> None:
-    context["_budget"].spend(units)
-
-
-def _size(value: Any) -> int:
-    """Characters and items in a value; counting stops when it is too much."""
-    total, rest = 0, [value]
-    while rest and total <= BUDGET:
-        item = rest.pop()
-        total += 1 + (len(item) if isinstance(item, str) else 0)
-        if isinstance(item, int):
-            total += item.bit_length() // 8
-        if isinstance(item, list | tuple):
-            rest.extend(item[:BUDGET])
-        elif isinstance(item, dict):
-            rest.extend(item.values())
-    return total
-
-
-def _multiply(context: Context, left: Any, right: Any) -> Any:
-    for thing, count in ((left, right), (right, left)):
-        if isinstance(thing, str | list | tuple):
-            _spend(context, _size(thing) * max(1, int(count)))
-    return left * right
-
-
-def _remainder(left: Any, right: Any) -> Any:
-    if not isinstance(left, int | float):
-        raise ExpressionError("% is for numbers")
-    return left % right
-
-
-class _Sandbox(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%"})
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        _spend(context, _size(left) + _size(right))
-        if operator == "*":
-            return _multiply(context, left, right)
-        if operator == "%":
-            return _remainder(left, right)
-        return super().call_binop(context, operator, left, right)
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        if isinstance(obj, dict):
-            return self.getitem(obj, attribute)
-        if isinstance(obj, str) and attribute in METHODS:
-            return getattr(obj, attribute)
-        return self.undefined(obj=obj, name=attribute)
-
-    def getitem(self, obj: Any, argument: Any) -> Any:
-        if isinstance(obj, Record):
-            return obj.get(argument)
-        if isinstance(obj, dict | list | tuple | str) and isinstance(argument, str | int | slice):
-            try:
-                return obj[argument]  # type: ignore[index]
-            except (LookupError, TypeError):
-                pass
-        return self.undefined(obj=obj, name=argument)
-
-
-# ---------------------------------------------------------------- filters
-
-
-def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Pays for what goes in and what comes out."""
-
-    @pass_context
-    def run(context: Context, *args: Any, **more: Any) -> Any:
-        _spend(context, sum(map(_size, args)))
-        result = function(*args, **more)
-        _spend(context, _size(result))
-        return result
-
-    return run
-
-
-def _center(value: Any, width: int = 80) -> str:
-    return str(value).center(min(int(width), MAX_TEXT))
-
-
-def _replace(value: Any, old: str, new: str) -> str:
-    held = str(value)
-    if held.count(old) * len(new) > BUDGET:
-        raise ExpressionError("makes too much")
-    return held.replace(old, new)
-
-
-def _default(value: Any, other: Any = "", boolean: bool = False) -> Any:
-    missing = isinstance(value, StrictUndefined) or value is None
-    return other if missing or (boolean and not value) else value
-
-
-def _int(value: Any, default: int = 0) -> int:
-    try:
-        return int(value)
-    except (ValueError, OverflowError):
-        return default
-
-
-def _float(value: Any, default: float = 0.0) -> float:
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return default
-
-
-def _join(values: Iterable[Any], between: str = "") -> str:
-    return between.join(map(str, values))
-
-
-@pass_context
-def _map(context: Context, values: Iterable[Any], filter_name: str, *args: Any) -> list[Any]:
-    return [context.environment.call_filter(filter_name, value, args, context=context) for value in values]
-
-
-FILTERS: dict[str, Callable[..., Any]] = {
-    "map": _map,
-    "abs": _filter(abs),
-    "capitalize": _filter(lambda value: str(value).capitalize()),
-    "center": _filter(_center),
-    "default": _filter(_default),
-    "first": _filter(lambda values: values[0]),
-    "float": _filter(_float),
-    "int": _filter(_int),
-    "join": _filter(_join),
-    "last": _filter(lambda values: values[-1]),
-    "length": _filter(len),
-    "lower": _filter(lambda value: str(value).lower()),
-    "max": _filter(max),
-    "min": _filter(min),
-    "replace": _filter(_replace),
-    "round": _filter(lambda value, digits=0: round(value, max(0, min(int(digits), 9)))),
-    "string": _filter(str),
-    "trim": _filter(lambda value: str(value).strip()),
-    "upper": _filter(lambda value: str(value).upper()),
-}
-
-
-def _sandbox() -> _Sandbox:
-    made = _Sandbox(undefined=StrictUndefined, optimized=False, autoescape=False, cache_size=0)
-    made.filters = dict(FILTERS)
-    made.tests = {word: test for word, test in made.tests.items() if word in TESTS}
-    made.globals = {}
-    return made
-
-
-_SANDBOX = _sandbox()
-
-
-# ---------------------------------------------------------------- loading
 
 
 class Expression:
@@ -242,7 +74,7 @@ class Expression:
             value = part(scope)
         except Exception as error:
             raise ExpressionError(str(error)) from error
-        if _size(value) > MAX_TEXT:
+        if size_of(value) > MAX_TEXT:
             raise ExpressionError(f"the value is longer than {MAX_TEXT} characters")
         return _plain(value)
 
@@ -281,7 +113,7 @@ def load(source: str, names: Names) -> Expression:
     if len(source) > MAX_SOURCE:
         raise ExpressionError(f"an expression has at most {MAX_SOURCE} characters")
     try:
-        tree = _SANDBOX.parse(source)
+        tree = SANDBOX.parse(source)
         _check(tree, names)
         return Expression(source, [_compile(part) for output in tree.body for part in _children(output)])
     except TemplateSyntaxError as error:
@@ -298,9 +130,7 @@ def _compile(part: nodes.Node) -> str | TemplateExpression:
     if isinstance(part, nodes.TemplateData):
         return part.data
     result = nodes.Assign(nodes.Name("result", "store", lineno=1), part, lineno=1)
-    return TemplateExpression(
-        _SANDBOX.from_string(nodes.Template([result], lineno=1)), undefined_to_none=False
-    )
+    return TemplateExpression(SANDBOX.from_string(nodes.Template([result], lineno=1)), undefined_to_none=False)
 
 
 def _check(tree: nodes.Template, names: Names) -> None:
@@ -372,9 +202,7 @@ def _check_name(word: str, names: Names) -> None:
 
 def _check_field(node: nodes.Getattr | nodes.Getitem, names: Names) -> None:
     arg = node.arg if isinstance(node, nodes.Getitem) else None
-    word = (
-        node.attr if isinstance(node, nodes.Getattr) else arg.value if isinstance(arg, nodes.Const) else None
-    )
+    word = node.attr if isinstance(node, nodes.Getattr) else arg.value if isinstance(arg, nodes.Const) else None
     if not isinstance(word, str):
         return
     if word.startswith("_"):

@@ -114,17 +114,11 @@ class Book(msgspec.Struct, frozen=True):
         for flow in self.flows.values():
             for node in flow.nodes.values():
                 if isinstance(node.spec, Say | Menu):
-                    found.update(
-                        dict.fromkeys(_constant(node.spec.speech, self._languages(flow), self.version))
-                    )
+                    found.update(dict.fromkeys(_constant(node.spec.speech, self._languages(flow), self.version)))
         return list(found)
 
     def _languages(self, flow: Flow) -> list[str]:
-        led = [
-            number.language
-            for number in self.numbers.values()
-            if number.flow == flow.name and number.language
-        ]
+        led = [number.language for number in self.numbers.values() if number.flow == flow.name and number.language]
         return list(dict.fromkeys([flow.language, *led]))
 
 

@@ -122,7 +122,7 @@ LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][A-Za-z]{1,3})?")
 def a_map(reader: Reader, path: Path, value: Any, what: str) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
-    reader.wrong(path, f"{what} must be a map, `key: value`")
+    reader.wrong(path, f"{what} must be a map, `key: value`", "write {} for an empty one" if value is None else "")
     return {}
 
 
@@ -144,9 +144,7 @@ def name(reader: Reader, path: Path, value: Any, of_key: bool = False) -> str:
     """A plain name: it becomes part of file names, variables and reports."""
     if isinstance(value, str) and NAME.fullmatch(value):
         return value
-    hint = (
-        isinstance(value, str) and odd_letter(value)
-    ) or "a letter a-z, then letters, digits, - or _, at most 40"
+    hint = (isinstance(value, str) and odd_letter(value)) or "a letter a-z, then letters, digits, - or _, at most 40"
     reader.wrong(path, f"`{str(value)[:60]}` is not a plain name", hint, of_key)
     return ""
 

@@ -115,9 +115,7 @@ def _texts(scope: Scope) -> Read:
             return {scope.language: one(reader, path, value)}
         held = a_map(reader, path, value, "`say`")
         if isinstance(value, dict) and scope.language and scope.language not in held:
-            reader.wrong(
-                path, f"`say` has no text in `{scope.language}`, the language of the flow", of_key=True
-            )
+            reader.wrong(path, f"`say` has no text in `{scope.language}`, the language of the flow", of_key=True)
         for key in held:
             language(reader, (*path, key), key, of_key=True)
         return {key: one(reader, (*path, key), inner) for key, inner in held.items()}

@@ -56,13 +56,17 @@ class Phone:
         self.socket.bind(("127.0.0.1", 0))
         self.socket.setblocking(False)
         self.port = self.socket.getsockname()[1]
+        sound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)  # never read: it overflows, the SIP socket must not
+        OPEN.append(sound)
+        sound.bind(("127.0.0.1", 0))
+        self.sound = sound.getsockname()[1]
         self.call, self.tag = secrets.token_hex(8), secrets.token_hex(4)
 
     async def send(self, method: str, uri: str, user: str, sequence: int, extra: str = "", to_tag: str = "") -> str:
         """Send a request; the first final answer's text."""
         sdp = (
             f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-            f"m=audio {self.port} RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n"
+            f"m=audio {self.sound} RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n"
         )
         body = sdp if method == "INVITE" else ""
         kind = "Content-Type: application/sdp\r\n" if body else ""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cti.core.ivr import Book
 from cti.core.messages import Prompt, Sound, Text
-from cti.errors import CtiError
+from cti.errors import CtiError, Unavailable
 
 MAX_SOUND = 20 * 1024 * 1024  # bytes of a recorded prompt
 AT_ONCE = 2
@@ -50,8 +50,13 @@ class Prompts:
 
     async def prepare(self, book: Book) -> list[str]:
         """Make every prompt that does not depend on a call. Returns what is wrong with those that failed."""
-        found = await asyncio.gather(*map(self.render, book.prompts()), return_exceptions=True)
-        return [str(error) for error in found if isinstance(error, Exception)]
+        wrong = []
+        for prompt in book.prompts():  # one at a time, so that a call that needs another one now need not wait
+            try:
+                await self.render(prompt)
+            except CtiError as error:
+                wrong.append(str(error))
+        return wrong
 
     async def _text(self, text: Text) -> Path:
         key = "\0".join((self._voice, text.language, text.text))
@@ -83,8 +88,11 @@ class Prompts:
 
     async def _make(self, out: Path, make: Callable[[], Awaitable[None]]) -> None:
         async with self._slots:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            await make()
+            try:
+                out.parent.mkdir(parents=True, exist_ok=True)
+                await make()
+            except OSError as error:
+                raise Unavailable(f"{out} cannot be written: {error.strerror}") from error
 
 
 def _is_there(out: Path) -> bool:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from cti.__main__ import main
-from cti.adapters.flow_files import MAX_BYTES, MAX_TOTAL, Sources, check, load, parse, read_folder, watch
+from cti.adapters.flow_files import MAX_BYTES, MAX_TOTAL, Sources, check, load, read_folder, watch
+from cti.adapters.flow_yaml import parse
 from cti.core.ivr.verbs import VERBS
 
 FLOW = """\

@@ -143,6 +143,12 @@ async def test_a_failed_voice_is_asked_again_next_time(prompts: Prompts, voice: 
     assert await prompts.render(Text("en", "hello"))
 
 
+async def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, prompts: Prompts) -> None:
+    (tmp_path / "sounds").write_text("a file")
+    with pytest.raises(CtiError, match="cannot be written"):
+        await prompts.render(Text("en", "hello"))
+
+
 async def test_a_missing_recording_names_its_file(tmp_path: Path, prompts: Prompts) -> None:
     with pytest.raises(MissingPrompt, match=str(tmp_path / "flows/prompts/en/hello.wav")):
         await prompts.render(Sound("en", "hello"))

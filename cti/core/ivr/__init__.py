@@ -1,24 +1,10 @@
 """The IVR: flows as data, their checker, and an interpreter that goes one step at a time. Pure."""
 
 from cti.core.ivr.checker import load_book
-from cti.core.ivr.interpreter import (
-    Action,
-    Answer,
-    Context,
-    Dial,
-    End,
-    Enqueue,
-    Line,
-    Menu,
-    Say,
-    Turn,
-    Visit,
-    again,
-    begin,
-    proceed,
-)  # fmt: skip
+from cti.core.ivr.interpreter import again, begin, proceed
 from cti.core.ivr.model import Book, Flow, Node, Number
 from cti.core.ivr.source import Problem, Source
+from cti.core.ivr.steps import Action, Answer, Context, Dial, End, Enqueue, Line, Menu, Say, Turn, Visit
 
 __all__ = [
     "Action", "Answer", "Book", "Context", "Dial", "End", "Enqueue", "Flow", "Line", "Menu", "Node", "Number",

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from cti.core.ivr.expressions import BUDGET, MAX_SOURCE, ExpressionError, Names, Record, is_template, load
+from cti.core.ivr.expressions import MAX_SOURCE, ExpressionError, Names, Record, is_template, load
+from cti.core.ivr.sandbox import BUDGET
 
 NAMES = Names(("call", "customer", "vars", "menu"), {"call": ("caller",), "vars": ("n",)})
 SCOPE = {

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import msgspec
 
-from cti.adapters.postgres_db import QUERIES, Database, Row, connect, plain
+from cti.adapters.postgres_db import QUERIES, Database, Row, connect, drop, plain
 from cti.adapters.postgres_writer import Log, Writer
 from cti.core.messages import AgentInfo, Event
 from cti.core.storable import storable
@@ -75,6 +75,8 @@ class Store:
         return cls(dsn, await Database.open(dsn))
 
     async def close(self) -> None:
+        for writer in self._writers.values():
+            await writer.drop_link()
         await self.db.close()
 
     # ------------------------------------------------------------ the journal
@@ -125,7 +127,7 @@ class Store:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
             raise Unavailable(f"cannot read events: {e}", "postgres_unavailable") from e
         finally:
-            link.terminate()
+            await drop(link)
 
     async def load_people(self) -> tuple[tuple[AgentInfo, ...], tuple[Station, ...]]:
         """All agents (users who have the role, a station or a skill) and all stations."""
@@ -155,7 +157,7 @@ class Store:
                         wake.set()
                     await self._listen(link, wake, changed)
                 finally:
-                    link.terminate()
+                    await drop(link)
             except (Unavailable, OSError, asyncpg.InterfaceError, asyncpg.PostgresError, TimeoutError):
                 lost = True
                 await asyncio.sleep(1)

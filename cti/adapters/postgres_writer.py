@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 import asyncpg
 import msgspec
 
-from cti.adapters.postgres_db import AWAY, QUERIES, connect
+from cti.adapters.postgres_db import AWAY, QUERIES, connect, drop
 from cti.core.messages import Event, decode
 from cti.core.storable import storable
 from cti.errors import Unavailable
@@ -233,8 +233,7 @@ class Writer:
         link, self._link = self._link, None
         self._days.clear()
         if link is not None:
-            link.terminate()
-            await asyncio.sleep(0)  # the loop closes the socket in its next turn
+            await drop(link)
 
     def _say(self, fault: str) -> None:
         """One line at a change of state."""

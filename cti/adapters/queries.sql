@@ -6,9 +6,10 @@
 SELECT position FROM crm.journal_cursor WHERE journal = $1
 
 -- name: journal_move
--- First statement of a batch's transaction: one writer a journal, and the cursor moves with the batch.
+-- First statement of a batch's transaction: the cursor moves with the batch, from $3 to $2. No row: it was not at $3.
 INSERT INTO crm.journal_cursor AS c (journal, position) VALUES ($1, $2)
-ON CONFLICT (journal) DO UPDATE SET position = EXCLUDED.position
+ON CONFLICT (journal) DO UPDATE SET position = EXCLUDED.position WHERE c.position = $3
+RETURNING position
 
 -- name: make_event_partitions
 SELECT crm.make_event_partitions($1::date[])

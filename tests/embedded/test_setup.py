@@ -31,7 +31,7 @@ def test_the_locked_version_with_its_hash_is_taken_silently(capsys: pytest.Captu
 
 
 def test_the_locked_version_with_another_hash_is_refused() -> None:
-    with pytest.raises(setup.SetupError, match="is not the file in asterisk.lock"):
+    with pytest.raises(setup.SetupError, match=r"is not the file in asterisk\.lock"):
         setup._compare(fetched(VERSION, "bbbb"))
 
 
@@ -62,7 +62,7 @@ def test_versions(text: str, expected: tuple[int, ...]) -> None:
 def test_missing_packages_are_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup, "NEEDED", {"/no/such/*": "some-package", "sh": "dash"})
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    with pytest.raises(setup.SetupError, match="apt-get install -y --no-install-recommends some-package$"):
+    with pytest.raises(setup.SetupError, match=r"apt-get install -y --no-install-recommends some-package$"):
         setup.packages()
 
 

@@ -11,6 +11,7 @@ import itertools
 import logging
 import random
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from cti.demo.voices import Voices
 
 log = logging.getLogger(__name__)
 EVERY = 5.0  # seconds between callers
+OPENING = 15.0  # the first talks are short, so that a newcomer soon sees a whole call and hears a recording
+KEY_AFTER = ((3.5, 4.5), (3.5, 4.5))  # seconds; again, because a key during the greeting is not heard
 PICK_UP_WAIT = 3.0  # how long a pick_up may run ahead of its INVITE
 
 
@@ -40,6 +43,7 @@ class Stage:
         self.sounds, self.stations, self.tokens = sounds, stations, tokens
         self.numbers = dialled(config.paths.flows)
         self.talking: set[str] = set()
+        self.began = time.monotonic()
 
     def headers(self, name: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.tokens[name]}"}
@@ -123,7 +127,8 @@ async def _converse(stage: Stage, call: Call, voice: bytes) -> None:
     await asyncio.sleep(random.uniform(1, 3))
     call.answer(voice)
     if call.answered.is_set():
-        await _talk(stage, call, random.uniform(10, 25))
+        opening = time.monotonic() < stage.began + OPENING
+        await _talk(stage, call, random.uniform(5, 7) if opening else random.uniform(10, 25))
 
 
 async def _talk(stage: Stage, call: Call, seconds: float) -> None:
@@ -227,6 +232,8 @@ async def callers(stage: Stage) -> None:
     await phone.open()
     people = customers()
     random.shuffle(people)
+    people.sort(key=lambda one: one.language == "en", reverse=True)  # the shortest greeting comes first
+    people[1:] = random.sample(people[1:], len(people) - 1)
     try:
         for customer in itertools.cycle(people):
             phone.spawn(call_in(stage, phone, customer))
@@ -256,10 +263,12 @@ async def call_in(stage: Stage, phone: Phone, customer: Customer) -> None:
 
 async def _wait_and_leave(stage: Stage, call: Call, number: str) -> None:
     mood = random.random()
-    if mood > 0.05:
-        await asyncio.sleep(random.uniform(2, 4))
-        call.press(random.choice("112"))
-    patience = random.uniform(4, 12) if mood < 0.12 else random.uniform(60, 120)
+    key = random.choice("112")
+    for first, last in KEY_AFTER if mood > 0.05 else ():
+        await asyncio.sleep(random.uniform(first, last))
+        if number not in stage.talking and not call.ended.is_set():
+            call.press(key)
+    patience = random.uniform(1, 12) if mood < 0.12 else random.uniform(60, 120)
     while not call.ended.is_set():
         try:
             await asyncio.wait_for(call.ended.wait(), patience)

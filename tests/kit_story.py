@@ -12,7 +12,8 @@ from cti.core.messages import Event
 
 def call_id(at: float, rnd: random.Random) -> str:
     """A UUIDv7 of that time."""
-    return str(uuid.UUID(int=int(at * 1000) << 80 | 7 << 76 | rnd.getrandbits(12) << 64 | 2 << 62 | rnd.getrandbits(62)))
+    low = rnd.getrandbits(12) << 64 | 2 << 62 | rnd.getrandbits(62)
+    return str(uuid.UUID(int=int(at * 1000) << 80 | 7 << 76 | low))
 
 
 class Story:
@@ -44,7 +45,7 @@ def answered(at: float | None = None, agent: str = "ann", seed: int = 1, caller:
     s.say("call.dequeued", 17, agent, "sales", visit=1, result="answered")
     s.say("recording.started", 17, agent, recording_id=second)
     s.say("call.disconnected", 47, agent, offer=second, by="agent")
-    s.say("flow.node", 48, flow="main", node="rate_us", verb="survey", outcome="done", to="hangup", vars={"choice": "5"})
+    s.say("flow.node", 48, flow="main", node="rate_us", verb="survey", outcome="done", vars={"choice": "5"})
     s.say("flow.ended", 50, flow="main", how="flow_ended")
     s.say("call.ended", 50.5, cause=16, side="caller", flow_result="flow_ended")
     s.say("call.disposition_set", 52, agent, code="sold", note="yes")

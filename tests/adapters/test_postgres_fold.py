@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections.abc import Sequence
@@ -47,7 +48,7 @@ def batches(events: list[Event], rnd: random.Random) -> list[list[Event]]:
     pile = events + rnd.sample(events, len(events) // 3)
     rnd.shuffle(pile)
     cuts = sorted({0, len(pile), *(rnd.randrange(len(pile)) for _ in range(rnd.randrange(6)))})
-    return [pile[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [pile[a:b] for a, b in itertools.pairwise(cuts)]
 
 
 async def test_shuffled_doubled_and_split_events_end_in_the_same_rows(pg: Cluster) -> None:
@@ -99,7 +100,8 @@ async def test_an_answered_call(dsn: str) -> None:
         "direction": "inbound", "caller": "+6281234567890", "caller_name": "王小明", "called": "6000", "flow": "main",
         "flow_version": 3, "queue": "sales",
     }  # fmt: skip
-    assert (call["agent"], call["outcome"], call["hangup_side"], call["hangup_cause"]) == ("ann", "answered", "caller", 16)
+    assert (call["agent"], call["outcome"]) == ("ann", "answered")
+    assert (call["hangup_side"], call["hangup_cause"]) == ("caller", 16)
     assert (call["disposition"], call["recordings"], call["voicemail"]) == ("sold", 1, False)
     assert call["attributes"] == {"choice": "5"}  # the last value of each
     assert call["story_id"] == call["call_id"] and call["finished"]

@@ -1,0 +1,219 @@
+"""The verbs on people, calls, recordings and the schema, as a person types them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import kit_story
+import pytest
+from kit_pg import Cluster
+
+from cti.__main__ import main
+from cti.adapters.journal import Journal
+from cti.adapters.postgres import Store
+
+pytestmark = pytest.mark.services
+Cti = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def dsn(pg: Cluster) -> str:
+    return pg.database(migrated=True)
+
+
+@pytest.fixture
+def cti(dsn: str, tmp_path: Path, monkeypatch: Any, capsys: Any) -> Cti:
+    """Runs a verb on a home with this database: (exit code, standard output, standard error)."""
+    monkeypatch.setenv("CTI_POSTGRES__DSN", dsn)
+    monkeypatch.setenv("CTI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CTI_SITE__TIME_ZONE", "Asia/Jakarta")
+
+    def run(*words: str, stdin: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        try:
+            code = main(words)
+        except SystemExit as e:  # argparse
+            code = int(e.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def ask(dsn: str, question: Callable[[Store], Any]) -> Any:
+    async def work() -> Any:
+        store = await Store.open(dsn)
+        try:
+            return await question(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(work())
+
+
+def keep(dsn: str, folder: Path, events: list[Any]) -> None:
+    journal = Journal.open(folder / "journal")
+    journal.append(events)
+    ask(dsn, lambda store: store.catch_up(journal))
+    journal.close()
+
+
+def test_a_user_is_added_with_everything(cti: Cti, dsn: str) -> None:
+    code, out, _ = cti("user", "add", "ann", "--role", "agent", "--password-stdin", "--name", "安妮", "--station", "2001",
+                       "--skill", "english=3", "dutch=1", stdin="correct horse\n")  # fmt: skip
+    assert (code, out) == (0, "added agent ann\n")
+    ((agent,), (station,)) = ask(dsn, lambda store: store.load_people())
+    assert (agent.name, agent.station, agent.skills) == ("安妮", "2001", {"english": 3, "dutch": 1})
+    code, out, _ = cti("station", "secret", "2001")
+    assert code == 0 and out.split()[-1] == station.secret and len(station.secret) >= 20
+    assert "correct horse" not in cti("user", "list")[1] + cti("user", "list", "--json")[1]
+    assert json.loads(cti("user", "list", "--json")[1])[0]["skills"] == {"english": 3, "dutch": 1}
+    assert "安妮" in cti("agent", "list")[1] and "2001" in cti("station", "list")[1]
+
+
+def test_skills_change_and_go(cti: Cti, dsn: str) -> None:
+    cti("user", "add", "ann", "--role", "agent", "--skill", "english=3")
+    assert cti("agent", "skill", "ann", "english=0", "dutch=9")[0] == 0
+    assert ask(dsn, lambda store: store.load_people())[0][0].skills == {"dutch": 9}
+
+
+def test_a_token_is_the_last_word_and_works(cti: Cti, dsn: str) -> None:
+    cti("user", "add", "ann", "--role", "admin")
+    code, out, _ = cti("user", "token", "ann", "--days", "7")
+    token = out.split()[-1]
+    found = ask(dsn, lambda store: store.token_user(hashlib.sha256(token.encode()).digest()))
+    assert code == 0 and found.name == "ann" and found.role == "admin"
+    cti("user", "disable", "ann")
+    assert ask(dsn, lambda store: store.token_user(hashlib.sha256(token.encode()).digest())) is None
+
+
+def test_a_new_secret_replaces_the_old_one(cti: Cti) -> None:
+    cti("user", "add", "ann", "--role", "agent", "--station", "2001")
+    old, new = cti("station", "secret", "2001")[1].split()[-1], cti("station", "secret", "2001", "--new")[1].split()[-1]
+    assert old != new == cti("station", "secret", "2001")[1].split()[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("user", "add", "a b", "--role", "agent"), 2, "name 'a b'"),
+        (("user", "add", "ann", "--role", "god"), 2, "invalid choice"),
+        (("user", "add", "ann", "--role", "agent", "--skill", "english"), 2, "english=3"),
+        (("user", "add", "ann", "--role", "agent", "--skill", "english=99"), 2, "1 to 9"),
+        (("user", "add", "ann", "--role", "agent", "--station", "x"), 2, "digits"),
+        (("user", "add", "ann", "--role", "agent", "--password-stdin"), 2, "8 to 256"),
+        (("user", "token", "nobody"), 1, "no user nobody"),
+        (("user", "token", "nobody", "--days", "0"), 2, "--days"),
+        (("user", "disable", "nobody"), 1, "no user nobody"),
+        (("station", "secret", "9999"), 1, "no station 9999"),
+        (("agent", "skill", "nobody", "english=1"), 1, "no user nobody"),
+        (("call", "show", "x"), 2, "id"),
+        (("call", "show", "00000000-0000-7000-8000-000000000000"), 1, "no call"),
+        (("call", "list", "--since", "yesterday"), 2, "no time"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(cti: Cti, words: tuple[str, ...], code: int, said: str) -> None:
+    found, out, err = cti(*words)
+    assert found == code and said in err and out == ""
+    assert "Traceback" not in err
+
+
+def test_a_name_is_not_used_again(cti: Cti) -> None:
+    cti("user", "add", "ann", "--role", "agent")
+    code, _, err = cti("user", "add", "Ann", "--role", "agent")
+    assert code == 1 and "not used again" in err
+
+
+def test_no_database_is_exit_3(cti: Cti, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("CTI_POSTGRES__DSN", f"postgresql://cti@/cti?host={tmp_path}")
+    for words in (("user", "list"), ("db", "status"), ("db", "migrate"), ("call", "list")):
+        code, _, err = cti(*words)
+        assert code == 3 and err.startswith("cti: ") and err.count("\n") == 1
+
+
+def test_the_schema(cti: Cti, pg: Cluster, monkeypatch: Any) -> None:
+    monkeypatch.setenv("CTI_POSTGRES__DSN", pg.database())
+    code, _, err = cti("user", "list")
+    assert code == 3 and "cti db migrate" in err
+    assert cti("db", "status")[0] == 1
+    assert "applied 0001_people.sql" in cti("db", "migrate")[1]
+    assert cti("db", "migrate") == (0, "the schema is up to date\n", "")
+    code, out, _ = cti("db", "status", "--json")
+    assert code == 0 and all(row["applied_at"] for row in json.loads(out))
+
+
+def test_the_story_of_a_call(cti: Cti, dsn: str, tmp_path: Path) -> None:
+    cti("user", "add", "ann", "--role", "agent", "--name", "Ann Lee")
+    at = 1_700_000_000.0  # 2023-11-15 05:13:20 in Jakarta
+    story = kit_story.answered(at)
+    keep(dsn, tmp_path, story.events)
+    code, out, _ = cti("call", "show", story.call)
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[1:4] == [
+        '  +6281234567890 "王小明" called 6000',
+        "  Wednesday 15 November 2023 05:13:20 WIB, lasted 50.5 s",
+        "  Outcome: answered, waited 16.5 s, ended by the caller, cause 16, disposition sold",
+    ]
+    for line in ("05:13:20.500     +0.500  waits in queue sales, priority 3, needs english=1",
+                 "05:13:35.600    +15.600  zoe did not pick up (no_answer)",
+                 "05:13:37.000    +17.000  talks to Ann Lee (ann)",
+                 "05:14:07.000    +47.000  conversation with Ann Lee (ann) ended by the agent"):  # fmt: skip
+        assert line in lines
+    assert cti("call", "show", story.call[:13])[1] == out
+    assert json.loads(cti("call", "show", story.call, "--json")[1])["call_id"] == story.call
+    assert story.call in cti("call", "list")[1]
+    assert [c["call_id"] for c in json.loads(cti("call", "list", "--json", "--agent", "ann")[1])] == [story.call]
+    assert cti("call", "list", "--since", "1h", "--json")[1] == "[]\n"
+
+
+def test_what_a_caller_sends_does_not_reach_the_terminal(cti: Cti, dsn: str, tmp_path: Path) -> None:
+    story = kit_story.Story(time.time(), random.Random(1))
+    story.say("call.arrived", 0, caller="+62811", caller_name="\x1b]0;pwn\x07\x1b[2J\u202e", called="6000")
+    story.say("call.strange", 1, text="\x1b[2J")
+    keep(dsn, tmp_path, story.events)
+    for words in (("call", "show", story.call), ("call", "list"), ("call", "tail", "--once")):
+        out = cti(*words)[1]
+        assert "6000" in out and not {"\x1b", "\x07", "\u202e"} & set(out)
+
+
+def test_recordings_are_compared_with_their_files(cti: Cti, dsn: str, tmp_path: Path) -> None:
+    root, sound = tmp_path / "home" / "recordings", b"RIFF" * 100
+    stories = [kit_story.answered(seed=n) for n in range(4)]
+    for n, story in enumerate(stories):
+        data = story.events[-1].data
+        data |= {"bytes": len(sound), "sha256": hashlib.sha256(sound).hexdigest(), "path": f"{n}.wav"}
+        (root / str(data["path"])).parent.mkdir(parents=True, exist_ok=True)
+        (root / str(data["path"])).write_bytes(sound)
+    stories[3].events[-1].data["path"] = "../../etc/passwd"
+    keep(dsn, tmp_path, [e for s in stories[:3] for e in s.events])
+    assert cti("recording", "verify")[:2] == (0, "3 good, 0 bad\n")
+    (root / "0.wav").unlink()
+    (root / "1.wav").write_bytes(sound[:-1] + b"X")
+    keep(dsn, tmp_path, stories[3].events)
+    code, out, _ = cti("recording", "verify")
+    assert code == 1 and out.endswith("1 good, 3 bad\n")
+    assert "is missing: 0.wav" in out and "was changed: 1.wav" in out and "outside" in out
+    assert len(json.loads(cti("recording", "list", "--json")[1])) == 4
+
+
+def test_rows_can_be_computed_again(cti: Cti, dsn: str, tmp_path: Path) -> None:
+    story = kit_story.answered()
+    keep(dsn, tmp_path, story.events)
+    before = ask(dsn, lambda store: store.get_call(story.call))
+
+    async def spoil(store: Store) -> None:
+        async with store.db.link() as link:
+            await link.execute("UPDATE crm.calls SET agent = 'x'; DELETE FROM crm.queue_visits; DELETE FROM crm.offers")
+
+    ask(dsn, spoil)
+    assert cti("db", "refold")[:2] == (0, "1 calls computed again\n")
+    assert ask(dsn, lambda store: store.get_call(story.call)) == before

@@ -118,7 +118,7 @@ class App:
         self.board = Switchboard(epoch, Site(country=self.config.site.country, trunk=trunk))
         self.engine = Engine(self.board, self.journal, self.dispatch, self.observe)
         self.recorder = Recorder(self.config.paths.recordings, self.engine.submit, self.engine.now)
-        self.prompts = Prompts(self.config.paths.sounds, self.config.paths.flows, tts.speak, tts.convert)
+        self.prompts = Prompts(self.config.paths.sounds.resolve(), self.config.paths.flows, tts.speak, tts.convert)
         past = await self.store.restore()
         self._roll_day(self.engine.now())
         today = await self.store.wallboard_seed(self.day_start)
@@ -294,6 +294,7 @@ class App:
         if live is not None:
             self._publish(live[0], Sources(files=live[1]))
         self.published = dict(live[1]) if live is not None else {}
+        self.digest = ""
         if self.config.flows.auto_publish or live is None:
             await self._changed_flows(await asyncio.to_thread(read_folder, self.config.paths.flows))
 
@@ -313,9 +314,10 @@ class App:
 
     async def _changed_flows(self, sources: Sources) -> None:
         """Make a changed folder live, whole or not at all: an invalid edit leaves the live version serving."""
+        self.digest = sources.digest
         if sources.files == self.published:
             return
-        book, problems = load(sources, country=self.config.site.country)
+        book, problems = await asyncio.to_thread(load, sources, country=self.config.site.country)
         for problem in problems:
             log.error("flows not published: %s", problem)
         if book is None:
@@ -331,7 +333,7 @@ class App:
 
     async def _watch_flows(self) -> None:
         if self.config.flows.auto_publish:
-            await watch(self.config.paths.flows, self._changed_flows)
+            await watch(self.config.paths.flows, self._changed_flows, live=self.digest)
 
     def _missed(self, since: float) -> Any:
         file = self.config.paths.logs / "asterisk/cel-custom/cti.csv"

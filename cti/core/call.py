@@ -18,7 +18,7 @@ class Visit(msgspec.Struct, kw_only=True):
     queue: str
     entered_at: float
     priority: int = 0
-    skills: dict[str, int] = {}
+    skills: dict[str, Any] = {}
     max_wait: float = 0.0
     offer: str = ""
 

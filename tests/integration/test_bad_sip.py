@@ -257,6 +257,16 @@ async def test_a_hostile_message_disturbs_nobody(world: World, payload: str) -> 
     assert await world.rows("SELECT 1 FROM crm.v_call_events WHERE type = 'call.dialed'") == []
 
 
+ESCAPED = pytest.mark.xfail(strict=True, reason="AMI gives CallerIDName C-escaped; nobody undoes it yet")
+
+
+@pytest.mark.parametrize("name", [pytest.param("O'Brien?", marks=ESCAPED), "王小明", "<b>Budi</b>", "50% {{x}} ${Y}"])
+async def test_a_name_is_kept_as_it_was_sent(world: World, name: str) -> None:
+    caller = number()
+    await (await Caller(world.sip, DID, number=caller, name=name, leave=("answered", 0.1)).start()).wait()
+    assert (await story(world, caller))["caller_name"] == name
+
+
 async def test_invalid_utf8_in_the_name_is_a_call_like_others(world: World) -> None:
     payload = invite(source='"\xff\xfe\xc3(" <sip:+6281@{HOST}>')
     await send_raw(world.sip, payload, did=DID, encoding="latin-1")

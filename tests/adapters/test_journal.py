@@ -145,8 +145,8 @@ def test_full_segments_go_when_stored_and_old(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [{"name": "a\0b"}, {"name": "x\ud800y"}, {"k\udfff": ["\0"]}, {"way": Path("/x")}, {"n": 2**70}, {1: {2: object()}}],
-    ids=str,
+    [{"name": "a\0b"}, {"name": "x\ud800y"}, {"k\udfff": ["\0"]}, {"way": Path("/x")}, {"n": 2**70}, {1: {2: {3}}}],
+    ids=["nul", "surrogate", "key", "path", "big", "set"],
 )
 def test_whatever_an_event_holds_becomes_one_line_that_can_be_read(tmp_path: Path, data: dict[Any, Any]) -> None:
     journal = Journal.open(tmp_path)

@@ -40,7 +40,7 @@ async def test_a_file_changed_after_it_was_applied_is_refused(dsn: str, folder: 
     path = next(folder.glob("0002*"))
     path.write_text(path.read_text() + "\n-- later thought\n")
     for act in (migrate, status):
-        with pytest.raises(BadInput, match="0002_customers.sql was changed") as refused:
+        with pytest.raises(BadInput, match=r"0002_customers\.sql was changed") as refused:
             await act(dsn, folder)
         assert refused.value.code == "changed_migration"
 
@@ -49,7 +49,7 @@ async def test_a_file_that_fails_leaves_nothing(pg: Cluster, dsn: str, folder: P
     number = len(read_folder()) + 1
     bad = folder / f"{number:04d}_bad.sql"
     bad.write_text("CREATE TABLE crm.half (x int); SELECT 1/0;")
-    with pytest.raises(CtiError, match="bad.sql: division by zero"):
+    with pytest.raises(CtiError, match=r"bad\.sql: division by zero"):
         await migrate(dsn, folder)
     bad.write_text("CREATE TABLE crm.half (x int);")
     assert await migrate(dsn, folder) == [bad.name]
@@ -79,8 +79,8 @@ async def test_every_table_view_and_column_says_what_it_is(dsn: str) -> None:
 
 
 CONTRACT = {
-    "v_calls": "call_id, story_id, direction, caller, caller_name, called, customer_id, flow, flow_version, queue, agent, "
-    "started_at, queued_at, offered_at, connected_at, ended_at, wrapped_at, outcome, voicemail, hangup_side, "
+    "v_calls": "call_id, story_id, direction, caller, caller_name, called, customer_id, flow, flow_version, queue, "
+    "agent, started_at, queued_at, offered_at, connected_at, ended_at, wrapped_at, outcome, voicemail, hangup_side, "
     "hangup_cause, disposition, campaign, recordings, attributes",
     "v_queue_visits": "call_id, seq, queue, entered_at, left_at, result, agent, priority, skills",
     "v_offers": "call_id, visit_seq, queue, agent, offered_at, ended_at, result, decision",

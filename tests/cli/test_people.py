@@ -67,8 +67,8 @@ def keep(dsn: str, folder: Path, events: list[Any]) -> None:
 
 
 def test_a_user_is_added_with_everything(cti: Cti, dsn: str) -> None:
-    code, out, _ = cti("user", "add", "ann", "--role", "agent", "--password-stdin", "--name", "安妮", "--station", "2001",
-                       "--skill", "english=3", "dutch=1", stdin="correct horse\n")  # fmt: skip
+    code, out, _ = cti("user", "add", "ann", "--role", "agent", "--password-stdin", "--name", "安妮", "--station",
+                       "2001", "--skill", "english=3", "dutch=1", stdin="correct horse\n")  # fmt: skip
     assert (code, out) == (0, "added agent ann\n")
     ((agent,), (station,)) = ask(dsn, lambda store: store.load_people())
     assert (agent.name, agent.station, agent.skills) == ("安妮", "2001", {"english": 3, "dutch": 1})

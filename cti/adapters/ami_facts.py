@@ -25,6 +25,7 @@ from cti.core.messages import (
 Headers = dict[str, str]
 
 _NUMBER = re.compile(r"[0-9+*#]{1,32}")
+_ESCAPED = re.compile(r"\\(.)")
 _STATION = re.compile(r"PJSIP/([0-9]{1,16})(-web)?")
 _UNREACHABLE = frozenset({"UNAVAILABLE", "INVALID"})
 
@@ -47,8 +48,9 @@ def number(value: str) -> str:
 
 
 def name(value: str) -> str:
-    """A caller's name without control characters; empty when unknown."""
-    return "" if value == "<unknown>" else clean(value).strip()[:80]
+    """A caller's name without control characters; empty when unknown. AMI writes it C-escaped: O\\'Brien."""
+    plain = _ESCAPED.sub(lambda found: found[1] if found[1] in "\\'\"?" else "", value)
+    return "" if value == "<unknown>" else clean(plain).strip()[:80]
 
 
 def fact(event: bytes, h: Headers, node: str) -> Fact | None:

@@ -114,7 +114,7 @@ class App:
         """Rebuild the core from the events of unfinished calls, those still in the journal included."""
         await self.store.catch_up(self.journal)
         epoch = await self.store.take_epoch()
-        trunk = next((trunk.name for trunk in self.config.sip.trunks if trunk.contact), "")
+        trunk = next((f"trunk-{trunk.name}" for trunk in self.config.sip.trunks if trunk.contact), "")
         self.board = Switchboard(epoch, Site(country=self.config.site.country, trunk=trunk))
         self.engine = Engine(self.board, self.journal, self.dispatch, self.observe)
         self.recorder = Recorder(self.config.paths.recordings, self.engine.submit, self.engine.now)

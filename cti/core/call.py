@@ -89,7 +89,7 @@ class Call(msgspec.Struct, kw_only=True):
     @property
     def finished(self) -> bool:
         """Nothing more is expected: the caller left, whoever talked last has wrapped up, recordings are finished."""
-        if self.ended_at is None or self.recordings or self.offer is not None:
+        if self.ended_at is None or self.recordings or self.offer is not None or self.visit is not None:
             return False
         return self.connected_at is None or self.wrapped_at is not None
 
@@ -107,6 +107,7 @@ class Calls:
         self.by_channel: dict[str, Call] = {}  # by the channel of the agent who is rung or talks
         self.requested: dict[str, float] = {}  # channels whose far end hung up and that are not gone yet
         self.answered: set[str] = set()  # agents' channels that are up and not gone yet
+        self.dropped: set[str] = set()  # callers' channels that a supervisor ended
         self._over: dict[str, None] = {}
 
     def fold(self, event: Event) -> None:
@@ -128,6 +129,7 @@ class Calls:
         """The call is finished; its uniqueid is remembered for a while, so that a late fact does not revive it."""
         self.live.pop(call.call_id, None)
         self.by_uniqueid.pop(call.uniqueid, None)
+        self.dropped.discard(call.uniqueid)
         self._over[call.uniqueid] = None
         while len(self._over) > self.KEEP_OVER:
             del self._over[next(iter(self._over))]

@@ -197,6 +197,9 @@ class Floor:
 
     def _end_offer(self, call: Call, offer: Offer, at: float, result: str, reason: str = "") -> None:
         """An offer ended without a connect: the caller is back at his place, the agent as `result` asks."""
+        if call.ended_at is not None:
+            result, reason = "caller_left", ""
+            self._abandon(call, call.ended_at)
         self.out.emit(f"offer.{result}", at, call_id=call.call_id, agent=offer.agent, queue=offer.queue,
                       offer=offer.offer, reason=reason)  # fmt: skip
         agent = self.people.agents[offer.agent]
@@ -245,14 +248,21 @@ class Floor:
             self._caller_gone(caller, m.at)
 
     def _caller_gone(self, call: Call, at: float) -> None:
-        """The caller left: his visit ends, his agent's phone stops ringing."""
+        """The caller left: his visit ends, his agent's phone stops ringing.
+
+        When the phone has answered already, its channel will say whether they met."""
         offer = call.offer
-        if call.visit is not None:
-            short = at - call.visit.entered_at < self.queue(call.visit.queue).short_abandon
-            self.leave(call, at, "short_abandon" if short else "abandoned")
+        if offer is not None and offer.connected_at is None and offer.channel_id in self.calls.answered:
+            return
+        self._abandon(call, at)
         if offer is not None and offer.connected_at is None:
             self.out.command(HangUp(node=call.node, uniqueid=offer.channel_id, cause=16))
             self._end_offer(call, offer, at, "caller_left")
+
+    def _abandon(self, call: Call, at: float) -> None:
+        if call.visit is not None:
+            short = at - call.visit.entered_at < self.queue(call.visit.queue).short_abandon
+            self.leave(call, at, "short_abandon" if short else "abandoned")
 
     def _originate_failed(self, m: OriginateFailed) -> None:
         ringing = self._ringing(m.uniqueid)

@@ -322,7 +322,8 @@ class Lines:
     def _side(self, call: Call) -> str:
         if call.uniqueid in self.calls.requested:
             return "caller"
-        return "agent" if call.last_by == "agent" and call.nodes_since <= 1 else "system"
+        hanging_up = call.offer is not None and call.offer.channel_id in self.calls.requested
+        return "agent" if hanging_up or (call.last_by == "agent" and call.nodes_since <= 1) else "system"
 
     def _switch_up(self, m: SwitchUp) -> None:
         """Calls whose channel is gone, and of which CEL did not tell either, ended by now."""

@@ -1,4 +1,8 @@
-"""Conversations: from the moment caller and agent stand in one bridge until they do not, and what hangs on it."""
+"""Conversations: from the moment the agent's channel enters a bridge until it leaves it, and what hangs on it.
+
+An agent's channel enters no other bridge than the caller's, so its own facts tell all: whatever the caller's channel
+reports before, after or never, the record is the same.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,6 @@ from cti.core.messages import (
     HangUp,
     HangUpCall,
     HangupRequested,
-    LineReady,
     SetDisposition,
     SwitchUp,
     Unbridged,
@@ -35,12 +38,11 @@ class Talk:
         self.calls = calls
         self.people = people
         self.floor = floor
-        self._bridges: dict[str, str] = {}  # of the channels of our calls
         self._legs: set[str] = set()  # agents' channels whose conversation is over and that are not gone yet
         self.handlers: dict[type, Callable[[Any], None]] = {
             Bridged: self._bridged, Unbridged: self._unbridged, ChannelGone: self._channel_gone,
-            HangupRequested: self._hangup_requested, LineReady: self._line_ready, HangUpCall: self._hang_up,
-            SetDisposition: self._disposition, SwitchUp: self._switch_up,
+            HangupRequested: self._hangup_requested, HangUpCall: self._hang_up, SetDisposition: self._disposition,
+            SwitchUp: self._switch_up,
         }  # fmt: skip
         self.deadlines: dict[str, Callable[[str, float], None]] = {"ghost": self._due_ghost, "leg": self._due_leg}
 
@@ -58,28 +60,17 @@ class Talk:
 
     # ------------------------------------------------------------ connect
 
-    def _of(self, uniqueid: str) -> Call | None:
-        return self.calls.by_channel.get(uniqueid) or self.calls.by_uniqueid.get(uniqueid)
-
     def _bridged(self, m: Bridged) -> None:
-        call = self._of(m.uniqueid)
-        if call is not None:
-            self._bridges[m.uniqueid] = m.bridge
-            self._maybe_connected(call, m.at)
-
-    def _maybe_connected(self, call: Call, at: float) -> None:
-        offer = call.offer
-        if offer is None or offer.connected_at is not None:
-            return
-        together = self._bridges.get(offer.channel_id)
-        if together and self._bridges.get(call.uniqueid) == together:
-            self._connected(call, offer, at, together)
+        call = self.calls.by_channel.get(m.uniqueid)
+        if call is not None and call.offer is not None and call.offer.connected_at is None:
+            self._connected(call, call.offer, m.at, m.bridge)
 
     def _connected(self, call: Call, offer: Offer, at: float, bridge: str) -> None:
         about: dict[str, Any] = {"call_id": call.call_id, "agent": offer.agent}
         queued: dict[str, Any] = {"queue": offer.queue, "visit": offer.visit}
         self.out.emit("call.connected", at, **about, **queued, offer=offer.offer, bridge=bridge)
-        self.out.emit("call.dequeued", at, **about, **queued, result="answered")
+        if call.visit is not None:
+            self.out.emit("call.dequeued", at, **about, **queued, result="answered")
         if self.floor.queue(offer.queue).recording == "always":
             self.out.emit("recording.started", at, **about, recording_id=offer.offer)
         self.people.move(self.people.agents[offer.agent], at, call_id=call.call_id, work="talking")
@@ -87,37 +78,34 @@ class Talk:
     # ------------------------------------------------------------ the end of a conversation
 
     def _unbridged(self, m: Unbridged) -> None:
-        if self._bridges.get(m.uniqueid) == m.bridge:
-            del self._bridges[m.uniqueid]
-        call = self._of(m.uniqueid)
+        call = self.calls.by_channel.get(m.uniqueid)
         if call is not None:
             self._over(call, m.at)
 
     def _channel_gone(self, m: ChannelGone) -> None:
-        call = self._of(m.uniqueid)
+        call = self.calls.by_channel.get(m.uniqueid)
         if call is not None:
             self._over(call, m.at)
-        self._bridges.pop(m.uniqueid, None)
         self._legs.discard(m.uniqueid)
         self.calls.answered.discard(m.uniqueid)
+        left = self.calls.by_uniqueid.get(m.uniqueid)
+        if left is not None and left.offer is not None and left.offer.connected_at is not None:
+            self._end_leg(left, left.offer, m.at)
 
-    def _line_ready(self, m: LineReady) -> None:
-        """A connected caller is back in the loop: the agent's side ended, even if AMI has not said so yet."""
-        call = self.calls.by_uniqueid.get(m.uniqueid)
-        if call is not None and call.offer is not None and (call.offer.connected_at or m.at) < m.at:
-            self._bridges.pop(m.uniqueid, None)
-            self._over(call, m.at, by="agent")
+    def _end_leg(self, call: Call, offer: Offer, at: float) -> None:
+        """The agent's channel has nobody to talk to any more: it must end soon."""
+        self._legs.add(offer.channel_id)
+        self.out.wake(at + LEG_AFTER, "leg", f"{call.node}/{offer.channel_id}")
 
-    def _over(self, call: Call, at: float, by: str = "") -> None:
+    def _over(self, call: Call, at: float) -> None:
         """A conversation ended, if there was one: the agent wraps up, his recording is finished."""
         offer = call.offer
         if offer is None or offer.connected_at is None:
             return
         at = max(at, offer.connected_at)
         self.out.emit("call.disconnected", at, call_id=call.call_id, agent=offer.agent, queue=offer.queue,
-                      offer=offer.offer, by=by or self._who(call, offer))  # fmt: skip
-        self._legs.add(offer.channel_id)
-        self.out.wake(at + LEG_AFTER, "leg", f"{call.node}/{offer.channel_id}")
+                      offer=offer.offer, by=self._who(call, offer))  # fmt: skip
+        self._end_leg(call, offer, at)
         if offer.offer in call.recordings:
             self._finish(call, offer.offer)
         self.people.begin_wrap_up(
@@ -127,7 +115,7 @@ class Talk:
     def _who(self, call: Call, offer: Offer) -> str:
         if offer.channel_id in self.calls.requested:
             return "agent"
-        return "caller" if call.uniqueid in self.calls.requested else "system"
+        return "system" if call.uniqueid in self.calls.dropped else "caller"
 
     def _finish(self, call: Call, recording: str) -> None:
         started = call.connected_at or call.arrived_at
@@ -148,6 +136,7 @@ class Talk:
         live = self.calls.live.get(m.call_id)
         if live is None or live.ended_at is not None:
             raise Refused("this call is over", "call_gone")
+        self.calls.dropped.add(live.uniqueid)
         self.out.command(HangUp(node=live.node, uniqueid=live.uniqueid))
 
     def _disposition(self, m: SetDisposition) -> None:
@@ -163,25 +152,30 @@ class Talk:
 
     def _due_ghost(self, uniqueid: str, at: float) -> None:
         if uniqueid in self.calls.requested:
-            call = self._of(uniqueid)
+            call = self.calls.by_channel.get(uniqueid) or self.calls.by_uniqueid.get(uniqueid)
             self.out.command(HangUp(node=call.node if call else MAIN, uniqueid=uniqueid))
 
     def _due_leg(self, key: str, at: float) -> None:
         node, _, channel = key.partition("/")
-        if channel in self._legs:
-            self._legs.discard(channel)
-            self.out.command(HangUp(node=node, uniqueid=channel))
+        if channel not in self._legs:
+            return
+        self._legs.discard(channel)
+        self.out.command(HangUp(node=node, uniqueid=channel))
+        call = self.calls.by_channel.get(channel)
+        if call is not None:
+            self._over(call, at)
 
     def _switch_up(self, m: SwitchUp) -> None:
         """Conversations are what the switch's bridges say."""
-        self._bridges = {channel.uniqueid: channel.bridge for channel in m.channels if channel.bridge}
+        bridges = {channel.uniqueid: channel.bridge for channel in m.channels if channel.bridge}
         for call in list(self.calls.live.values()):
             if call.node != m.node or call.offer is None:
                 continue
-            self._maybe_connected(call, m.at)
-            together = self._bridges.get(call.offer.channel_id)
-            if together is None or together != self._bridges.get(call.uniqueid):
+            together = bridges.get(call.offer.channel_id)
+            if together is None or together != bridges.get(call.uniqueid):
                 self._over(call, m.at)
+            elif call.offer.connected_at is None:
+                self._connected(call, call.offer, m.at, together)
         for agent in self.people.agents.values():
             call_of = self.calls.live.get(agent.call_id)
             if agent.work == "talking" and (call_of is None or call_of.offer is None):

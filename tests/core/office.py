@@ -8,8 +8,25 @@ from typing import Any
 
 from cti.core import ivr
 from cti.core.messages import (
-    AgentInfo, Bridged, ChannelGone, ChannelNew, ChannelUp, CustomerFound, Event, FlowsPublished, HangupRequested,
-    Input, LineDone, LineLost, LineReady, PeopleChanged, Ring, SetAgentState, StationState, Tick, Unbridged,
+    AgentInfo,
+    Bridged,
+    ChannelGone,
+    ChannelNew,
+    ChannelUp,
+    CustomerFound,
+    Event,
+    FlowsPublished,
+    HangupRequested,
+    Input,
+    LineDone,
+    LineLost,
+    LineReady,
+    PeopleChanged,
+    Ring,
+    SetAgentState,
+    StationState,
+    Tick,
+    Unbridged,
 )  # fmt: skip
 from cti.core.queues import QueueConfig
 from cti.core.switchboard import Settings, Switchboard
@@ -160,10 +177,13 @@ class Caller:
         self.line()
 
     def hangs_up(self, bridge: str = "b1") -> None:
-        do = self.office.do
+        do, at = self.office.do, self.office.at
+        offer = self.office.board.calls.by_uniqueid[self.uniqueid].offer
         do(self.facts(HangupRequested))
-        if self.office.board.calls.by_uniqueid[self.uniqueid].offer:
+        if offer is not None and offer.connected_at is not None:
             do(self.facts(Unbridged, bridge=bridge))
+            do(Unbridged(at=at, uniqueid=offer.channel_id, bridge=bridge))
+            do(ChannelGone(at=at, uniqueid=offer.channel_id))
         do(self.facts(ChannelGone))
 
 

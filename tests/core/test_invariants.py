@@ -9,8 +9,23 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from cti.core.messages import (
-    Bridged, ChannelGone, ChannelNew, ChannelUp, CustomerFound, Fact, HangupRequested, LineLost, LineReady,
-    OriginateFailed, RecordingFinished, RejectCall, Ring, SetAgentState, StationState, Unbridged, WrapUp,
+    Bridged,
+    ChannelGone,
+    ChannelNew,
+    ChannelUp,
+    CustomerFound,
+    Fact,
+    HangupRequested,
+    LineLost,
+    LineReady,
+    OriginateFailed,
+    RecordingFinished,
+    RejectCall,
+    Ring,
+    SetAgentState,
+    StationState,
+    Unbridged,
+    WrapUp,
 )  # fmt: skip
 from cti.errors import CtiError
 from tests.core.office import Office

@@ -8,8 +8,20 @@ from typing import Any
 import pytest
 
 from cti.core.messages import (
-    AgentInfo, Bridged, ChannelGone, CustomerFound, Event, FinishRecording, FlowsPublished, LineReady, LiveChannel,
-    PeopleChanged, RecordingFinished, StationState, SwitchUp, Unbridged,
+    AgentInfo,
+    Bridged,
+    ChannelGone,
+    CustomerFound,
+    Event,
+    FinishRecording,
+    FlowsPublished,
+    LineReady,
+    LiveChannel,
+    PeopleChanged,
+    RecordingFinished,
+    StationState,
+    SwitchUp,
+    Unbridged,
 )  # fmt: skip
 from cti.core.switchboard import Settings, Switchboard
 from tests.core.office import Caller, Office, book
@@ -75,9 +87,9 @@ def test_what_cel_tells_of_the_time_away_has_its_true_times() -> None:
     leg, t = caller.leg, office.at
     reborn(office)
     office.at += 4
-    office.do(Bridged(at=t + 1, uniqueid=leg, bridge="b1"))
-    office.do(Bridged(at=t + 1.1, uniqueid=caller.uniqueid, bridge="b1"))
-    office.do(Unbridged(at=t + 2, uniqueid=caller.uniqueid, bridge="b1"))
+    office.do(Bridged(at=t + 1, uniqueid=caller.uniqueid, bridge="b1"))
+    office.do(Bridged(at=t + 1.1, uniqueid=leg, bridge="b1"))
+    office.do(Unbridged(at=t + 2, uniqueid=leg, bridge="b1"))
     office.do(ChannelGone(at=t + 2.2, uniqueid=leg))
     office.do(ChannelGone(at=t + 2.1, uniqueid=caller.uniqueid))
     switch_up(office)

@@ -5,8 +5,28 @@ from __future__ import annotations
 import pytest
 
 from cti.core.messages import (
-    AnswerCall, ChannelGone, HangUp, HangUpCall, Hold, OriginateFailed, PickUp, Play, Push, RejectCall, Release, Ring,
-    SetAgentState, StationState, SwitchDown, SwitchUp, WrapUp,
+    AnswerCall,
+    Bridged,
+    ChannelGone,
+    ChannelUp,
+    HangUp,
+    HangUpCall,
+    HangupRequested,
+    Hold,
+    LiveChannel,
+    OriginateFailed,
+    PickUp,
+    Play,
+    Push,
+    RejectCall,
+    Release,
+    Ring,
+    SetAgentState,
+    StationState,
+    SwitchDown,
+    SwitchUp,
+    Unbridged,
+    WrapUp,
 )  # fmt: skip
 from cti.errors import Refused
 from tests.core.office import Office
@@ -155,19 +175,46 @@ def test_the_caller_returns_to_the_loop_before_ami_tells_of_the_agents_hangup() 
     caller = office.waiting_caller()
     caller.answer()
     office.at += 10
-    caller.line()
-    assert office.state("ani")[0] == "wrap_up"
-    assert isinstance(office.commands[-1], Play)
+    assert [type(c) for c in caller.line()] == [Hold]
+    office.do(HangupRequested(at=office.at, uniqueid=caller.leg))
+    assert isinstance(office.do(Unbridged(at=office.at, uniqueid=caller.leg, bridge="b1"))[-1], Play)
     office.do(ChannelGone(at=office.at, uniqueid=caller.leg))
     assert office.types().count("call.disconnected") == 1
+    assert office.last("call.disconnected").data["by"] == "agent" and office.state("ani")[0] == "wrap_up"
+
+
+def test_caller_who_leaves_at_the_instant_of_the_answer() -> None:
+    """Once the phone is up its channel tells whether they met, in whatever order the switch reports."""
+    for met in (True, False):
+        office = Office(wrap_up="0s", short_abandon="0s")
+        office.ready()
+        caller = office.waiting_caller()
+        caller.rung()
+        office.do(ChannelUp(at=office.at, uniqueid=caller.leg))
+        caller.hangs_up()
+        office.at += 0.01
+        if met:
+            office.do(Bridged(at=office.at, uniqueid=caller.leg, bridge="b"))
+        office.do(ChannelGone(at=office.at, uniqueid=caller.leg))
+        assert office.state("ani") == ("ready", "")
+        assert office.last("call.dequeued").data["result"] == ("answered" if met else "abandoned")
+        assert ("offer.caller_left" in office.types()) is not met
+
+
+def test_an_agent_whose_caller_vanished_does_not_talk_to_nobody() -> None:
+    office = Office(wrap_up="0s")
+    office.ready()
+    caller = office.waiting_caller()
+    caller.answer()
+    office.do(caller.facts(ChannelGone))
+    assert HangUp(uniqueid=caller.leg) in office.wait(1.1)
+    assert office.state("ani") == ("ready", "")
 
 
 def test_ghost_is_hung_up_and_a_real_hangup_is_left_alone() -> None:
     office = Office()
     office.ready()
     caller = office.waiting_caller()
-    from cti.core.messages import HangupRequested
-
     office.do(caller.facts(HangupRequested))
     assert HangUp(uniqueid=caller.uniqueid) in office.wait(0.31)
     other = office.waiting_caller("0812000002")
@@ -190,8 +237,6 @@ def test_an_answered_phone_that_is_never_bridged_is_let_go() -> None:
     office.ready()
     caller = office.waiting_caller()
     caller.rung()
-    from cti.core.messages import ChannelUp
-
     office.do(ChannelUp(at=office.at, uniqueid=caller.leg))
     office.wait(3.1)
     assert office.types().count("offer.cancelled") == 1
@@ -257,7 +302,5 @@ def test_no_offers_while_the_switch_is_away() -> None:
     caller = office.waiting_caller()
     assert not caller.rings
     channel = {"uniqueid": caller.uniqueid, "channel": caller.channel, "context": "line"}
-    from cti.core.messages import LiveChannel
-
     office.do(SwitchUp(at=office.at, channels=(LiveChannel(**channel),), reachable=("2001",)))
     assert caller.rings

@@ -118,17 +118,20 @@ class Kept:
             self.restarts += 1
             self.say(f"{self.part.name} ended ({_how(code)}); started again in {pause:.1f} s, see {self.part.log}")
             await asyncio.sleep(pause)
-            try:
-                await self._launch()
-                await self._until_ready()
-                self.say(
-                    f"{self.part.name} is back after {time.monotonic() - began:.1f} s"
-                    if False
-                    else f"{self.part.name} is back"
-                )
-            except (CtiError, OSError) as e:
-                self.say(str(e))
-                await self._end()
+            while not await self._relaunched():
+                pause = min(pause * 2, 10)
+                await asyncio.sleep(pause)
+
+    async def _relaunched(self) -> bool:
+        try:
+            await self._launch()
+            await self._until_ready()
+        except (CtiError, OSError) as e:
+            self.say(str(e))
+            await self._end()
+            return False
+        self.say(f"{self.part.name} is back")
+        return True
 
     async def _watched(self) -> int:
         """Wait for its end; kill it when it no longer answers. Returns the exit code."""

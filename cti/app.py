@@ -157,7 +157,7 @@ class App:
         site = self.config.site
         settings = Settings(
             site_name=site.name, time_zone=site.time_zone, country=site.country, languages=site.languages,
-            recordings=self.config.paths.recordings, version=__version__,
+            recordings=self.config.paths.recordings.resolve(), version=__version__, status_key=self.config.status_key,
         )  # fmt: skip
         self.runner = web.AppRunner(make_app(self, self.store, settings, self.hub), access_log=None)
         await self.runner.setup()

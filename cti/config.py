@@ -9,6 +9,7 @@ Values that end in generated Asterisk files are checked here: addresses are IP a
 from __future__ import annotations
 
 import difflib
+import hmac
 import ipaddress
 import re
 import tomllib
@@ -137,6 +138,13 @@ class Config(Section, frozen=True, kw_only=True):
     recording: Recording = Recording()
     flows: Flows = Flows()
     asterisk: Asterisk = Asterisk()
+
+    @property
+    def status_key(self) -> str:
+        """What `cti status` shows the server to read its live state: only who can read the secrets has it."""
+        if not self.ami.secret:
+            return ""
+        return hmac.new(self.ami.secret.encode(), b"cti status", "sha256").hexdigest()
 
 
 SECTIONS: dict[str, type[Section]] = {f.name: f.type for f in msgspec.structs.fields(Config)}

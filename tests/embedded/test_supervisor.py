@@ -65,6 +65,26 @@ async def test_a_part_that_keeps_ending_is_started_ever_slower(tmp_path: Path) -
         assert said
 
 
+async def test_a_part_that_cannot_come_back_is_tried_again_and_stopping_still_works(tmp_path: Path) -> None:
+    script = tmp_path / "part"
+    script.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{SLEEP}'\n")
+    script.chmod(0o755)
+    part = replace(program(tmp_path, SLEEP), argv=[str(script)])
+    other = program(tmp_path, SLEEP, "redis")
+    async with running(tmp_path, other, part) as (kept, said):
+        pid, left = kept["server"].pid, kept["redis"].pid
+        script.rename(tmp_path / "away")
+        assert pid is not None and left is not None
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: sum("No such file" in line for line in said) >= 2)
+        (tmp_path / "away").rename(script)
+        await until(lambda: "server is back" in said)
+        script.unlink()
+        os.kill(kept["server"].pid or 0, signal.SIGKILL)
+        await until(lambda: sum("No such file" in line for line in said) >= 3)
+    assert not Path(f"/proc/{left}").exists()
+
+
 def _written(path: Path) -> Callable[[], Awaitable[bool]]:
     async def ready() -> bool:
         return path.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -213,13 +214,20 @@ async def wallboard(deps: Deps, request: web.Request, who: Who) -> Row:
     return deps.engine.wallboard()
 
 
-async def status(deps: Deps, request: web.Request, who: Who) -> Row:
+async def status(deps: Deps, request: web.Request, who: Who | None) -> Row:
+    """For supervisors, and for `cti status`, which knows the installation's key."""
+    key = request.headers.get("X-Status-Key", "").encode()
+    if not (deps.settings.status_key and hmac.compare_digest(key, deps.settings.status_key.encode())):
+        if who is None:
+            raise Problem(401, "log in first")
+        if not who.is_supervisor:
+            raise Problem(403, "your role may not do this")
     engine = deps.engine
     return {
         "at": engine.now(),
         "version": deps.settings.version,
         "sockets": len(deps.hub),
-        "health": engine.health(),
+        "adapters": engine.health(),
         "calls": engine.live_calls(),
         "queues": engine.queues(),
         "agents": engine.agents(),

@@ -134,6 +134,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secure_cookie: bool = False  # set behind a TLS proxy
     session_seconds: float = 12 * 3600.0
     idle_seconds: float = 1800.0
+    status_key: str = ""  # lets `cti status` of this machine read the live state; empty: supervisors only
     cursor_key: bytes = msgspec.field(default_factory=lambda: secrets.token_bytes(32))
     wallboard_seconds: float = 1.0
     beat_seconds: float = 5.0

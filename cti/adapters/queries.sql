@@ -171,21 +171,30 @@ WHERE m.number = $1
 ORDER BY c.customer_id LIMIT 20
 
 -- name: history
--- The last 5 calls with a number or one of these customers.
-SELECT call_id, direction, caller, called, queue, agent, started_at, connected_at, ended_at, outcome, disposition
-FROM ((SELECT * FROM crm.calls WHERE caller = $1 ORDER BY started_at DESC LIMIT 6)
-      UNION (SELECT * FROM crm.calls WHERE called = $1 AND direction = 'outbound'
-             ORDER BY started_at DESC LIMIT 6)
-      UNION (SELECT k.* FROM unnest($2::bigint[]) AS who(id)
-             CROSS JOIN LATERAL (SELECT * FROM crm.calls WHERE customer_id = who.id
-                                 ORDER BY started_at DESC LIMIT 6) AS k)) AS c
-WHERE ended_at IS NOT NULL
-ORDER BY started_at DESC LIMIT 5
+-- The last 5 calls with a number or one of these customers, with what the agent noted last.
+WITH recent AS (
+    SELECT call_id, direction, caller, called, queue, agent, started_at, connected_at, ended_at, outcome, disposition
+    FROM ((SELECT * FROM crm.calls WHERE caller = $1 ORDER BY started_at DESC LIMIT 6)
+          UNION (SELECT * FROM crm.calls WHERE called = $1 AND direction = 'outbound'
+                 ORDER BY started_at DESC LIMIT 6)
+          UNION (SELECT k.* FROM unnest($2::bigint[]) AS who(id)
+                 CROSS JOIN LATERAL (SELECT * FROM crm.calls WHERE customer_id = who.id
+                                     ORDER BY started_at DESC LIMIT 6) AS k)) AS c
+    WHERE ended_at IS NOT NULL
+    ORDER BY started_at DESC LIMIT 5),
+noted AS (
+    SELECT DISTINCT ON (call_id) call_id, data ->> 'note' AS note
+    FROM crm.events_of((SELECT array_agg(call_id) FROM recent)) WHERE type = 'call.disposition_set'
+    ORDER BY call_id, seq DESC)
+SELECT r.*, u.display_name AS agent_name, n.note
+FROM recent AS r LEFT JOIN noted AS n USING (call_id) LEFT JOIN crm.users AS u ON u.name = r.agent
+ORDER BY r.started_at DESC
 
 -- name: open_cases
-SELECT case_id, customer_id, title, status, owner, created_at, updated_at FROM crm.cases
-WHERE customer_id = ANY ($1::bigint[]) AND status = 'open'
-ORDER BY created_at DESC LIMIT 20
+SELECT c.case_id, c.customer_id, c.title, c.status, c.owner, u.display_name AS owner_name, c.created_at, c.updated_at
+FROM crm.cases AS c LEFT JOIN crm.users AS u ON u.name = c.owner
+WHERE c.customer_id = ANY ($1::bigint[]) AND c.status = 'open'
+ORDER BY c.created_at DESC LIMIT 20
 
 -- name: list_customers
 -- $1: a LIKE pattern or null; $2, $3: name and id of the last row of the page before.

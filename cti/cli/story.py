@@ -19,6 +19,8 @@ def tell(call: Row, names: Mapping[str, str], zone: tzinfo) -> Iterator[str]:
     yield f"  {_ending(call)}"
     yield ""
     for event in call["events"]:
+        if event["type"] == "flow.at":  # the position, for the next start of the server
+            continue
         at = _time(event["at"])
         yield f"{at.astimezone(zone):%H:%M:%S.%f}"[:12] + f"  {_since(start, at):>9}  {_line(event, names, call)}"
     if call["recordings"]:

@@ -10,6 +10,8 @@ import msgspec
 
 from cti.core.messages import MAIN, Event
 
+KEYS = frozenset("0123456789*#")
+
 
 class Visit(msgspec.Struct, kw_only=True):
     """One wait in a queue. `offer` is the offer that is ringing now, if any."""
@@ -158,7 +160,8 @@ def _flow_started(call: Call, event: Event) -> None:
 
 def _flow_node(call: Call, event: Event) -> None:
     call.nodes_since += 1
-    call.path.append(event.data["node"])
+    key = event.data.get("outcome", "") if event.data.get("verb") == "menu" else ""
+    call.path.append(f"{event.data['node']}: {key}" if key in KEYS else event.data["node"])
     del call.path[:-50]
     call.dequeued, call.dialed, call.talked = "", "", False
 

@@ -96,10 +96,19 @@ def desk(board: Switchboard, stats: Stats, name: str, now: float) -> Row:
     """What an agent's page needs after it was loaded: his row, the running offer's or call's pop, the call."""
     agent = board.people.agents.get(name)
     if agent is None:
-        return {"agent": None, "pop": None, "call": None}
+        return {"agent": None, "pop": None, "call": None, "stations": []}
     call = board.calls.live.get(agent.call_id)
     return {
         "agent": agent_row(board, stats, agent, now),
         "pop": board.floor.pop(call, now) if call else None,
         "call": live_call(call, now) if call else None,
+        "stations": stations(board, agent),
     }
+
+
+def stations(board: Switchboard, agent: Agent) -> list[Row]:
+    """The stations this agent may sign on at: all but those others are signed on at."""
+    others = (a for a in board.people.agents.values() if a is not agent)
+    taken = {a.station for a in others if (a.wish, a.work) != ("logged_out", "idle")}
+    known = sorted(board.people.stations.items(), key=lambda one: (len(one[0]), one[0]))
+    return [{"station": number, "reachable": up} for number, up in known if number not in taken]

@@ -20,7 +20,7 @@ import msgspec
 from aiohttp import web
 
 from cti import __version__
-from cti.adapters import cel, tts
+from cti.adapters import cel, tts, voicemail
 from cti.adapters.agi import AgiServer
 from cti.adapters.ami import AmiLink
 from cti.adapters.flow_files import Sources, load, read_folder, watch
@@ -146,6 +146,8 @@ class App:
         self.group.create_task(self.ami.run(), name="ami")
         self.group.create_task(self.store.watch_people(self._people), name="people")
         self.group.create_task(self._watch_flows(), name="flows")
+        folder = self.config.paths.home / "voicemail"
+        self.group.create_task(voicemail.read_in(folder, self.engine.submit), name="voicemail")
         await self.agi.start()
         await self._start_web()
         loop = asyncio.get_running_loop()
@@ -342,7 +344,7 @@ class App:
 
 TOLD = frozenset({"call.connected", "call.disconnected", "call.ended", "call.wrapped", "offer.missed", "offer.rejected",
                   "offer.caller_left", "offer.cancelled", "call.disposition_set"})  # fmt: skip
-TASKS = frozenset({"writer", "ami", "people", "flows"})
+TASKS = frozenset({"writer", "ami", "people", "flows", "voicemail"})
 
 
 async def patiently(what: str, open_it: Callable[[], Awaitable[Any]]) -> Any:

@@ -154,6 +154,14 @@ class RecordingFinished(Fact, frozen=True, kw_only=True):
     sha256: str
 
 
+class MessageLeft(Fact, frozen=True, kw_only=True):
+    """A caller whom no server answered left a message; `file` lies in the home's voicemail folder."""
+
+    uniqueid: str
+    file: str
+    seconds: float
+
+
 class CustomerFound(Fact, frozen=True, kw_only=True):
     """Answer to LookUpCustomer: 0, 1 or many customers, the last calls and open cases (JSON-ready maps)."""
 
@@ -260,6 +268,7 @@ class Event(Message, frozen=True, kw_only=True):
     recording.started     agent; recording_id       recording.stopped  agent; all of RecordingFinished
     call.dialed           to, channel_id; then call.dial_connected  to; call.dial_ended  to, result
     call.ended            cause, side (caller, agent, system), flow_result
+    voicemail.left        box, file, seconds
     call.wrapped          agent; how (finish, timer, state)
     call.disposition_set  agent; code, note
     agent.state_changed   agent; wish, reason, work, station, next_wish, next_reason, idle_since, wrap_until, extended
@@ -389,7 +398,7 @@ class Push(Command, frozen=True, kw_only=True):
 Input = (
     ChannelNew | ChannelUp | HangupRequested | ChannelGone | Bridged | Unbridged | OriginateFailed
     | StationState | SwitchUp | SwitchDown | LineReady | LineDone | LineLost | RecordingFinished
-    | CustomerFound | Tick | PeopleChanged | FlowsPublished
+    | MessageLeft | CustomerFound | Tick | PeopleChanged | FlowsPublished
     | SetAgentState | WrapUp | AnswerCall | RejectCall | HangUpCall | SetDisposition
 )  # fmt: skip
 AnyCommand = (

@@ -15,6 +15,7 @@ import msgspec
 from cti.core import ivr
 from cti.core.call import Call, Calls
 from cti.core.floor import Floor
+from cti.core.ids import call_id
 from cti.core.line import Lines
 from cti.core.messages import (
     ChannelGone,
@@ -24,6 +25,7 @@ from cti.core.messages import (
     FlowsPublished,
     HangupRequested,
     Input,
+    MessageLeft,
     RecordingFinished,
     Tick,
 )  # fmt: skip
@@ -31,6 +33,8 @@ from cti.core.outbox import Outbox
 from cti.core.people import People
 from cti.core.talk import Talk
 from cti.errors import CtiError
+
+AFTER_ALL = 1_000_000  # the number of what is learnt of a call after it was closed
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +96,8 @@ class Switchboard:
             self._tick(message.at)
         elif isinstance(message, RecordingFinished):
             self._recorded(message)
+        elif isinstance(message, MessageLeft):
+            self._message_left(message)
         else:
             if isinstance(message, HangupRequested):
                 self.calls.requested.setdefault(message.uniqueid, message.at)
@@ -119,11 +125,18 @@ class Switchboard:
             data = {name: getattr(m, name) for name in m.__struct_fields__ if name not in ("at", "node", "call_id")}
             self.out.emit("recording.stopped", m.at, call_id=m.call_id, **data)
 
+    def _message_left(self, m: MessageLeft) -> None:
+        """The call may be over, or not yet known to us: its story is added to all the same, at its end."""
+        name = call_id(m.node, m.uniqueid)
+        self.out.emit("voicemail.left", m.at, call_id=name, box="fallback", file=m.file, seconds=m.seconds)
+
     # ------------------------------------------------------------ state
 
     def _fold(self, event: Event) -> Event:
         if event.call_id:
             call = self.calls.live.get(event.call_id)
+            if call is None and event.type != "call.arrived":
+                return msgspec.structs.replace(event, seq=AFTER_ALL)
             event = msgspec.structs.replace(event, seq=(call.seq if call else 0) + 1)
             self.calls.fold(event)
         for part in self.parts:

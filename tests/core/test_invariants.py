@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 
 from hypothesis import HealthCheck, settings
@@ -63,10 +64,8 @@ class Floor(RuleBasedStateMachine):
 
     @rule(who=st.sampled_from(sorted(AGENTS)), wish=st.sampled_from(["ready", "not_ready", "logged_out"]))
     def wishes(self, who: str, wish: str) -> None:
-        try:
+        with contextlib.suppress(CtiError):
             self.office.do(SetAgentState(at=self.office.at, by=who, agent=who, wish=wish))
-        except CtiError:
-            pass
 
     @rule(pick=st.randoms())
     def phone_answers(self, pick: object) -> None:
@@ -135,13 +134,11 @@ class Floor(RuleBasedStateMachine):
     def rejects_or_wraps_up(self, who: str) -> None:
         agent = self.office.board.people.agents[who]
         at = self.office.at
-        try:
+        with contextlib.suppress(CtiError):
             if agent.work == "wrap_up":
                 self.office.do(WrapUp(at=at, by=who, agent=who, action="finish"))
             else:
                 self.office.do(RejectCall(at=at, by=who, agent=who, call_id=agent.call_id))
-        except CtiError:
-            pass
 
     @rule(station=st.sampled_from(["2001", "2002", "2003"]), reachable=st.booleans())
     def registers(self, station: str, reachable: bool) -> None:
@@ -159,7 +156,8 @@ class Floor(RuleBasedStateMachine):
         self.office.commands += before
         bridges = {u: f"b-{leg}" for leg, u in self.bridged.items()}
         live = [(c.uniqueid, c.channel, bridges.get(c.uniqueid, "")) for c in self.callers.values()]  # type: ignore[attr-defined]
-        live += [(leg.channel_id, "PJSIP/x", f"b-{leg.channel_id}" if leg.channel_id in self.bridged else "") for leg in before]
+        names = [leg.channel_id for leg in before]
+        live += [(leg, "PJSIP/x", f"b-{leg}" if leg in self.bridged else "") for leg in names]
         switch_up(self.office, *live)
         for caller in self.callers.values():
             self.office.do(CustomerFound(at=self.office.at, call_id=caller.call_id))  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ from cti.core.messages import (
     HangupRequested,
     Hold,
     LiveChannel,
+    MessageLeft,
     OriginateFailed,
     PickUp,
     Play,
@@ -96,8 +97,11 @@ def test_missed_offer_puts_the_agent_to_not_ready_and_the_caller_back_at_his_pla
     assert office.types().count("offer.missed") == 1
 
 
-@pytest.mark.parametrize(("cause", "type", "reason"), [(17, "offer.rejected", "busy"), (21, "offer.rejected", "rejected"),
-                                                       (19, "offer.missed", "missed"), (34, "offer.missed", "link")])  # fmt: skip
+REFUSALS = [(17, "offer.rejected", "busy"), (21, "offer.rejected", "rejected"), (19, "offer.missed", "missed"),
+            (34, "offer.missed", "link")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cause", "type", "reason"), REFUSALS)
 def test_how_the_phone_refused(cause: int, type: str, reason: str) -> None:
     office = Office()
     office.ready()
@@ -304,3 +308,13 @@ def test_no_offers_while_the_switch_is_away() -> None:
     channel = {"uniqueid": caller.uniqueid, "channel": caller.channel, "context": "line"}
     office.do(SwitchUp(at=office.at, channels=(LiveChannel(**channel),), reachable=("2001",)))
     assert caller.rings
+
+
+def test_a_message_left_while_no_server_answered_is_added_to_its_call() -> None:
+    office = Office()
+    caller = office.waiting_caller()
+    office.do(caller.facts(MessageLeft, file="1.wav", seconds=3.0))
+    assert office.last("voicemail.left").seq > 1
+    stranger = f"x-{int(office.at)}.99"
+    office.do(MessageLeft(at=office.at, uniqueid=stranger, file="2.wav", seconds=3.0))
+    assert office.last("voicemail.left").seq == 1_000_000 and len(office.board.calls.live) == 1

@@ -19,7 +19,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from tests.embedded.conftest import free_port  # noqa: E402
+from tests.embedded.conftest import free_port
 
 TOML = """
 [http]
@@ -66,12 +66,25 @@ start: wait
 nodes:
   wait: {do: queue, queue: sales, answered: hangup, then: hangup}
 """,
-    "numbers.yaml": 'numbers: {"6000": main, "6100": direct}\n',
+    "vip.yaml": """
+flow: vip
+language: en
+start: wait
+nodes:
+  wait:
+    do: queue
+    queue: vips
+    priority: "{{ 10 if customer.tier == 'vip' else 0 }}"
+    answered: hangup
+    then: hangup
+""",
+    "numbers.yaml": 'numbers: {"6000": main, "6100": direct, "6200": vip}\n',
     "queues.yaml": """
 queues:
   sales: {ring: 5s, wrap_up: 1s, short_abandon: 1s}
   support: {ring: 5s, wrap_up: 0s, recording: never}
   short: {max_wait: 2s, ring: 5s}
+  vips: {ring: 5s, wrap_up: 0s}
 """,
     "calendars.yaml": "calendars: {}\n",
 }

@@ -1,0 +1,34 @@
+"""Messages of the stand-alone script are told once, in order; what is broken is set aside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+from cti.adapters.voicemail import read_in
+from cti.core.messages import MessageLeft
+
+
+def note(folder: Path, name: str, **more: object) -> None:
+    text = {"file": f"/x/{name}.wav", "uniqueid": f"cti-{name}.1", "at": 5.0, "seconds": 2.5, **more}
+    (folder / f"{name}.json").write_text(json.dumps(text))
+
+
+async def test_messages_are_read_in_once(tmp_path: Path) -> None:
+    told: list[MessageLeft] = []
+    note(tmp_path, "1800000002")
+    note(tmp_path, "1800000001", called=None)
+    note(tmp_path, "1800000003", uniqueid=None)
+    (tmp_path / "1800000004.json").write_text("{half")
+    task = asyncio.create_task(read_in(tmp_path, told.append, every=0.01))
+    async with asyncio.timeout(5):
+        while list(tmp_path.glob("*.json")):
+            await asyncio.sleep(0.01)
+    note(tmp_path, "1800000005")
+    async with asyncio.timeout(5):
+        while len(told) < 3:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert [m.file for m in told] == ["1800000001.wav", "1800000002.wav", "1800000005.wav"]
+    assert sorted(p.name for p in tmp_path.glob("*.bad")) == ["1800000003.bad", "1800000004.bad"]

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from cti.core.numbers import caller_name
+
 LINE_CAP = 4096  # bytes of one line from Asterisk
 ENVIRONMENT_CAP = 128  # lines
 COMMAND_CAP = 8000  # bytes; Asterisk's own limit is 8,192
@@ -26,7 +28,6 @@ _CALLER = re.compile(r"[0-9+*#]{0,32}")
 _COMMAND = re.compile(r"[A-Z]+( [A-Z]+)*")
 _REPLY = re.compile(r"([0-9]{3})(?:[ -](.*))?", re.DOTALL)
 _RESULT = re.compile(r"result=(-?[0-9]{1,9})")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class WireError(ValueError):
@@ -68,17 +69,13 @@ def environment(lines: Iterable[bytes], script: str) -> Environment:
         channel=channel,
         called=_number(last["agi_arg_1"]) if "agi_arg_1" in last else "",
         caller=_number(first.get("agi_callerid", "")),
-        caller_name=_name(first.get("agi_calleridname", "")),
+        caller_name=caller_name(first.get("agi_calleridname", "")),
         sent_at=_seconds(last["agi_arg_2"]),
     )
 
 
 def _number(text: str) -> str:
     return text if _CALLER.fullmatch(text) else ""
-
-
-def _name(text: str) -> str:
-    return "" if text in ("unknown", "<unknown>") else _CONTROL.sub("", text).strip()[:80]
 
 
 def _seconds(text: str) -> float | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from cti.adapters.ami_frames import clean
 from cti.core.messages import (
     Bridged,
     ChannelGone,
@@ -21,6 +20,7 @@ from cti.core.messages import (
     StationState,
     Unbridged,
 )
+from cti.core.numbers import caller_name
 
 Headers = dict[str, str]
 
@@ -48,9 +48,8 @@ def number(value: str) -> str:
 
 
 def name(value: str) -> str:
-    """A caller's name without control characters; empty when unknown. AMI writes it C-escaped: O\\'Brien."""
-    plain = _ESCAPED.sub(lambda found: found[1] if found[1] in "\\'\"?" else "", value)
-    return "" if value == "<unknown>" else clean(plain).strip()[:80]
+    """A caller's name; AMI writes it C-escaped (O\\'Brien)."""
+    return caller_name(_ESCAPED.sub(lambda found: found[1] if found[1] in "\\'\"?" else "", value))
 
 
 def fact(event: bytes, h: Headers, node: str) -> Fact | None:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cti.core.messages import Bridged, ChannelGone, ChannelNew, ChannelUp, Fact, Unbridged
+from cti.core.numbers import caller_name
 
 log = logging.getLogger("cti.cel")
 
@@ -98,7 +99,7 @@ def _new(row: list[str], at: float, node: str) -> Fact | None:
         context=_CONTROL.sub("", row[5]),
         called=_number(row[6]),
         caller=_number(row[7]),
-        caller_name=_CONTROL.sub("", row[8])[:80],
+        caller_name=caller_name(row[8]),
     )
 
 

@@ -13,6 +13,8 @@ import msgspec
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
+_ESCAPED = re.compile(r"\\(.)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 WRITTEN = re.compile(r"\+?\(?[0-9][0-9 ().\-/]{0,30}")
 STATION = re.compile(r"[0-9]{2,6}")
 SATELLITE = frozenset({870, 881, 882, 883})
@@ -29,6 +31,15 @@ KINDS = {
     PhoneNumberType.PAGER: "pager",
     PhoneNumberType.VOICEMAIL: "voicemail",
 }
+
+
+def caller_name(given: str) -> str:
+    """A caller's name from how Asterisk gives it: with the escapes of SIP's quoted strings, and whatever else he sent.
+
+    Without escapes and control characters, at most 80 characters; empty when unknown."""
+    if given in ("unknown", "<unknown>"):
+        return ""
+    return _CONTROL.sub("", _ESCAPED.sub(r"\1", given)).strip()[:80]
 
 
 class Verdict(msgspec.Struct, frozen=True):

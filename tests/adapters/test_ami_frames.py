@@ -193,6 +193,7 @@ def test_a_number_is_digits_and_a_name_has_no_control_characters() -> None:
         "+62811", "", "", "", "",
     ]  # fmt: skip
     assert ami_facts.name("王\x00小\u2028明<b>") == "王小明<b>"
-    assert ami_facts.name(r"O\'Brien \"Bob\" \? C:\\new\n") == "O'Brien \"Bob\" ? C:\\new"
+    assert ami_facts.name(r"O\'Brien \"Bob\" \? \n") == "O'Brien \"Bob\" ?"
+    assert ami_facts.name(r"\\\"Bob\\\" C:\\\\new") == '"Bob" C:\\new'  # sent as "\"Bob\" C:\\new"
     assert ami_facts.name("<unknown>") == ""
     assert len(ami_facts.name("x" * 500)) == 80

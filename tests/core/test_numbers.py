@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cti.core.numbers import dialable, to_e164
+from cti.core.numbers import caller_name, dialable, to_e164
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,10 @@ def test_only_digits_ever_come_out(written: str, country: str) -> None:
     assert verdict.number == "" or verdict.number.removeprefix("+").isdigit()
     number = to_e164(written, country)
     assert number is None or (number.startswith("+") and number[1:].isdigit())
+
+
+def test_a_callers_name_is_what_he_sent() -> None:
+    assert caller_name(r"O'Brien \"Bob\" C:\\new") == "O'Brien \"Bob\" C:\\new"
+    assert caller_name("\x1b王\u2028小明\x00 ") == "王小明"
+    assert [caller_name(text) for text in ("unknown", "<unknown>", "", "\\")] == ["", "", "", "\\"]
+    assert len(caller_name("x" * 500)) == 80

@@ -1,0 +1,72 @@
+"""Many agents at once, hired without forty runs of the command line; and what the switch has now."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cti.adapters import passwords, postgres_people
+from cti.adapters.postgres import Store
+from cti.adapters.postgres_people import NewUser
+from cti.embedded import asterisk
+from kit.world import World
+
+
+async def hire(world: World, stations: Mapping[str, str], skills: Mapping[str, int]) -> dict[str, str]:
+    """Agents {name: station} with these skills and an API token each; the secrets of their stations.
+
+    `boss`, a supervisor, is hired beside them to look at everybody."""
+    secrets = {station: passwords.new_secret() for station in stations.values()}
+    store = await Store.open(world.config.postgres.dsn)
+    try:
+        if "boss" not in world.tokens:
+            await _hire(world, store, NewUser(name="boss", role="supervisor"))
+        for name, station in stations.items():
+            user = NewUser(name=name, role="agent", station=station, secret=secrets[station], skills=skills)
+            await _hire(world, store, user)
+    finally:
+        await store.close()
+    await until_known(world, stations.values())
+    return secrets
+
+
+async def _hire(world: World, store: Store, user: NewUser) -> None:
+    token, hashed = passwords.new_token()
+    await postgres_people.add_user(store, user)
+    await postgres_people.add_token(store, user.name, hashed, None)
+    world.tokens[user.name] = token
+
+
+async def until_known(world: World, stations: Iterable[str], timeout: float = 20) -> None:
+    """Until Asterisk has these stations. Raises TimeoutError."""
+    wanted = set(stations)
+    async with asyncio.timeout(timeout):
+        while not wanted <= set(re.findall(r"^ Endpoint: +(\d+)", await _ask(world, "pjsip show endpoints"), re.M)):
+            await asyncio.sleep(0.2)
+
+
+async def _ask(world: World, command: str) -> str:
+    return await asterisk.control(world.config, command)
+
+
+async def channels(world: World) -> int:
+    """How many channels the switch has now."""
+    found = re.search(r"(\d+) active channel", await _ask(world, "core show channels count"))
+    assert found, "Asterisk does not say how many channels it has"
+    return int(found[1])
+
+
+async def no_channels(world: World, timeout: float) -> None:
+    """Until the switch has none. Raises AssertionError with their list."""
+    end = asyncio.get_running_loop().time() + timeout
+    while await channels(world):
+        assert asyncio.get_running_loop().time() < end, await _ask(world, "core show channels concise")
+        await asyncio.sleep(0.1)
+
+
+async def agents(world: World) -> dict[str, dict[str, Any]]:
+    """Every agent's row, by name."""
+    found = (await world.call("GET", "/agents", "boss"))[1]["items"]
+    return {row["agent"]: row for row in found}

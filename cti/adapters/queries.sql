@@ -245,7 +245,8 @@ SELECT count(*) FROM crm.customers
 
 -- name: list_calls
 -- Newest first; $6, $7: started_at (a timestamp) and id of the last row of the page before.
-SELECT * FROM crm.v_calls
+SELECT v.*, c.display_name AS customer_name
+FROM crm.v_calls AS v LEFT JOIN crm.customers AS c USING (customer_id)
 WHERE ($1::float8 IS NULL OR started_at >= to_timestamp($1))
   AND ($2::float8 IS NULL OR started_at < to_timestamp($2))
   AND ($3::text IS NULL OR agent = $3)

@@ -22,7 +22,8 @@ def agent_row(board: Switchboard, stats: Stats, agent: Agent, now: float) -> Row
         "usual_station": agent.usual_station or None,
         "reachable": bool(board.people.stations.get(agent.station or agent.usual_station)),
         "call_id": agent.call_id or None, "since": agent.since or None, "skills": dict(agent.skills),
-        "wrap_up_until": agent.wrap_until, "calls_today": figures.calls, "talk_seconds_today": figures.talk_seconds,
+        "wrap_up_until": agent.wrap_until, "extended": agent.extended,
+        "calls_today": figures.calls, "talk_seconds_today": figures.talk_seconds,
     }  # fmt: skip
 
 

@@ -111,7 +111,7 @@ def dialled(flows: Path) -> dict[str, str]:
 
 
 async def agent_phone(stage: Stage, station: str, language: str) -> None:
-    """A desk phone that answers after 1-3 s, speaks, and hangs up after 10-25 s."""
+    """A desk phone that answers after 1-3 s, speaks, and hangs up after 6-16 s."""
     phone = Phone(stage.sip, station, stage.stations.get(station, ""), host=stage.sip[0])
     phone.on_call = lambda call: phone.spawn(_converse(stage, call, stage.sounds.agent[language]))
     await phone.open()
@@ -128,7 +128,7 @@ async def _converse(stage: Stage, call: Call, voice: bytes) -> None:
     call.answer(voice)
     if call.answered.is_set():
         opening = time.monotonic() < stage.began + OPENING
-        await _talk(stage, call, random.uniform(5, 7) if opening else random.uniform(10, 25))
+        await _talk(stage, call, random.uniform(5, 7) if opening else random.uniform(6, 16))
 
 
 async def _talk(stage: Stage, call: Call, seconds: float) -> None:

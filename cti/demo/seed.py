@@ -157,9 +157,8 @@ def write_logins(config: Config) -> None:
         f"  {YOU.name} / {YOU.password}      take calls: {url}/agent (your phone {YOU.station} is simulated; "
         "go ready, then press Answer)",
     ]
-    pages = {"supervisor": "wallboard", "admin": "admin"}
-    what = {"supervisor": "watch", "admin": "administer"}
-    lines += [f"  {p.name} / {p.password}      {what[p.role]}: {url}/{pages[p.role]}" for p in STAFF]
+    what = {"supervisor": "watch", "admin": "the same with all rights"}
+    lines += [f"  {p.name} / {p.password}      {what[p.role]}: {url}/wallboard" for p in STAFF]
     lines.append("A caller comes in every five seconds; ani, budi, chen and dewi are simulated agents.")
     _write(config.paths.home / LOGINS, "\n".join(lines) + "\n")
 

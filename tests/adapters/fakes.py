@@ -181,6 +181,7 @@ class FakeEngine:
             {
                 "queue": name, "waiting": waiting, "longest_since": self.longest[name], "ready": 1, "talking": 0,
                 "offered_today": 40, "answered_today": 36, "abandoned_today": 2, "service_level": 0.86,
+                "service_level_target": 80, "service_level_within": 20.0, "speed_of_answer": 7.2,
             }
             for name, waiting in self.waiting.items()
         ]  # fmt: skip
@@ -190,7 +191,9 @@ class FakeEngine:
 
     def desk(self, agent: str) -> dict[str, Any]:
         row = self.rows[agent]
-        return {"agent": dict(row), "pop": self.pops.get(agent) if row["call_id"] else None, "call": None}
+        stations = [{"station": n, "reachable": n != "2404"} for n in ("2001", "2009", "2404")]
+        pop = self.pops.get(agent) if row["call_id"] else None
+        return {"agent": dict(row), "pop": pop, "call": None, "stations": stations}
 
     def live_calls(self) -> list[dict[str, Any]]:
         return [{**pop["call"], "agent": agent} for agent, pop in self.pops.items()]

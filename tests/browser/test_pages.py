@@ -43,10 +43,12 @@ async def test_a_wrong_password_is_said_and_the_right_one_opens_the_desk(desk: A
 async def test_signing_on_and_a_station_that_is_not_there(desk: Any) -> None:
     await desk.login("anna")
     assert "signed off" in await desk.text("#idle")
-    await desk.page.fill("#station", "2404")
+    assert await desk.page.input_value("#station") == "2001"  # the usual one
+    assert "phone is off" in await desk.text("#station option[value='2404']")
+    await desk.page.select_option("#station", "2404")
     await desk.page.click("#sign-on")
     await desk.page.wait_for_selector("#toast:has-text('2404 is not reachable')")
-    await desk.page.fill("#station", "2009")
+    await desk.page.select_option("#station", "2009")
     await desk.page.click("#sign-on")
     await desk.page.wait_for_selector(".pill[data-state=ready]")
     assert "2009" in await desk.text("#idle")
@@ -77,13 +79,16 @@ async def test_a_call_from_ring_to_wrap_up(desk: Any) -> None:
     await page.reload()
     await page.wait_for_selector("#talk")
     assert "王小明" in await desk.text("#pop")
+    await page.fill("#note", "prom")
     await page.keyboard.press("Alt+Shift+X")
     await page.wait_for_selector("#wrap")
+    assert await page.evaluate("document.activeElement.id") == "note"  # the hands go on typing
     assert [m.call_id for m in site.engine.inputs if isinstance(m, HangUpCall)] == [call_id]
 
     await page.keyboard.press("Alt+Shift+Digit2")
     await page.keyboard.press("Alt+Shift+KeyN")
-    await page.keyboard.type("promised a call")
+    await page.keyboard.press("End")
+    await page.keyboard.type("ised a call")
     await page.reload()
     await page.wait_for_selector("#wrap")
     assert await page.input_value("#note") == "promised a call"
@@ -96,6 +101,19 @@ async def test_a_call_from_ring_to_wrap_up(desk: Any) -> None:
     [said] = [m for m in site.engine.inputs if isinstance(m, SetDisposition)]
     assert (said.call_id, said.code, said.note) == (call_id, "resolved", "promised a call")
     assert "王小明" not in await desk.text("#pop")
+
+
+async def test_a_note_is_saved_when_the_time_is_up(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    site.engine.change("anna", wish="ready")
+    await desk.login("anna")
+    call_id = site.engine.ring("anna")
+    site.engine.change("anna", work="talking")
+    await page.fill("#note", "wants tea")
+    site.engine.change("anna", work="wrap_up", wrap_up_until=time.time() + 2)
+    await until(lambda: any(isinstance(m, SetDisposition) for m in site.engine.inputs))
+    [said] = [m for m in site.engine.inputs if isinstance(m, SetDisposition)]
+    assert (said.call_id, said.code, said.note) == (call_id, "other", "wants tea")
 
 
 async def test_answering_from_here_and_rejecting(desk: Any) -> None:
@@ -152,6 +170,8 @@ async def test_the_wallboard_moves_and_marks_trouble(desk: Any) -> None:
     await page.wait_for_selector("#tile-waiting[data-level=crit] svg")
     assert "12" in await desk.text("#tile-waiting")
     assert await page.get_attribute("#tile-sl", "title")
+    row = await desk.text("[data-queue=sales]")
+    assert row.startswith("Sales") and "goal 80% in 20 s" in row and "00:07" in row
     first = await desk.text("#tile-longest .big")
     await page.wait_for_selector(f"#tile-longest .big:not(:has-text({first!r}))")
     assert await page.locator("#alarm").is_visible()  # calls wait and nobody is signed on

@@ -1,15 +1,16 @@
 // The agent's page. The server is the only truth: this file draws its last word and sends wishes.
-import { api, boot, draw, duration, el, icon, moment, named, now, number, t, tickAll, timer, wireBar } from "./lib.js";
+import { api, boot, draw, duration, el, icon, moment, named, now, number, plain, t, tickAll, timer, wireBar } from "./lib.js";
 import { openLink } from "./link.js";
 import { drawPop, whoIs } from "./pop.js";
 import { alertRing, wireKeys } from "./attention.js";
 
 const at = (id) => document.getElementById(id);
 const me = boot.me.agent_id;
-let desk = { agent: null, pop: null, call: null, can_answer: false };
+let desk = { agent: null, pop: null, call: null, can_answer: false, stations: [] };
 let recent = null;
 let queues = [];
 let busy = false;
+let station = ""; // chosen for the next sign-on
 
 // ---------------------------------------------------------------- what the server says
 
@@ -20,9 +21,10 @@ function hear({ type, data }) {
       if ((data.agent_id ?? data.agent) !== me) return;
       const before = desk.agent;
       desk.agent = data;
-      if (data.work === "idle" && before && before.work !== "idle") {
+      if (before && before.work !== data.work) refreshSoon();
+      if (data.work === "idle" && before?.work !== "idle") {
         desk.pop = null;
-        refresh();
+        forgetSaved();
       }
     },
     screen_pop: () => { desk.pop = data; sessionStorage.setItem("pop", JSON.stringify(data)); },
@@ -42,6 +44,13 @@ function keptPop(agent) {
   } catch {
     return null;
   }
+}
+
+/** A call that ended is in the list a moment later, when the database has it. */
+let soon = 0;
+function refreshSoon() {
+  clearTimeout(soon);
+  soon = setTimeout(refresh, 700);
 }
 
 async function refresh() {
@@ -85,25 +94,51 @@ function setState(state, reason = "") {
   return ask(async () => { desk.agent = await api("PUT", `/agents/${encodeURIComponent(me)}/state`, body); });
 }
 
-const wantedStation = () => at("station")?.value.trim() || desk.agent?.station || boot.me.station || "";
+const wantedStation = () => station || desk.agent?.station || desk.agent?.usual_station || boot.me.station || desk.stations[0]?.station || "";
 const callId = () => desk.agent?.call_id || desk.call?.call_id || desk.pop?.call.call_id;
 const doCall = (verb) => ask(() => api("POST", `/calls/${callId()}/${verb}`));
 const wrapUp = (action) => ask(async () => { desk.agent = await api("POST", `/agents/${encodeURIComponent(me)}/wrap-up`, { action }); });
 
 async function finish() {
   const id = callId();
-  const code = at("centre").querySelector("input[name=code]:checked")?.value;
-  const note = at("note")?.value ?? "";
   await ask(async () => {
-    if (code || note.trim()) await api("PUT", `/calls/${id}/disposition`, { code: code ?? "other", note });
+    await saveDraft(id);
     desk.agent = await api("POST", `/agents/${encodeURIComponent(me)}/wrap-up`, { action: "finish" });
-    sessionStorage.removeItem(`draft:${id}`);
   });
+}
+
+/** What was chosen and typed about this call goes to the server, once; a note without a choice is "other". */
+async function saveDraft(id) {
+  const { code, note = "", saved } = draft(id);
+  if (saved || (!code && !note.trim())) return;
+  await api("PUT", `/calls/${id}/disposition`, { code: code ?? "other", note });
+  const now_ = draft(id);
+  if (now_.code === code && (now_.note ?? "") === note) setDraft(id, { code, note, saved: true });
+}
+
+function forgetSaved() {
+  const kept = Object.keys(sessionStorage).filter((key) => key.startsWith("draft:"));
+  for (const key of kept) if (draft(key.slice(6)).saved) sessionStorage.removeItem(key);
+}
+
+/** Nothing typed is lost when the time is up: it is saved a moment before. */
+function saveInTime() {
+  const { work, wrap_up_until: until, call_id: id } = desk.agent ?? {};
+  if (work === "wrap_up" && until && Date.parse(until) - now() < 2500) saveDraft(id).catch(() => {});
 }
 
 // ---------------------------------------------------------------- drawing
 
 function render() {
+  const typing = document.activeElement?.id === "note" ? document.activeElement.selectionStart : null;
+  drawAll();
+  const note = at("note");
+  if (typing === null || !note || note === document.activeElement) return;
+  note.focus(); // the card changed under the typing hands
+  note.setSelectionRange(typing, typing);
+}
+
+function drawAll() {
   const agent = desk.agent;
   if (!agent) {
     draw(at("centre"), null, () => el("div", { class: "card empty" }, icon("warn"), el("p", {}, t("why.unknown"))));
@@ -112,7 +147,7 @@ function render() {
   const work = agent.work;
   document.body.dataset.work = work;
   const open = at("state").querySelector(".menu")?.open;
-  draw(at("state"), [shownState(agent), agent, busy], () => stateCard(agent, open));
+  draw(at("state"), [shownState(agent), agent, desk.stations], () => stateCard(agent, open));
   draw(at("queues"), queues, queueCard);
   const pop = work !== "idle" && (!agent.call_id || desk.pop?.call.call_id === agent.call_id) ? desk.pop : null;
   const key = [work, agent.call_id, pop?.call, work === "reserved" && desk.can_answer, agent.wrap_up_until,
@@ -144,10 +179,12 @@ const nextName = (agent) =>
   agent.next_wish === "not_ready" && agent.next_reason ? named("reason", agent.next_reason) : t(`state.${agent.next_wish}`);
 
 function signOn(agent) {
-  const field = el("input", { id: "station", inputmode: "numeric", autocomplete: "off", maxlength: 10, required: true,
-    value: agent.station || boot.me.station || "" });
+  const mine = wantedStation();
+  const rows = desk.stations.some((row) => row.station === mine) || !mine ? desk.stations : [{ station: mine, reachable: true }, ...desk.stations];
+  const option = ({ station: number, reachable }) => el("option", { value: number, selected: number === mine },
+    reachable ? number : t("do.station_off", { station: number }));
   return el("form", { class: "signon", onsubmit: (event) => { event.preventDefault(); setState("ready"); } },
-    el("label", { for: "station" }, t("do.station")), field,
+    el("label", { for: "station" }, t("do.station")), el("select", { id: "station", autocomplete: "off", onchange: (event) => { station = event.target.value; } }, rows.map(option)),
     el("button", { class: "primary", id: "sign-on" }, t("do.sign_on")));
 }
 
@@ -155,7 +192,7 @@ function wishes(agent, open) {
   const wish = agent.work !== "idle" && agent.next_wish ? agent.next_wish : agent.wish;
   const item = (text, state, reason) => el("button", { type: "button", onclick: () => setState(state, reason) }, text);
   return el("div", { class: "wishes" },
-    el("button", { type: "button", id: "ready", "aria-pressed": String(wish === "ready"), "aria-keyshortcuts": "Alt+Shift+R",
+    el("button", { type: "button", id: "ready", class: agent.work === "idle" && wish === "not_ready" ? "primary" : null, "aria-pressed": String(wish === "ready"), "aria-keyshortcuts": "Alt+Shift+R",
       onclick: () => setState("ready") }, agent.work === "idle" && wish === "not_ready" ? t("do.back") : t("do.ready")),
     el("details", { class: "menu", open: Boolean(open) },
       el("summary", { "aria-keyshortcuts": "Alt+Shift+S" }, t("do.not_ready")),
@@ -185,7 +222,7 @@ function ringCard(agent, pop) {
   return el("div", { class: "card call ring", id: "ring", role: "dialog", "aria-labelledby": "ring-title", "data-state": "reserved" },
     el("div", { class: "head" }, el("span", { class: "bell" }, icon("reserved")), el("h2", { id: "ring-title" }, t("ring.title")), timer({ "data-since": agent.since })),
     caller(pop), facts(pop),
-    el("p", { class: "tip" }, here ? t("ring.here") : t("ring.pick_up", { station: agent.station || "?" })),
+    here ? null : el("p", { class: "tip" }, t("ring.pick_up", { station: agent.station || "?" })),
     el("div", { class: "buttons" },
       el("button", { type: "button", class: here ? "answer" : "", id: "answer", "aria-keyshortcuts": "Alt+Shift+A", onclick: () => doCall("answer") }, t("do.answer")),
       el("button", { type: "button", id: "reject", "aria-keyshortcuts": "Alt+Shift+X", onclick: () => doCall("reject") }, t("do.reject"))));
@@ -194,7 +231,7 @@ function ringCard(agent, pop) {
 function talkCard(agent, pop) {
   return el("div", { class: "card call", id: "talk", "data-state": "talking" },
     el("div", { class: "head" }, icon24("talking"), el("h2", {}, t("call.title")), timer({ "data-since": agent.since })),
-    caller(pop), facts(pop),
+    caller(pop), facts(pop), noteField(),
     el("div", { class: "buttons" },
       el("button", { type: "button", class: "danger", id: "hangup", "aria-keyshortcuts": "Alt+Shift+X", onclick: () => doCall("hangup") }, t("do.hangup"))));
 }
@@ -202,25 +239,30 @@ function talkCard(agent, pop) {
 function wrapCard(agent, pop) {
   const saved = draft();
   const choice = (code) => el("label", {}, el("input", { type: "radio", name: "code", value: code, checked: saved.code === code, onchange: keepDraft }), named("disposition", code));
-  const note = el("textarea", { id: "note", maxlength: 4000, placeholder: t("wrap.note_hint"), oninput: keepDraft });
-  note.value = saved.note ?? "";
   return el("form", { class: "card call", id: "wrap", "data-state": "wrap_up", onsubmit: (event) => { event.preventDefault(); finish(); } },
     el("div", { class: "head" }, icon24("wrap_up"), el("h2", {}, t("wrap.title")),
       agent.wrap_up_until ? timer({ "data-until": agent.wrap_up_until }) : timer({ "data-since": agent.since })),
     pop ? caller(pop) : null,
     el("fieldset", { class: "codes" }, el("legend", {}, t("wrap.how")), boot.dispositions.map(choice)),
-    el("div", { class: "note" }, el("label", { for: "note" }, t("wrap.note")), note),
+    noteField(),
     el("div", { class: "buttons" },
-      el("button", { type: "button", id: "extend", onclick: () => wrapUp("extend") }, t("do.extend")),
+      el("button", { type: "button", id: "extend", disabled: Boolean(agent.extended), onclick: () => wrapUp("extend") }, t("do.extend")),
       el("button", { class: "primary", id: "finish", "aria-keyshortcuts": "Alt+Shift+Enter" }, t("do.finish"))));
 }
 
-function draft() {
-  try { return JSON.parse(sessionStorage.getItem(`draft:${callId()}`)) ?? {}; } catch { return {}; }
+function draft(id = callId()) {
+  try { return JSON.parse(sessionStorage.getItem(`draft:${id}`)) ?? {}; } catch { return {}; }
 }
+const setDraft = (id, what) => sessionStorage.setItem(`draft:${id}`, JSON.stringify(what));
 function keepDraft() {
-  const code = at("centre").querySelector("input[name=code]:checked")?.value;
-  sessionStorage.setItem(`draft:${callId()}`, JSON.stringify({ code, note: at("note").value }));
+  const code = at("centre").querySelector("input[name=code]:checked")?.value ?? draft().code;
+  setDraft(callId(), { code, note: at("note").value });
+}
+
+function noteField() {
+  const field = el("textarea", { id: "note", maxlength: 4000, placeholder: t("wrap.note_hint"), oninput: keepDraft });
+  field.value = draft().note ?? "";
+  return el("div", { class: "note" }, el("label", { for: "note" }, t("wrap.note")), field);
 }
 
 function icon24(name) {
@@ -240,15 +282,15 @@ function facts(pop) {
   const { queue, called, flow_path: path = [], waited_seconds: waited, variables = {} } = pop.call;
   const pair = (name, value) => (value ? [el("dt", {}, name), el("dd", {}, value)] : []);
   const collected = Object.entries(variables).map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(" · ");
-  const step = (part) => el("li", {}, typeof part === "string" ? part : `${part.flow ?? ""} ${part.node ?? ""}`.trim());
+  const step = (part) => el("li", {}, plain(part));
   return el("dl", { class: "facts" },
-    pair(t("call.queue"), queue), pair(t("call.dialled"), called),
+    pair(t("call.queue"), queue && plain(queue)), pair(t("call.dialled"), called),
     path.length ? pair(t("call.path"), el("ol", { class: "crumbs" }, path.map(step))) : [],
     pair(t("call.waited"), waited == null ? "" : duration(waited)), pair(t("call.variables"), collected));
 }
 
 function queueCard() {
-  const row = (queue) => el("li", {}, el("span", {}, queue.queue), el("b", { class: "num" }, t("queuebar.waiting", { count: number(queue.waiting) })));
+  const row = (queue) => el("li", {}, el("span", {}, plain(queue.queue)), el("b", { class: "num" }, t("queuebar.waiting", { count: number(queue.waiting) })));
   return [el("h2", {}, t("queuebar.title")), queues.length ? el("ul", { class: "qlist" }, queues.map(row)) : el("p", { class: "muted" }, "–")];
 }
 
@@ -257,8 +299,8 @@ function recentTable() {
   const talk = (call) => (call.connected_at && call.ended_at ? duration((Date.parse(call.ended_at) - Date.parse(call.connected_at)) / 1000) : "–");
   const head = ["recent.time", "recent.who", "call.queue", "recent.talk", "recent.result"].map((id) => el("th", { scope: "col", class: id === "call.queue" ? "less" : null }, t(id)));
   const row = (call) => el("tr", {}, el("td", { class: "num" }, moment(call.started_at)),
-    el("td", {}, call.caller_name || call.caller || t("call.withheld")), el("td", { class: "less" }, call.queue ?? "–"), el("td", { class: "num" }, talk(call)),
-    el("td", {}, call.disposition ? named("disposition", call.disposition) : call.outcome ? named("outcome", call.outcome) : "–"));
+    el("td", {}, call.customer_name || call.caller_name || call.caller || t("call.withheld")), el("td", { class: "less" }, call.queue ? plain(call.queue) : "–"), el("td", { class: "num" }, talk(call)),
+    el("td", {}, call.disposition ? named("disposition", call.disposition) : call.outcome && call.ended_at ? named("outcome", call.outcome) : "–"));
   return el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, recent.map(row)));
 }
 
@@ -311,8 +353,5 @@ openLink(hear, (live) => {
   at("main").inert = !live;
   if (!live) alertRing(null);
 });
-setInterval(() => { tickAll(); if (desk.agent) speak(desk.agent); }, 1000);
-setInterval(async () => {
-  const board = document.hidden ? null : await api("GET", "/queues").catch(() => null);
-  if (board) { queues = board.items; render(); }
-}, 10000);
+setInterval(() => { tickAll(); saveInTime(); if (desk.agent) speak(desk.agent); }, 1000);
+setInterval(() => { if (!document.hidden) refresh(); }, 5000);

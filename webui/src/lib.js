@@ -13,6 +13,12 @@ export function named(prefix, value) {
   return boot.texts[`${prefix}.${value}`] ?? String(value ?? "");
 }
 
+/** A name out of a flow file, made readable: night_sales -> Night sales. */
+export function plain(name) {
+  const words = String(name ?? "").replace(/[_-]+/g, " ").trim();
+  return words.charAt(0).toLocaleUpperCase(locale) + words.slice(1);
+}
+
 /** Build an element: attributes by name, `on…` as listeners, children as nodes or text. */
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);

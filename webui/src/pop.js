@@ -1,5 +1,5 @@
 // The screen-pop: who calls, why, and what was before. Nothing, one or many customers fit the number.
-import { draw, el, icon, moment, named, t } from "./lib.js";
+import { draw, el, icon, moment, named, plain, t } from "./lib.js";
 
 const nameOf = (customer) => customer.display_name ?? customer.name ?? "";
 const idOf = (customer) => String(customer.customer_id ?? customer.id ?? "");
@@ -88,7 +88,7 @@ function callRow(call) {
   const how = call.disposition ? named("disposition", call.disposition) : call.outcome ? named("outcome", call.outcome) : "";
   return el("li", {},
     el("span", { class: "muted num" }, moment(call.started_at ?? call.at)),
-    el("span", { class: "main" }, [call.queue, call.agent].filter(Boolean).join(" · ") || "–"),
+    el("span", { class: "main" }, [call.queue && plain(call.queue), call.agent_name ?? call.agent].filter(Boolean).join(" · ") || "–"),
     el("span", {}, how),
     call.note ? el("span", { class: "wide" }, call.note) : null);
 }
@@ -97,5 +97,5 @@ function caseRow(item) {
   return el("li", {},
     el("span", { class: "muted num" }, moment(item.created_at ?? item.opened_at)),
     el("span", { class: "main" }, item.title ?? item.subject ?? ""),
-    el("span", { class: "muted" }, item.owner ?? ""));
+    el("span", { class: "muted" }, item.owner_name ?? item.owner ?? ""));
 }

@@ -1,5 +1,5 @@
 // The wallboard: the server's last figures, clocks that tick, and a cover over them when they are old.
-import { clock, draw, el, icon, named, now, number, percent, t, tickAll, timer, wireBar } from "./lib.js";
+import { clock, draw, duration, el, icon, named, now, number, percent, plain, t, tickAll, timer, wireBar } from "./lib.js";
 import { openLink } from "./link.js";
 
 const at = (id) => document.getElementById(id);
@@ -37,7 +37,7 @@ function totals() {
     waiting: sum("waiting"), longest_since: starts[0] ?? null, offered_today: offered,
     answered_today: sum("answered_today"), abandoned_today: sum("abandoned_today"),
     service_level: weight ? rated.reduce((all, queue) => all + queue.service_level * queue.offered_today, 0) / weight : null,
-    ready: count("ready"), talking: count("talking") + count("reserved"), wrap_up: count("wrap_up"), not_ready: count("not_ready"),
+    ready: count("ready"), reserved: count("reserved"), talking: count("talking"), wrap_up: count("wrap_up"), not_ready: count("not_ready"),
     ...board.totals,
   };
 }
@@ -83,28 +83,36 @@ function tiles(sums) {
     tile("sl", level.sl, percent(sums.service_level)),
     tile("answered", "ok", [number(sums.answered_today), el("small", {}, ` / ${number(sums.offered_today)}`)]),
     tile("abandoned", level.abandoned, [number(sums.abandoned_today), part == null ? null : el("small", {}, ` · ${percent(part)}`)]),
-    el("div", { class: "card tile wide" }, el("h2", {}, t("board.agents")), el("div", { class: "people-now" }, ["ready", "talking", "wrap_up", "not_ready"].map(now_))),
+    el("div", { class: "card tile wide" }, el("h2", {}, t("board.agents")), el("div", { class: "people-now" }, ["ready", "reserved", "talking", "wrap_up", "not_ready"].map(now_))),
   ];
 }
 
 const queueLevels = (queue) => [levelOfWaiting(queue), levelOfLongest(queue.longest_since, target(queue)), levelOfService(queue.service_level, queue.service_level_target),
   levelOfAbandoned(queue.offered_today ? queue.abandoned_today / queue.offered_today : null)];
 
+const COLUMNS = [["w", "waiting"], ["l", "longest"], ["s", "sl"], ["asa", "asa"], ["ready", "ready"], ["talking", "talking"],
+  ["o", "answered"], ["a", "answered"], ["x", "abandoned"]];
+
 function queueTable() {
   if (!board.queues.length) return el("p", { class: "muted" }, t("board.none_queues"));
-  const heads = [["queue"], ["w", "waiting"], ["l", "longest"], ["s", "sl"], ["ready", "ready"], ["talking", "talking"], ["o", "answered"], ["a", "answered"], ["x", "abandoned"]];
-  const head = heads.map(([name, formula]) => el("th", { scope: "col", title: formula && t(`formula.${formula}`) }, t(`board.${name}`)));
-  return el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, board.queues.map(queueRow)));
+  const head = COLUMNS.map(([name, formula]) => el("th", { scope: "col", title: t(`formula.${formula}`) }, t(`board.${name}`)));
+  return el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("board.queue")), head)), el("tbody", {}, board.queues.map(queueRow)));
 }
 
 function queueRow(queue) {
   const [waiting, longest, service, abandoned] = queueLevels(queue);
-  const cell = (value, level) => el("td", { "data-level": level },
-    el("span", {}, level === "ok" ? null : icon(level), value, level === "ok" ? null : el("span", { class: "unseen" }, t(`level.${level}`))));
-  return el("tr", { "data-queue": queue.queue }, el("th", { scope: "row", class: "name" }, queue.queue),
-    cell(number(queue.waiting), waiting), cell(queue.longest_since ? timer({ "data-since": queue.longest_since }) : "–", longest),
-    cell(percent(queue.service_level), service), el("td", {}, number(queue.ready)), el("td", {}, number(queue.talking)),
-    el("td", {}, number(queue.offered_today)), el("td", {}, number(queue.answered_today)), cell(number(queue.abandoned_today), abandoned));
+  const share = queue.offered_today ? queue.abandoned_today / queue.offered_today : null;
+  const goal = queue.service_level_target == null ? null
+    : el("small", {}, t("board.goal", { percent: percent(queue.service_level_target / 100), seconds: number(target(queue)) }));
+  const values = [
+    [number(queue.waiting), waiting], [queue.longest_since ? timer({ "data-since": queue.longest_since }) : "–", longest],
+    [percent(queue.service_level), service, goal], [queue.speed_of_answer == null ? "–" : duration(queue.speed_of_answer), "ok"],
+    [number(queue.ready), "ok"], [number(queue.talking), "ok"], [number(queue.offered_today), "ok"], [number(queue.answered_today), "ok"],
+    [number(queue.abandoned_today), abandoned, queue.abandoned_today ? el("small", {}, percent(share)) : null],
+  ];
+  const cell = ([value, level, more], n) => el("td", { "data-level": level, "data-label": t(`board.${COLUMNS[n][0]}`) },
+    el("span", {}, level === "ok" ? null : icon(level), value, level === "ok" ? null : el("span", { class: "unseen" }, t(`level.${level}`))), more);
+  return el("tr", { "data-queue": queue.queue }, el("th", { scope: "row", class: "name" }, plain(queue.queue)), values.map(cell));
 }
 
 const order = ["ready", "reserved", "talking", "wrap_up", "not_ready"];
@@ -115,7 +123,8 @@ function person(agent) {
   const reason = agent.state === "not_ready" && agent.reason ? ` · ${named("reason", agent.reason)}` : "";
   return el("div", { class: `person ${tooLong(agent) ? "long" : ""}`, "data-state": agent.state, "data-agent": agent.agent_id }, icon(agent.state),
     el("div", {}, el("b", { title: agent.name || agent.agent_id }, agent.name || agent.agent_id), el("span", { class: "what" }, t(`state.${agent.state}`) + reason)),
-    agent.since ? timer({ "data-since": agent.since }) : null);
+    el("div", { class: "right" }, agent.since ? timer({ "data-since": agent.since }) : null,
+      agent.calls_today ? el("span", { class: "done" }, t(agent.calls_today === 1 ? "board.call" : "board.calls", { count: number(agent.calls_today) })) : null));
 }
 
 function cover() {

@@ -16,6 +16,7 @@ from cti.adapters.web.problems import Problem
 
 LANGUAGE_COOKIE = "cti_language"
 HTML_LANG = {"zh": "zh-CN"}
+LOCALE = {**HTML_LANG, "en": "en-GB"}  # how times and numbers are written
 Catalog = dict[str, str]
 
 
@@ -38,7 +39,7 @@ class Pages:
         names = {code: self.catalogs[code]["language.name"] for code in self._languages()}
         boot = {
             "language": language,
-            "locale": HTML_LANG.get(language, language),
+            "locale": LOCALE.get(language, language),
             "time_zone": self._settings.time_zone,
             "country": self._settings.country,
             "texts": catalog,

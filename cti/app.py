@@ -59,6 +59,7 @@ from cti.engine import Engine
 from cti.errors import Unavailable
 
 log = logging.getLogger(__name__)
+LINK_FIRST = 3.0  # s callers wait in the dialplan's music for the link to the switch
 
 
 
@@ -148,12 +149,19 @@ class App:
         self.group.create_task(self._watch_flows(), name="flows")
         folder = self.config.paths.home / "voicemail"
         self.group.create_task(voicemail.read_in(folder, self.engine.submit), name="voicemail")
+        await self._linked()
         await self.agi.start()
         await self._start_web()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         log.info("serving on http://%s:%d", config.http.host, config.http.port)
+
+    async def _linked(self) -> None:
+        """The switch's own account first, then its callers: who called while we were away did so then, not now."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINK_FIRST):
+                await self.ami.was_up.wait()
 
     async def _start_web(self) -> None:
         site = self.config.site

@@ -48,6 +48,7 @@ class AmiLink:
         self._last_at = 0.0
         self._told_up = False
         self._counters = Counters()
+        self.was_up = asyncio.Event()  # set for good when SwitchUp was told for the first time
 
     @property
     def connected(self) -> bool:
@@ -102,6 +103,7 @@ class AmiLink:
 
     def _up(self) -> None:
         self._told_up = True
+        self.was_up.set()
         self._counters.connects += 1
         log.info("%s: AMI up", self._node)
 

@@ -64,10 +64,15 @@ class Floor:
             "relax": self._due_relax,
         }  # fmt: skip
 
-    def configure(self, queues: Mapping[str, QueueConfig]) -> None:
-        """New queue settings hold from the next decision on; a queue that is gone serves those who still wait."""
+    def configure(self, queues: Mapping[str, QueueConfig], at: float) -> None:
+        """New queue settings hold from the next decision on, also for those who wait; a queue that is gone serves
+        them still."""
         kept = {name: queue for name, queue in self.queues.items() if self.lengths.get(name)}
         self.queues = kept | dict(queues)
+        for call in self.calls.live.values():
+            if call.visit is not None:
+                self._set_deadlines(call.call_id, call.visit)
+                self._wait(call, at)
 
     def queue(self, name: str) -> QueueConfig:
         """A queue's settings; of one that is unknown, the defaults."""
@@ -96,13 +101,7 @@ class Floor:
         return requirement_at(required_skills(queue, visit.skills), queue.relax, at - visit.entered_at)
 
     def restored(self, at: float) -> None:
-        """All events of the past are folded: set the deadlines again."""
-        for call in self.calls.live.values():
-            if call.visit is not None:
-                self._set_deadlines(call.call_id, call.visit)
-                self._wait(call, at)
-            if call.offer is not None and call.offer.connected_at is None:
-                self.out.wake(at + RING_GRACE, "ring", call.offer.channel_id)
+        """Those who wait are taken up when the queues are known (`configure`), phones that ring with SwitchUp."""
 
     # ------------------------------------------------------------ routing
 
@@ -286,6 +285,9 @@ class Floor:
                 self._caller_gone(call, m.at)
             elif call.offer is not None and call.offer.connected_at is None and call.offer.channel_id not in live:
                 self._end_offer(call, call.offer, m.at, "cancelled", "switch")
+            elif call.offer is not None and call.offer.connected_at is None:
+                rings_until = max(m.at, call.offer.at + self.queue(call.offer.queue).ring)
+                self.out.wake(rings_until + RING_GRACE, "ring", call.offer.channel_id)
         for agent in self.people.agents.values():
             if agent.work == "reserved" and self._offer_of(agent) is None:
                 self.people.move(agent, m.at, work="idle", idle_since=m.at)

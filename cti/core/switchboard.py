@@ -171,7 +171,7 @@ class Switchboard:
         """A version of the flows is live for new calls; calls that run keep theirs."""
         self.lines.books = {**self._books_in_use(), message.version: book}
         self.lines.version = message.version
-        self.floor.configure(book.queues)
+        self.floor.configure(book.queues, message.at)
 
     def _books_in_use(self) -> dict[int, ivr.Book]:
         used = {call.version for call in self.calls.live.values()}

@@ -26,6 +26,7 @@ from cti.errors import CtiError, Unavailable
 Say = Callable[[str], None]
 ORDER = ("demo", "server", "asterisk", "redis", "postgres")
 PR_SET_PDEATHSIG = 1
+STEADY = 2.0  # s after which a part that ends is none that cannot run
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -109,12 +110,12 @@ class Kept:
         return f" (see {self.part.log})"
 
     async def _keep(self) -> None:
-        """Restart it whenever it ends: at once, then ever slower while it keeps ending."""
+        """Restart it whenever it ends: at once, ever slower while it keeps ending as soon as it is ready."""
         pause = 0.1
         while True:
             began = time.monotonic()
             code = await self._watched()
-            pause = 0.1 if time.monotonic() - began > 20 else min(pause * 2, 10)
+            pause = 0.1 if time.monotonic() - began > STEADY else min(pause * 2, 10)
             self.restarts += 1
             self.say(f"{self.part.name} ended ({_how(code)}); started again in {pause:.1f} s, see {self.part.log}")
             await asyncio.sleep(pause)

@@ -240,7 +240,7 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('crm.fold'));
     INSERT INTO crm.agent_states (event_id, agent, wish, reason, work, call_id, since)
     SELECT e.event_id, e.agent, e.data ->> 'wish', nullif(e.data ->> 'reason', ''), e.data ->> 'work',
-        e.call_id, e.at
+        CASE WHEN e.data ->> 'work' <> 'idle' THEN e.call_id END, e.at
     FROM crm.events AS e
     WHERE e.type = 'agent.state_changed' AND e.agent = ANY (agents) AND e.at >= first
     ORDER BY e.event_id

@@ -8,6 +8,7 @@ import itertools
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ async def test_a_call_from_the_trunk_to_the_agents_phone_and_page(world: World, 
     assert (pop["call"]["caller_name"], pop["call"]["called"]) == ("O'Brien 王小明", "6000")
     assert (pop["call"]["queue"], pop["call"]["direction"]) == ("sales", "inbound")
     assert [step.partition(":")[0] for step in pop["call"]["flow_path"]] == ["main", "menu"]
-    assert [c["display_name"] for c in pop["customers"]] == ["王小明"]
+    assert [c["name"] for c in pop["customers"]] == ["王小明"]
     assert [(h["queue"], h["outcome"]) for h in pop["history"]] == [("support", "abandoned")]
     assert [c["title"] for c in pop["cases"]] == ["Broken kettle"]
 
@@ -153,7 +154,8 @@ async def test_a_call_from_the_trunk_to_the_agents_phone_and_page(world: World, 
 
     visits = await world.rows("SELECT * FROM crm.v_queue_visits WHERE call_id = $1", row["call_id"])
     assert [(v["seq"], v["queue"], v["result"], v["agent"]) for v in visits] == [(1, "sales", "answered", name)]
-    assert (visits[0]["entered_at"], visits[0]["left_at"]) == (row["queued_at"], row["connected_at"])
+    assert abs(visits[0]["entered_at"] - row["queued_at"]) <= timedelta(microseconds=1)  # one is rounded, one is cut
+    assert visits[0]["left_at"] == row["connected_at"]
     offers = await world.rows("SELECT * FROM crm.v_offers WHERE call_id = $1", row["call_id"])
     assert [(o["visit_seq"], o["agent"], o["result"]) for o in offers] == [(1, name, "answered")]
     works = await world.rows("SELECT * FROM crm.v_agent_states WHERE agent = $1 ORDER BY since", name)
@@ -250,20 +252,13 @@ async def test_an_agent_without_the_skill_is_never_rung_until_he_has_it(world: W
 
 
 async def test_the_agent_idle_longest_is_rung(world: World) -> None:
-    async with at_work(world, talk=0.2) as (_, one), at_work(world, talk=0.2) as (_, two):
+    async with at_work(world, "vips", talk=0.2) as (one, _), at_work(world, "vips", talk=0.2) as (two, _):
         rung = []
         for _ in range(4):
-            line = await direct(world, number()).start()
-            done, _ = await asyncio.wait(
-                [asyncio.create_task(one.next_call()), asyncio.create_task(two.next_call())],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            rung.append("one" if len(one.calls) > rung.count("one") else "two")
-            await line.wait()
-            for phone in (one, two):
-                await asyncio.gather(*(call.ended.wait() for call in phone.calls))
-            del done
-        assert rung == ["one", "two", "one", "two"]
+            caller = number()
+            await (await Caller(world.sip, "6200", number=caller).start()).wait()
+            rung.append((await ended(world, caller))["agent"])
+        assert rung == [one, two, one, two]
 
 
 NAMES = ["王小明", "O'Brien \"Bob\" \\ <b>&amp;", "<script>alert(1)</script>", "Siti ☎ Nurhaliza", "=1+1; DROP TABLE"]

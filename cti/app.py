@@ -1,4 +1,4 @@
-"""Opens the adapters in order, runs them in one TaskGroup, closes them in reverse.
+"""Opens the adapters in order, runs them, closes them in reverse.
 
     PostgreSQL -> journal -> recordings -> core (restored from events) -> flows -> web, FastAGI, AMI
 
@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -73,17 +73,33 @@ class App:
         self.hub = Hub(config.site.country)
         self.tasks: set[asyncio.Task[None]] = set()
         self.stopping = asyncio.Event()
+        self.crashed: BaseException | None = None
 
     async def run(self) -> None:
         async with self._store() as self.store, self._journal() as self.journal, self._fanout() as self.fanout:
             await self._restore()
-            async with asyncio.TaskGroup() as group:
-                self.group = group
-                group.create_task(self.store.run_writer(self.journal), name="writer")
+            try:
+                self._keep(self.store.run_writer(self.journal), "writer")
                 await self._serve()
                 await self.stopping.wait()
                 await self._close()
+            finally:
+                await end(self.tasks)
         log.info("stopped")
+        if self.crashed is not None:
+            raise self.crashed
+
+    def _keep(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run it as long as the server runs. When it crashes the server stops, and is started anew by whoever keeps it:
+        a start is the one recovery there is."""
+        task = self._spawn(work, name)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("%s crashed", task.get_name(), exc_info=error)
+            self.crashed = error
+            self.stopping.set()
 
     # ------------------------------------------------------------ opening
 
@@ -144,11 +160,11 @@ class App:
         )  # fmt: skip
         self.engine.settle(self.output)
         await self.recorder.recover()
-        self.group.create_task(self.ami.run(), name="ami")
-        self.group.create_task(self.store.watch_people(self._people), name="people")
-        self.group.create_task(self._watch_flows(), name="flows")
+        self._keep(self.ami.run(), "ami")
+        self._keep(self.store.watch_people(self._people), "people")
+        self._keep(self._watch_flows(), "flows")
         folder = self.config.paths.home / "voicemail"
-        self.group.create_task(voicemail.read_in(folder, self.engine.submit), name="voicemail")
+        self._keep(voicemail.read_in(folder, self.engine.submit), "voicemail")
         await self._linked()
         await self.agi.start()
         await self._start_web()
@@ -180,9 +196,8 @@ class App:
         await self.agi.close()
         await self.recorder.close()
         with contextlib.suppress(TimeoutError, Unavailable):
-            await asyncio.wait_for(self.store.catch_up(self.journal), 5)
-        for task in [*self.tasks, *(t for t in asyncio.all_tasks() if t.get_name() in TASKS)]:
-            task.cancel()
+            async with asyncio.timeout(5):
+                await self.store.catch_up(self.journal)
 
     # ------------------------------------------------------------ what the web sees (adapters.web.ports.Engine)
 
@@ -259,10 +274,11 @@ class App:
             self.hub.push("call", {"event": event.type, "call": about}, event.agent)
         self.fanout.publish(event)
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str = "") -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        return task
 
     async def _look_up(self, command: LookUpCustomer) -> None:
         found = CustomerFound(at=self.now(), call_id=command.call_id)
@@ -352,7 +368,14 @@ class App:
 
 TOLD = frozenset({"call.connected", "call.disconnected", "call.ended", "call.wrapped", "offer.missed", "offer.rejected",
                   "offer.caller_left", "offer.cancelled", "call.disposition_set"})  # fmt: skip
-TASKS = frozenset({"writer", "ami", "people", "flows", "voicemail"})
+
+
+async def end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel them until they have ended: on Python 3.11 a cancellation can get lost."""
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=0.2)
 
 
 async def patiently(what: str, open_it: Callable[[], Awaitable[Any]]) -> Any:

@@ -166,7 +166,8 @@ class Store:
         link.add_termination_listener(lambda *_: wake.set())
         while True:
             try:
-                await asyncio.wait_for(wake.wait(), 10)
+                async with asyncio.timeout(10):
+                    await wake.wait()
             except TimeoutError:
                 await asyncio.wait_for(link.execute("SELECT 1"), 5)
                 continue

@@ -60,9 +60,10 @@ class Fanout:
         return self.connected
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while running := [task for task in self._tasks if not task.done()]:
+            for task in running:  # again and again: on Python 3.11 a cancellation can get lost
+                task.cancel()
+            await asyncio.wait(running, timeout=0.2)
         with contextlib.suppress(*FAULTS):
             await self._redis.aclose()
 
@@ -93,7 +94,8 @@ class Fanout:
         self._wake.clear()
         if not self._waiting:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), PING_EVERY)
+                async with asyncio.timeout(PING_EVERY):
+                    await self._wake.wait()
 
     async def _receive(self, callback: Callable[[Event], None]) -> None:
         while True:

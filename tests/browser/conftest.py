@@ -13,6 +13,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "adapters"))
 
 from webkit import PASSWORD, Site
 
+from tests.kit_home import home, own_home
+
+__all__ = ["home", "own_home"]
+
 ARGS = [
     "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",

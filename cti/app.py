@@ -56,7 +56,7 @@ from cti.core.stats import Stats
 from cti.core.switchboard import Settings as Site
 from cti.core.switchboard import Switchboard
 from cti.engine import Engine
-from cti.errors import Unavailable
+from cti.errors import BadInput, Unavailable
 
 log = logging.getLogger(__name__)
 LINK_FIRST = 3.0  # s callers wait in the dialplan's music for the link to the switch
@@ -310,7 +310,9 @@ class App:
             await self.apply_stations(stations)
 
     async def _first_flows(self) -> None:
-        """The versions that running calls began with, the live one, then the folder if it may publish itself."""
+        """The versions that running calls began with, the live one, then the folder if it may publish itself.
+
+        Raises BadInput when there is nothing to answer calls with, so that it is said at once."""
         live = await self.store.live_flows()
         wanted = {call.version for call in self.board.calls.live.values()} - {0}
         for version in sorted(wanted - ({live[0]} if live else set())):
@@ -323,6 +325,11 @@ class App:
         self.digest = ""
         if self.config.flows.auto_publish or live is None:
             await self._changed_flows(await asyncio.to_thread(read_folder, self.config.paths.flows))
+        if not self.board.lines.version:
+            folder = self.config.paths.flows
+            _, problems = load(await asyncio.to_thread(read_folder, folder), country=self.config.site.country)
+            why = f"{folder}/{problems[0]}" if problems else "they could not be kept in the database"
+            raise BadInput(f"no flows to answer calls with: {why}; `cti flow check` tells every problem")
 
     def _publish(self, version: int, sources: Sources) -> None:
         sources = msgspec.structs.replace(sources, problems=())

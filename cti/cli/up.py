@@ -50,8 +50,8 @@ async def until_stopped(
         nonlocal stopped
         if not stopped:
             stopped = True
-            say("stopping")
             task.cancel()
+            say("stopping")
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop)
@@ -68,13 +68,15 @@ async def _run(path: Path, environ: Mapping[str, str], demo: bool, server_argv: 
             require_loopback(here.config)
             await seed_demo(here.places)
         server = server_part(here.config, here.places, server_argv)
+        if here.places.account.drop and not server.account.drop:
+            say(f"the server runs as root: the account {here.places.account.name} cannot read {PROJECT}")
         await here.start(server)
         if demo and importlib.util.find_spec("cti.cli.demo") is not None:
             await _start_demo(here)
         say(f"started in {time.monotonic() - began:.1f} s; logs in {here.config.paths.logs}")
-        print(f"CTI ready: {http.url(here.config)}", flush=True)
+        tell(f"CTI ready: {http.url(here.config)}")
         with contextlib.suppress(FileNotFoundError):
-            print((here.places.home / "demo-logins.txt").read_text().rstrip(), flush=True)
+            tell((here.places.home / "demo-logins.txt").read_text().rstrip())
         await asyncio.Event().wait()
 
 
@@ -105,7 +107,13 @@ async def _start_demo(here: home.Home) -> None:
 
 def say(text: str) -> None:
     for line in text.splitlines():
-        print(f"cti: {line}", flush=True)
+        tell(f"cti: {line}")
+
+
+def tell(line: str) -> None:
+    """Never raises: who read us may be gone (`make run | head`), the parts must still be kept and stopped."""
+    with contextlib.suppress(OSError):
+        print(line, flush=True)
 
 
 def raise_limits() -> None:

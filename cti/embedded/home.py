@@ -157,9 +157,11 @@ async def running(
         await asyncio.to_thread(supervisor.stop_leftovers, found.home / "pids", say)
         check_ports(config)
         parts = await asyncio.to_thread(basic_parts, config, found)
-        async with supervisor.running(parts, found.home / "pids", say) as kept:
-            yield Home(config, found, kept, say)
-        shutil.rmtree(found.run, ignore_errors=True)
+        try:
+            async with supervisor.running(parts, found.home / "pids", say) as kept:
+                yield Home(config, found, kept, say)
+        finally:
+            shutil.rmtree(found.run, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -21,11 +21,12 @@ import msgspec
 
 from cti.embedded.part import Part
 from cti.embedded.postgres import as_account
-from cti.errors import CtiError, Unavailable
+from cti.errors import BadInput, CtiError, Unavailable
 
 Say = Callable[[str], None]
 ORDER = ("demo", "server", "asterisk", "redis", "postgres")
 PR_SET_PDEATHSIG = 1
+USAGE = 2  # exit code of a part that was told something wrong
 STEADY = 2.0  # s after which a part that ends is none that cannot run
 
 
@@ -97,7 +98,8 @@ class Kept:
         end = time.monotonic() + self.part.start_seconds
         while not await _asked(self.part.ready):
             if self._process.returncode is not None:
-                raise Unavailable(f"{self.part.name} ended at once{self._why()}")
+                kind = BadInput if self._process.returncode == USAGE else Unavailable
+                raise kind(f"{self.part.name} ended at once{self._why()}")
             if time.monotonic() > end:
                 raise Unavailable(f"{self.part.name} is not ready after {self.part.start_seconds:g} s{self._why()}")
             await asyncio.sleep(0.05)
@@ -106,7 +108,7 @@ class Kept:
         with contextlib.suppress(OSError):
             lines = self.part.log.read_text(errors="replace").strip().splitlines()
             if lines:
-                return f": {lines[-1][:300]} (more in {self.part.log})"
+                return f": {lines[-1].removeprefix('cti: ')[:500]} (more in {self.part.log})"
         return f" (see {self.part.log})"
 
     async def _keep(self) -> None:

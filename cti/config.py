@@ -69,8 +69,11 @@ class Ami(Section, frozen=True, kw_only=True):
 
 
 class Agi(Section, frozen=True, kw_only=True):
+    """`fallback_after`: seconds a caller hears music while no server answers, before he may leave a message."""
+
     host: str = "127.0.0.1"
     port: int = 4573
+    fallback_after: int = 60
 
 
 class Postgres(Section, frozen=True, kw_only=True):
@@ -318,6 +321,7 @@ def _faults(config: Config) -> list[tuple[str, str]]:
     for name in ("first", "last"):
         check(f"rtp.{name}", 1024 <= getattr(config.rtp, name) <= 65535, "is no port (1024 to 65535)")
     check("rtp.last", config.rtp.last - config.rtp.first >= 3, "must be at least first + 3")
+    check("agi.fallback_after", 1 <= config.agi.fallback_after <= 3600, "is 1 to 3600 seconds")
     check("ami.username", _is(NAME, config.ami.username), "letters, digits, _ . - (1 to 40)")
     secret = config.ami.secret
     check("ami.secret", not secret or _is(SECRET, secret), "12 to 128 letters and digits")

@@ -129,6 +129,7 @@ def _values(config: Config, tree: Tree, name: str) -> dict[str, Any]:
         "trunks": config.sip.trunks,
         "agi_host": config.agi.host,
         "agi_port": config.agi.port,
+        "fallback_after": config.agi.fallback_after,
         "recordings_dir": paths.recordings.resolve(),
         "sounds_dir": paths.sounds.resolve(),
         "fallback_script": agi_dir(config) / "fallback.py",

@@ -67,6 +67,7 @@ class Call(msgspec.Struct, kw_only=True):
     visits: int = 0
     rings: int = 0
     offer: Offer | None = None
+    unmet: list[str] = []  # agents whose phone answered and was gone before the bridge
     dial: Dial | None = None
     dialed: str = ""  # how the last dial ended, until the flow has gone on
     dequeued: str = ""  # how the last visit ended, until the flow has gone on
@@ -217,6 +218,8 @@ def _offer_ended(call: Call, event: Event) -> None:
         call.offer = None
     if call.visit is not None:
         call.visit.offer = ""
+    if event.data.get("reason") == "not_bridged":
+        call.unmet.append(event.agent)
 
 
 def _connected(call: Call, event: Event) -> None:

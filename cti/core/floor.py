@@ -239,12 +239,18 @@ class Floor:
     def _channel_gone(self, m: ChannelGone) -> None:
         ringing = self._ringing(m.uniqueid)
         if ringing is not None and m.uniqueid in self.calls.answered:
-            self._end_offer(*ringing, m.at, "cancelled", "not_bridged")
+            self._not_bridged(*ringing, m.at)
         elif ringing is not None:
             self._end_offer(*ringing, m.at, *RESULTS.get(m.cause, ("missed", LINK)))
+        self.calls.answered.discard(m.uniqueid)
         caller = self.calls.by_uniqueid.get(m.uniqueid)
         if caller is not None and caller.ended_at is None:
             self._caller_gone(caller, m.at)
+
+    def _not_bridged(self, call: Call, offer: Offer, at: float) -> None:
+        """The phone answered and was gone before it met the caller. Again with the same call: the phone is to blame."""
+        again = offer.agent in call.unmet
+        self._end_offer(call, offer, at, *(("missed", LINK) if again else ("cancelled", "not_bridged")))
 
     def _caller_gone(self, call: Call, at: float) -> None:
         """The caller left: his visit ends, his agent's phone stops ringing.
@@ -321,16 +327,16 @@ class Floor:
     # ------------------------------------------------------------ deadlines
 
     def _due_bridge(self, channel: str, at: float) -> None:
-        self._give_up(channel, at, "cancelled", "not_bridged")
-
-    def _due_ring(self, channel: str, at: float) -> None:
-        self._give_up(channel, at, "missed", MISSED)
-
-    def _give_up(self, channel: str, at: float, result: str, reason: str) -> None:
         ringing = self._ringing(channel)
         if ringing is not None:
             self.out.command(HangUp(node=ringing[0].node, uniqueid=channel))
-            self._end_offer(*ringing, at, result, reason)
+            self._not_bridged(*ringing, at)
+
+    def _due_ring(self, channel: str, at: float) -> None:
+        ringing = self._ringing(channel)
+        if ringing is not None:
+            self.out.command(HangUp(node=ringing[0].node, uniqueid=channel))
+            self._end_offer(*ringing, at, "missed", MISSED)
 
     def _due_max_wait(self, key: str, at: float) -> None:
         call = self._visitor(key)

@@ -87,7 +87,6 @@ class Talk:
         if call is not None:
             self._over(call, m.at)
         self._legs.discard(m.uniqueid)
-        self.calls.answered.discard(m.uniqueid)
         left = self.calls.by_uniqueid.get(m.uniqueid)
         if left is not None and left.offer is not None and left.offer.connected_at is not None:
             self._end_leg(left, left.offer, m.at)

@@ -247,6 +247,20 @@ def test_an_answered_phone_that_is_never_bridged_is_let_go() -> None:
     assert office.types().count("call.offered") == 2, "the caller is offered again"
 
 
+def test_a_phone_that_answers_and_is_gone_at_once_is_tried_twice() -> None:
+    """A hang-up at the instant of bridging costs the agent nothing; a phone that always does it must not ring for ever."""
+    office = Office()
+    office.ready()
+    caller = office.waiting_caller()
+    for expected in (("reserved", ""), ("not_ready", "link")):
+        caller.rung()
+        office.do(ChannelUp(at=office.at, uniqueid=caller.leg))
+        office.do(ChannelGone(at=office.at + 0.002, uniqueid=caller.leg))
+        assert office.state("ani") == expected
+    assert [t for t in office.types() if t.startswith("offer.")] == ["offer.cancelled", "offer.missed"]
+    assert office.types().count("call.offered") == 2
+
+
 def test_a_wish_while_busy_waits_until_the_work_is_over() -> None:
     office = Office(wrap_up="30s")
     office.ready()

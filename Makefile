@@ -6,7 +6,7 @@ setup:
 	@sh cti/embedded/setup.sh
 
 run: setup
-	@exec .venv/bin/cti up --demo $(ARGS)
+	@exec setpriv --pdeathsig TERM .venv/bin/cti up --demo $(ARGS)
 
 test: setup
 	@exec $(PYTEST) -n 4 --dist loadgroup

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,7 @@ NEEDED = {
     "/usr/lib/python3*/ensurepip/__init__.py": "python3-venv",
 }
 OLDEST = (3, 11)
+NO_NETWORK = re.compile("name resolution|resolving|[Cc]ould not connect|NewConnectionError|unreachable|[Pp]roxy")
 
 
 class SetupError(Exception):
@@ -66,11 +68,19 @@ def step(text: str, argv: list[str], env: dict[str, str] | None = None) -> str:
         check=False, env={**os.environ, **(env or {})},
     )  # fmt: skip
     if done.returncode != 0:
-        lines = [line for line in done.stdout.strip().splitlines() if line.strip()]
-        raise SetupError(f"{text} failed: {' | '.join(lines[-4:])}")
+        raise SetupError(f"{text} failed: {last_words(done.stdout)}")
     if time.monotonic() - began > 2:
         print(f"setup: {text}: {time.monotonic() - began:.0f} s", flush=True)
     return done.stdout
+
+
+def last_words(output: str) -> str:
+    """The first and the last error, or the last line when nothing is marked as one; at most 500 characters."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(("E: ", "ERROR: ", "error: "))] or lines[-1:]
+    text = " | ".join(dict.fromkeys([*errors[:1], *errors[-1:]]))[:400]
+    network = "; no network? `make setup` goes on from here when there is" if NO_NETWORK.search(output) else ""
+    return text + network
 
 
 # ---------------------------------------------------------------- system packages, account
@@ -99,8 +109,12 @@ def packages() -> None:
         raise SetupError(f"missing, and there is no apt-get here: {' '.join(missing)}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     with _services_kept_off():
-        step("apt-get update", ["apt-get", "update", "-q"], quiet)
-        step(f"installing {' '.join(missing)}", [*command.split(), "-q"], quiet)
+        try:
+            step("apt-get update", ["apt-get", "update", "-q", "-o", "APT::Update::Error-Mode=any"], quiet)
+        except SetupError as e:  # one broken source of many, perhaps
+            print(f"setup: {e}", file=sys.stderr, flush=True)
+        wait = ["-o", "DPkg::Lock::Timeout=120"]  # a machine that has just started updates itself
+        step(f"installing {' '.join(missing)}", [*command.split(), "-q", *wait], quiet)
 
 
 class _services_kept_off:

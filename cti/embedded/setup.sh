@@ -4,10 +4,14 @@ set -eu
 python=/usr/bin/python3
 [ -x "$python" ] || python=$(command -v python3 || true)
 if [ -z "$python" ]; then
-    [ "$(id -u)" = 0 ] || { echo "setup: no python3; run: sudo apt-get install -y python3 python3-venv" >&2; exit 1; }
+    command="apt-get install -y --no-install-recommends python3 python3-venv"
+    [ "$(id -u)" = 0 ] || { echo "setup: no python3; run: sudo $command" >&2; exit 1; }
+    command -v apt-get >/dev/null || { echo "setup: no python3 and no apt-get: install Python 3.11 or newer" >&2; exit 1; }
     echo "setup: installing python3 ..."
-    apt-get update -q >/dev/null
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3 python3-venv >/dev/null
+    if ! said=$( { apt-get update -q && DEBIAN_FRONTEND=noninteractive $command -q; } 2>&1); then
+        echo "setup: installing python3 failed: $(echo "$said" | grep -m 1 -E '^(W: Failed to fetch|E:)' || echo "$said" | tail -n 1)" >&2
+        exit 1
+    fi
     python=/usr/bin/python3
 fi
 exec "$python" "$(dirname "$0")/setup.py"

@@ -248,7 +248,7 @@ def test_an_answered_phone_that_is_never_bridged_is_let_go() -> None:
 
 
 def test_a_phone_that_answers_and_is_gone_at_once_is_tried_twice() -> None:
-    """A hang-up at the instant of bridging costs the agent nothing; a phone that always does it must not ring for ever."""
+    """A hang-up at the instant of bridging costs the agent nothing; a phone that always does it is taken out."""
     office = Office()
     office.ready()
     caller = office.waiting_caller()

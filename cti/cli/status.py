@@ -83,15 +83,14 @@ def _print(state: dict[str, Any]) -> None:
     for name, part in state["parts"].items():
         if part["pid"] or name != "demo":
             print(f"  {name:<10} {'pid ' + str(part['pid']) if part['pid'] else 'not running'}")
-    for name in ("adapters", "calls", "queues", "agents"):
+    if "adapters" in state:
+        print(f"  {'adapters':<10} {_adapters(state['adapters'])}")
+    for name in ("calls", "queues", "agents"):
         if name in state:
-            print(f"  {name:<10} {_short(state[name])}")
+            print(f"  {name:<10} {len(state[name])}")
     print(f"  {'logs':<10} {state['paths']['logs']}")
 
 
-def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return str(len(value))
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_short(one)}" for key, one in value.items()) or "none"
-    return str(value)
+def _adapters(state: dict[str, Any]) -> str:
+    """The ones that are well by name, the others with what is wrong."""
+    return ", ".join(name if one["ok"] else f"{name} AWAY ({one['detail']})" for name, one in state.items())

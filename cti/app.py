@@ -59,6 +59,7 @@ from cti.engine import Engine
 from cti.errors import BadInput, Unavailable
 
 log = logging.getLogger(__name__)
+A_DAY = 86_400.0  # s that the switch's journal is read back where the database knows no call at all
 LINK_FIRST = 3.0  # s callers wait in the dialplan's music for the link to the switch
 
 
@@ -141,8 +142,9 @@ class App:
         today = await self.store.wallboard_seed(self.day_start)
         for event in [*past.events, *today]:
             self.stats.apply(event)
-        self.last_at = max((event.at for event in [*today, *past.events]), default=self.engine.now())
-        self.board.calls.remember_over(today)
+        recent = today or await self.store.last_events()
+        self.last_at = max((event.at for event in [*recent, *past.events]), default=self.engine.now() - A_DAY)
+        self.board.calls.remember_over(recent)
         self.output = self.board.restore([*past.events, *past.agents], self.engine.now())
         await self._people()
         await self._first_flows()

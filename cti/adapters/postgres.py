@@ -119,6 +119,11 @@ class Store:
         """The events that today's figures are folded from, in order of time."""
         return await self._events("day_events", since)
 
+    async def last_events(self) -> list[Event]:
+        """The events of the last minute of which anything is known of calls, however long ago that was."""
+        last = await self.db.value("last_known")
+        return await self.wallboard_seed(last - 60) if last is not None else []
+
     async def _events(self, query: str, *args: Any) -> list[Event]:
         """These may be many: a connection with patience."""
         link = await connect(self.dsn, SEED_SECONDS)

@@ -33,6 +33,11 @@ SELECT array_agg(DISTINCT agent) AS agents FROM crm.events WHERE type = 'agent.s
 -- name: take_epoch
 UPDATE crm.leader SET epoch = epoch + 1, taken_at = now() RETURNING epoch
 
+-- name: last_known
+-- When something was last known of a call. The newest thousand: a call that began before them tells nothing newer.
+SELECT extract(epoch FROM max(coalesce(ended_at, connected_at, started_at)))::float8
+FROM (SELECT * FROM crm.calls ORDER BY started_at DESC LIMIT 1000) AS newest
+
 -- name: unfinished_events
 -- All events of calls of which something is still expected. A call that ended is given ten minutes.
 WITH open AS (

@@ -216,7 +216,7 @@ def _offered(call: Call, event: Event) -> None:
 def _offer_ended(call: Call, event: Event) -> None:
     if call.offer is not None and call.offer.offer == event.data["offer"]:
         call.offer = None
-    if call.visit is not None:
+    if call.visit is not None:  # a caller who left has none any more
         call.visit.offer = ""
     if event.data.get("reason") == "not_bridged":
         call.unmet.append(event.agent)

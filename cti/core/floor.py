@@ -116,8 +116,7 @@ class Floor:
 
     def _entered(self, call: Call, at: float) -> None:
         visit = call.visit
-        if visit is None:
-            return
+        assert visit is not None
         if visit.queue not in self.queues:
             self.leave(call, at, "failed")
         elif self.lengths[visit.queue] > self.queues[visit.queue].max_size:
@@ -134,8 +133,9 @@ class Floor:
             self.out.wake(visit.entered_at + step.after, "relax", key)
 
     def _route_call(self, call: Call, at: float) -> None:
-        if call.visit is None or call.node in self.nodes_down or call.call_id not in self.waiting:
+        if call.node in self.nodes_down or call.call_id not in self.waiting:
             return
+        assert call.visit is not None
         name, compared = self.people.free.best_for(self._needs(call.visit, at))
         if name is not None:
             self._offer(call, call.visit, self.people.agents[name], at, "longest_idle", compared)
@@ -218,9 +218,9 @@ class Floor:
 
     def leave(self, call: Call, at: float, result: str) -> None:
         """A visit ends without an agent."""
-        if call.visit is not None:
-            self.out.emit("call.dequeued", at, call_id=call.call_id, queue=call.visit.queue, visit=call.visit.number,
-                          result=result)  # fmt: skip
+        assert call.visit is not None
+        self.out.emit("call.dequeued", at, call_id=call.call_id, queue=call.visit.queue, visit=call.visit.number,
+                      result=result)  # fmt: skip
 
     def _ringing(self, channel: str) -> tuple[Call, Offer] | None:
         """The offer of an agent's channel, as long as it has not met its caller."""

@@ -249,8 +249,7 @@ class Lines:
         queue = self._book(call).queues.get(action.queue)
         priority = action.priority if action.priority is not None else queue.priority if queue else 0
         max_wait = action.max_wait if action.max_wait is not None else queue.max_wait if queue else 0.0
-        if self._step(call).present:
-            self.out.command(Hold(node=call.node, uniqueid=call.uniqueid))
+        self.out.command(Hold(node=call.node, uniqueid=call.uniqueid))
         self.out.emit(
             "call.queued", at, call_id=call.call_id, queue=action.queue, visit=call.visits + 1, priority=priority,
             skills=dict(action.skills), entered_at=at, max_wait=max_wait, node=call.line["node"] if call.line else "",

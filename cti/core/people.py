@@ -71,6 +71,8 @@ class People:
         state = {name: getattr(agent, name) for name in KEPT} | changes
         if work == "idle" and state["next_wish"] is not None and "wish" not in changes:
             state |= {"wish": state["next_wish"], "reason": state["next_reason"], "idle_since": at}
+        if work == "idle" != agent.work and state["wish"] == "ready" and not self.stations.get(state["station"]):
+            state |= {"wish": "not_ready", "reason": LINK}
         if work == "idle":
             state |= {"next_wish": None, "next_reason": "", "wrap_until": None, "extended": False}
         self.out.emit("agent.state_changed", at, agent=agent.agent, call_id=call_id or agent.call_id, **state)

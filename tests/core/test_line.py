@@ -1,0 +1,179 @@
+"""A caller's way through the flow: look-up, unknown numbers, dialled numbers, returns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cti.core.messages import (
+    Bridged,
+    ChannelGone,
+    Collect,
+    CustomerFound,
+    HangUp,
+    Hold,
+    LineDone,
+    LineLost,
+    LookUpCustomer,
+    OriginateFailed,
+    Play,
+    Release,
+    Ring,
+)  # fmt: skip
+from tests.core.office import Office
+
+
+def flow(**nodes: Any) -> dict[str, Any]:
+    return {"flow": "main", "language": "en", "start": next(iter(nodes)), "nodes": nodes}
+
+
+SAY = {"do": "say", "say": {"en": "Bye"}, "then": "hangup"}
+DIAL = flow(phone={"do": "dial", "to": "7001", "then": "bye", "busy": "sorry", "fail": "hangup"}, bye=SAY, sorry=SAY)
+
+
+def test_the_flow_waits_for_the_customer_but_not_for_long() -> None:
+    office = Office()
+    caller = office.caller()
+    caller.arrive(found=False)
+    assert [type(c) for c in office.commands] == [LookUpCustomer]
+    assert isinstance(office.wait(0.6)[-1], Play)
+    customer = {"customer_id": "7", "tier": "vip"}
+    office.do(CustomerFound(at=office.at, call_id=caller.call_id, customers=(customer,)))
+    assert office.board.floor.customers[caller.call_id]["customers"] == [customer]
+    assert "call.identified" not in office.types(), "the flow did not know him"
+
+
+def test_a_known_customer_decides_the_priority() -> None:
+    vip = flow(q={"do": "queue", "queue": "sales", "priority": "{{ 10 if customer.tier == 'vip' else 0 }}"})
+    office = Office(flow=vip)
+    for tier, priority in (("vip", 10), ("", 0)):
+        caller = office.caller(f"081200000{priority}")
+        caller.arrive(found=False)
+        one = {"customer_id": "7", "tier": tier}
+        office.do(CustomerFound(at=office.at, call_id=caller.call_id, customers=(one,)))
+        assert office.last("call.queued").data["priority"] == priority
+    assert office.last("call.identified").data["customers"] == ["7"]
+
+
+def test_an_unknown_number_is_refused() -> None:
+    office = Office()
+    caller = office.caller(called="6999")
+    caller.arrive()
+    assert office.commands[-1] == Release(uniqueid=caller.uniqueid, cause=1)
+    assert office.last("flow.ended").data["how"] == "refused"
+    office.do(caller.facts(ChannelGone, cause=1))
+    assert office.last("call.ended").data["side"] == "system"
+
+
+def test_facts_about_calls_that_are_over_or_never_were() -> None:
+    office = Office()
+    caller = office.waiting_caller()
+    caller.hangs_up()
+    before = len(office.events)
+    caller.line()
+    caller.arrive(found=False)
+    office.do(caller.facts(LineLost))
+    office.do(caller.facts(LineDone, op=1, outcome="done"))
+    office.do(CustomerFound(at=office.at, call_id="00000000-0000-7000-8000-000000000000"))
+    office.wait(2)
+    assert len(office.events) == before
+
+
+def test_a_late_answer_of_an_earlier_prompt_is_ignored() -> None:
+    menu = flow(m={"do": "menu", "say": {"en": "One"}, "options": {"1": "bye"}, "fail": "bye"}, bye=SAY)
+    office = Office(flow=menu)
+    caller = office.caller()
+    caller.arrive()
+    first = office.commands[-1]
+    assert isinstance(first, Collect)
+    office.do(caller.facts(LineDone, op=first.op, outcome="digits", digits="1"))
+    before = len(office.commands)
+    office.do(caller.facts(LineDone, op=first.op, outcome="timeout"))
+    assert len(office.commands) == before
+
+
+def test_who_comes_back_hears_his_prompt_again() -> None:
+    office = Office()
+    caller = office.caller()
+    caller.arrive()
+    office.do(caller.facts(LineLost))
+    assert isinstance(caller.line()[-1], Play)
+
+
+def test_who_comes_back_after_the_flow_is_over_is_released() -> None:
+    office = Office(flow=flow(bye=SAY))
+    caller = office.caller()
+    caller.arrive()
+    caller.heard()
+    office.do(caller.facts(LineLost))
+    assert caller.line() == [Release(uniqueid=caller.uniqueid)]
+
+
+@pytest.mark.parametrize(("cause", "result"), [(17, "busy"), (19, "no_answer"), (34, "fail")])
+def test_a_dialled_station_that_does_not_answer(cause: int, result: str) -> None:
+    office = Office(flow=DIAL)
+    caller = office.caller()
+    caller.arrive()
+    assert [type(c) for c in office.commands[-2:]] == [Hold, Ring]
+    assert caller.rings[-1].endpoint == "7001"
+    office.do(ChannelGone(at=office.at, uniqueid=caller.leg, cause=cause))
+    assert office.last("call.dial_ended").data["result"] == result
+    assert isinstance(office.commands[-1], Release if result == "fail" else Play)
+
+
+def test_a_dialled_station_talks_and_the_flow_goes_on() -> None:
+    office = Office(flow=DIAL)
+    caller = office.caller()
+    caller.arrive()
+    office.do(Bridged(at=office.at, uniqueid=caller.leg, bridge="b"))
+    office.do(Bridged(at=office.at, uniqueid=caller.leg, bridge="b"))
+    office.do(caller.facts(LineLost))
+    office.wait(60)
+    office.do(ChannelGone(at=office.at, uniqueid=caller.leg))
+    assert isinstance(caller.line()[-1], Play)
+    assert office.types().count("call.dial_connected") == 1
+    assert office.last("call.dial_ended").data["result"] == "answered"
+
+
+def test_a_dialled_station_that_cannot_be_reached_or_never_says_a_word() -> None:
+    for silent in (True, False):
+        office = Office(flow=DIAL)
+        caller = office.caller()
+        caller.arrive()
+        if silent:
+            assert HangUp(uniqueid=caller.leg) in office.wait(120)
+            assert office.last("call.dial_ended").data["result"] == "no_answer"
+        else:
+            office.do(OriginateFailed(at=office.at, uniqueid=caller.leg, reason="unreachable"))
+            assert office.last("call.dial_ended").data["result"] == "fail"
+
+
+@pytest.mark.parametrize("met", [True, False])
+def test_the_caller_leaves_a_dialled_station(met: bool) -> None:
+    office = Office(flow=DIAL)
+    caller = office.caller()
+    caller.arrive()
+    if met:
+        office.do(Bridged(at=office.at, uniqueid=caller.leg, bridge="b"))
+    caller.hangs_up()
+    assert HangUp(uniqueid=caller.leg) in office.commands
+    assert office.last("call.dial_ended").data["result"] == ("answered" if met else "caller_left")
+    office.do(ChannelGone(at=office.at, uniqueid=caller.leg))
+    assert not office.board.calls.live
+
+
+def test_an_outside_number_leaves_by_the_trunk() -> None:
+    office = Office(flow=flow(phone={"do": "dial", "to": "+62215550123", "then": "hangup"}))
+    caller = office.caller()
+    caller.arrive()
+    assert caller.rings[-1].endpoint == "+62215550123@t"
+
+
+def test_a_queue_that_is_unknown_by_now_fails() -> None:
+    office = Office()
+    office.board.floor.queues = {}
+    caller = office.caller()
+    caller.arrive()
+    caller.heard()
+    assert office.last("call.dequeued").data["result"] == "failed"

@@ -1,0 +1,69 @@
+"""What the pages are shown of the live state."""
+
+from __future__ import annotations
+
+import json
+
+from cti.core import views
+from cti.core.messages import ChannelGone
+from cti.core.stats import Stats
+from cti.core.storable import storable
+from tests.core.office import Office
+
+
+def office_with_calls() -> tuple[Office, Stats]:
+    office = Office(agents={"ani": {"sales": 1}, "budi": {"sales": 1}, "chen": {"support": 1}})
+    office.ready("ani", "chen")
+    talking = office.waiting_caller("0812000001")
+    talking.answer()
+    office.ready("budi")
+    office.waiting_caller("0812000002")
+    office.waiting_caller("0812000003")
+    office.caller("0812000004").arrive()
+    stats = Stats(office.at - 3600)
+    for event in office.events:
+        stats.apply(event)
+    return office, stats
+
+
+def test_the_wallboard_at_one_moment() -> None:
+    office, stats = office_with_calls()
+    board = views.wallboard(office.board, stats, office.at)
+    assert [a["state"] for a in board["agents"]] == ["talking", "reserved", "ready"]
+    assert {k: board["totals"][k] for k in ("talking", "reserved", "ready", "signed_on")} == {
+        "talking": 1, "reserved": 1, "ready": 1, "signed_on": 3,
+    }  # fmt: skip
+    rows = {row["queue"]: row for row in board["queues"]}
+    assert rows["sales"]["waiting"] == 2 and rows["sales"]["talking"] == 1 and rows["sales"]["ready"] == 0
+    assert rows["support"]["ready"] == 1
+    json.dumps(board)
+
+
+def test_live_calls_and_the_desk() -> None:
+    office, stats = office_with_calls()
+    states = [call["state"] for call in views.live_calls(office.board, office.at)]
+    assert states == ["talking", "ringing", "waiting", "in_flow"]
+    desk = views.desk(office.board, stats, "budi", office.at)
+    assert desk["agent"]["work"] == "reserved" and desk["pop"]["call"]["caller"] == "+62812000002"
+    assert desk["call"]["state"] == "ringing"
+    idle = views.desk(office.board, stats, "chen", office.at)
+    assert idle["pop"] is None and idle["call"] is None
+    nobody = views.desk(office.board, stats, "nobody", office.at)
+    assert (nobody["agent"], nobody["pop"], nobody["call"]) == (None, None, None)
+
+
+def test_a_call_that_is_over_and_wrapped_up_still_shows_on_the_desk() -> None:
+    office, stats = office_with_calls()
+    call = office.board.calls.live[office.board.people.agents["ani"].call_id]
+    assert call.offer is not None
+    office.do(ChannelGone(at=office.at, uniqueid=call.offer.channel_id))
+    office.do(ChannelGone(at=office.at, uniqueid=call.uniqueid))
+    desk = views.desk(office.board, stats, "ani", office.at)
+    assert desk["call"]["state"] == "ended" and desk["pop"]["call"]["call_id"] == call.call_id
+    assert call.call_id not in [c["call_id"] for c in views.live_calls(office.board, office.at)]
+
+
+def test_storable_text_has_no_nul_and_no_half_characters() -> None:
+    dirty = {"a\x00": ["x\x00y", "\ud800z", 1, None], "t": ("b\x00",)}
+    clean = json.dumps(storable(dirty))
+    assert "\\u0000" not in clean and "\\ud800" not in clean

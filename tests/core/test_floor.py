@@ -156,9 +156,11 @@ def test_queues_that_do_not_record_start_no_recording() -> None:
     assert "recording.started" not in office.types()
 
 
-def test_a_queue_without_a_limit_keeps_its_callers() -> None:
-    office = Office(max_wait="0s")
-    caller = office.waiting_caller()
+def test_a_wait_without_a_limit() -> None:
+    nodes = {"q": {"do": "queue", "queue": "sales", "max_wait": "{{ 0 }}", "then": "hangup"}}
+    office = Office(flow={"flow": "main", "language": "en", "start": "q", "nodes": nodes})
+    caller = office.caller()
+    caller.arrive()
     office.wait(24 * 3600)
     assert "call.dequeued" not in office.types()
     office.ready()

@@ -6,8 +6,18 @@ import pytest
 
 from cti.core.agent import WISH_MOVES, WORK_MOVES, may
 from cti.core.messages import (
-    AgentInfo, AnswerCall, ChannelGone, HangUp, HangUpCall, PeopleChanged, RejectCall, SetAgentState,
-    SetDisposition, StationState, SwitchUp, WrapUp,
+    AgentInfo,
+    AnswerCall,
+    ChannelGone,
+    HangUp,
+    HangUpCall,
+    PeopleChanged,
+    RejectCall,
+    SetAgentState,
+    SetDisposition,
+    StationState,
+    SwitchUp,
+    WrapUp,
 )  # fmt: skip
 from cti.errors import BadInput, Refused
 from tests.core.office import Office

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FLOWS, RunningHome
 from kit import Caller, World, siege, wav_tones
 
 from cti.embedded import supervisor
+from tests.kit_home import FLOWS, RunningHome
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("faults")]
 DIRECT = "6100"  # queue `sales` at once

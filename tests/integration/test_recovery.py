@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import FLOWS, RunningHome
 from kit import Agent, Caller, World, siege
+
+from tests.kit_home import FLOWS, RunningHome
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("recovery")]
 MENU = "6000"
@@ -71,13 +72,6 @@ def seconds(row: dict[str, Any], name: str) -> float:
     return value
 
 
-async def until_heard(caller: Caller, start: int = 0) -> None:
-    """Until something is to be heard that is no silence."""
-    async with asyncio.timeout(10):
-        while len(set(siege.heard(caller)[start:][-2000:])) < 20:
-            await asyncio.sleep(0.05)
-
-
 def longest_silence(one: siege.Person, start: int) -> float:
     """Seconds."""
     longest = run = last = 0
@@ -98,7 +92,7 @@ async def test_kill_during_conversations_and_waiting_callers(world: World) -> No
         for caller in waiters:
             await caller.start()
             before.append((await siege.visit(world, caller.number))["entered_at"])
-        await asyncio.gather(*(until_heard(caller) for caller in waiters))
+        await asyncio.gather(*(siege.until_sound(caller) for caller in waiters))
 
         people: list[Caller | Agent] = [*talkers, *phones.values(), *waiters]
         start = sounds(*people)
@@ -226,7 +220,7 @@ async def test_a_caller_who_leaves_a_ringing_phone_while_the_server_is_away(worl
 async def test_a_prompt_that_played_is_played_again(world: World) -> None:
     caller = await Caller(world.sip, MENU, number=siege.number()).start()
     await caller.answered()
-    await until_heard(caller)
+    await siege.until_sound(caller)
     gone = Gone(world)
     assert await gone.back() < 5
     asked = "SELECT 1 FROM crm.v_calls WHERE caller = $1 AND queued_at IS NOT NULL"
@@ -246,7 +240,7 @@ async def test_who_calls_while_the_server_is_away_hears_music_and_is_served(worl
         caller = await Caller(world.sip, DIRECT, number=siege.number()).start()
         leaver = await Caller(world.sip, DIRECT, number=siege.number(), talk=0.3).start()
         assert caller.call is not None and leaver.call is not None
-        await until_heard(caller)
+        await siege.until_sound(caller)
         await leaver.wait()
         away = siege.pid_or_none(world.path, "server") in (None, gone.pid)
         assert await gone.back() < 5

@@ -145,6 +145,13 @@ def tones(one: Person, start: int) -> list[int]:
     return [loudest(piece) for piece in _pieces(one, start)]
 
 
+async def until_sound(one: Person) -> None:
+    """Until something is to be heard that is no silence. Raises TimeoutError."""
+    async with asyncio.timeout(10):
+        while len(set(heard(one)[-CHUNK:])) < 20:
+            await asyncio.sleep(0.05)
+
+
 def silence(one: Person, start: int) -> list[int]:
     """Which quarters of a second since then had no sound at all."""
     return [n for n, piece in enumerate(_pieces(one, start)) if len(set(piece)) < 8]

@@ -127,8 +127,7 @@ class Floor:
 
     def _set_deadlines(self, call_id: str, visit: Visit) -> None:
         key = f"{call_id}/{visit.number}"
-        if visit.max_wait:
-            self.out.wake(visit.entered_at + visit.max_wait, "max_wait", key)
+        self.out.wake(visit.entered_at + visit.max_wait, "max_wait", key)
         for step in self.queue(visit.queue).relax:
             self.out.wake(visit.entered_at + step.after, "relax", key)
 
@@ -211,7 +210,7 @@ class Floor:
         visit = call.visit
         if visit is None or visit.offer or call.ended_at is not None:
             return
-        if visit.max_wait and at >= visit.entered_at + visit.max_wait:
+        if at >= visit.entered_at + visit.max_wait:
             self.leave(call, at, "timeout")
         else:
             self._route_call(call, at)

@@ -154,14 +154,3 @@ def test_queues_that_do_not_record_start_no_recording() -> None:
     caller.answer()
     caller.hangs_up()
     assert "recording.started" not in office.types()
-
-
-def test_a_wait_without_a_limit() -> None:
-    nodes = {"q": {"do": "queue", "queue": "sales", "max_wait": "{{ 0 }}", "then": "hangup"}}
-    office = Office(flow={"flow": "main", "language": "en", "start": "q", "nodes": nodes})
-    caller = office.caller()
-    caller.arrive()
-    office.wait(24 * 3600)
-    assert "call.dequeued" not in office.types()
-    office.ready()
-    assert caller.rings

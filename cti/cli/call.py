@@ -102,7 +102,8 @@ def _tail(args: argparse.Namespace) -> int:
         while True:
             rows = await store.db.rows("new_events", last)
             for row in plain(rows):
-                print(_event_line(row, args.json), flush=True)
+                if args.json or row["type"] != "flow.at":  # the position, for the next start of the server
+                    print(_event_line(row, args.json), flush=True)
             last = rows[-1]["event_id"] if rows else last
             if args.once and not rows:
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import statistics
 import subprocess
@@ -28,6 +29,16 @@ def test_types_are_strict_and_right() -> None:
 
 def test_lint_is_clean() -> None:
     assert run("ruff", "check", "--quiet", "cti", "tests") == ""
+
+
+def test_every_branch_of_the_core_is_covered_by_its_own_tests(tmp_path: Path) -> None:
+    argv = [
+        sys.executable, "-m", "pytest", "tests/core", "-q", "-p", "no:cacheprovider", "--cov=cti.core", "--cov-branch",
+        "--cov-report=term-missing:skip-covered", "--cov-fail-under=100", "--ignore=tests/core/test_invariants.py",
+    ]  # fmt: skip
+    env = {**os.environ, "COVERAGE_FILE": str(tmp_path / "coverage")}
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def declared() -> set[str]:

@@ -44,6 +44,16 @@ def test_the_flow_waits_for_the_customer_but_not_for_long() -> None:
     assert "call.identified" not in office.types(), "the flow did not know him"
 
 
+def test_a_customer_who_is_found_before_his_channel_comes_for_instructions() -> None:
+    office = Office()
+    caller = office.caller()
+    fact = caller.facts(ChannelNew, channel=caller.channel, context="from-trunk", called="6000", caller=caller.number)
+    office.do(fact)
+    office.do(CustomerFound(at=office.at, call_id=caller.call_id))
+    assert not any(isinstance(c, Play) for c in office.commands)
+    assert isinstance(caller.line()[-1], Play)
+
+
 def test_a_known_customer_decides_the_priority() -> None:
     vip = flow(q={"do": "queue", "queue": "sales", "priority": "{{ 10 if customer.tier == 'vip' else 0 }}"})
     office = Office(flow=vip)

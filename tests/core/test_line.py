@@ -9,6 +9,7 @@ import pytest
 from cti.core.messages import (
     Bridged,
     ChannelGone,
+    ChannelNew,
     Collect,
     CustomerFound,
     HangUp,

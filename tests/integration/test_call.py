@@ -261,6 +261,20 @@ async def test_the_agent_idle_longest_is_rung(world: World) -> None:
         assert rung == [one, two, one, two]
 
 
+async def test_the_phone_that_registered_last_is_rung(world: World) -> None:
+    """A phone that lost its power comes back at another port, long before its old registration runs out."""
+    async with at_work(world) as (name, dead):
+        dead.phone.silent = True
+        secret = (await world.cti("station", "secret", dead.phone.number)).split()[-1]
+        async with Agent(world.sip, dead.phone.number, secret, talk=0.2) as back:
+            caller = number()
+            line = await direct(world, caller).start()
+            await back.next_call(2)
+            await line.wait()
+            assert (await ended(world, caller))["agent"] == name
+        dead.phone.silent = False
+
+
 NAMES = ["王小明", "O'Brien \"Bob\" \\ <b>&amp;", "<script>alert(1)</script>", "Siti ☎ Nurhaliza", "=1+1; DROP TABLE"]
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
-from conftest import RunningHome, running
+from tests.kit_home import RunningHome, running
 from kit import Agent, Caller, World
 from kit.crowd import agents, hire, no_channels
 from kit.sound import tone

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import RunningHome, running
+from tests.kit_home import RunningHome, running
 from kit import World, sipp_agents, sipp_callers
 from kit.crowd import agents, hire, no_channels
 

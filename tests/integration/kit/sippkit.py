@@ -121,7 +121,7 @@ async def sipp_agents(
         [(n, f"[authentication username={n} password={s}]") for n, s in secrets.items()],
     )
     register = await _sipp(
-        folder, SCENARIOS / "register.xml", server, "-inf", str(users), "-m", str(len(secrets)), "-r", "50",
+        folder, SCENARIOS / "register.xml", server, "-inf", str(users), "-m", str(len(secrets)), "-r", "200",
         "-p", port, "-trace_err", "-error_file", "register.log", "-timeout", "20", "-timeout_error",
     )  # fmt: skip
     if await register.wait():

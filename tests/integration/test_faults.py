@@ -26,8 +26,8 @@ from tests.kit_home import FLOWS, RunningHome
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("faults")]
 DIRECT = "6100"  # queue `sales` at once
-JINGLE = "6301"  # a recorded prompt, then `sales`
-SILENT = "6302"  # a menu that soon gives up
+JINGLE = "6931"  # a recorded prompt, then `sales`
+SILENT = "6932"  # a menu that soon gives up
 MORE_FLOWS = {
     "jingle": """
 flow: jingle
@@ -54,7 +54,7 @@ def made(path: Path) -> RunningHome:
     """A home with the flows of this file; not started."""
     home = RunningHome(path)
     flows = path / "flows"
-    (flows / "numbers.yaml").write_text(FLOWS["numbers.yaml"].replace("{", '{"6301": jingle, "6302": silent, '))
+    (flows / "numbers.yaml").write_text(FLOWS["numbers.yaml"].replace("{", '{"6931": jingle, "6932": silent, '))
     for name, text in MORE_FLOWS.items():
         (flows / f"{name}.yaml").write_text(text)
     (flows / "prompts/en").mkdir(parents=True)

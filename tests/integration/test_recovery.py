@@ -16,7 +16,7 @@ from tests.kit_home import FLOWS, RunningHome
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("recovery")]
 MENU = "6000"
 DIRECT = "6100"  # queue `sales` at once
-PATIENT = "6300"  # queue `patient` at once, whose agents' phones ring long
+PATIENT = "6930"  # queue `patient` at once, whose agents' phones ring long
 PATIENT_QUEUE = "  patient: {ring: 20s, wrap_up: 3s, skills: {sales: 1}}\n"
 PATIENT_FLOW = """
 flow: patient
@@ -33,7 +33,7 @@ def hit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
     """One home whose server is killed by every test here."""
     home = RunningHome(tmp_path_factory.mktemp("hit") / "home")
     flows = home.path / "flows"
-    (flows / "numbers.yaml").write_text(FLOWS["numbers.yaml"].replace("{", '{"6300": patient, '))
+    (flows / "numbers.yaml").write_text(FLOWS["numbers.yaml"].replace("{", '{"6930": patient, '))
     (flows / "queues.yaml").write_text(FLOWS["queues.yaml"] + PATIENT_QUEUE)
     (flows / "patient.yaml").write_text(PATIENT_FLOW)
     try:

@@ -16,14 +16,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 from aiohttp import web
 
 from cti import __version__
 from cti.adapters import cel, tts, voicemail
 from cti.adapters.agi import AgiServer
 from cti.adapters.ami import AmiLink
-from cti.adapters.flow_files import Sources, load, read_folder, watch
 from cti.adapters.journal import Journal
 from cti.adapters.postgres import Store
 from cti.adapters.prompts import Prompts
@@ -56,7 +54,8 @@ from cti.core.stats import Stats
 from cti.core.switchboard import Settings as Site
 from cti.core.switchboard import Switchboard
 from cti.engine import Engine
-from cti.errors import BadInput, Unavailable
+from cti.errors import Unavailable
+from cti.flows import LiveFlows
 
 log = logging.getLogger(__name__)
 A_DAY = 86_400.0  # s that the switch's journal is read back where the database knows no call at all
@@ -147,7 +146,8 @@ class App:
         self.board.calls.remember_over(recent)
         self.output = self.board.restore([*past.events, *past.agents], self.engine.now())
         await self._people()
-        await self._first_flows()
+        self.flows = LiveFlows(self.config, self.store, self._publish)
+        await self.flows.start({call.version for call in self.board.calls.live.values()} - {0})
         log.info("restored %d calls, epoch %d", len(self.board.calls.live), epoch)
 
     async def _serve(self) -> None:
@@ -164,7 +164,7 @@ class App:
         await self.recorder.recover()
         self._keep(self.ami.run(), "ami")
         self._keep(self.store.watch_people(self._people), "people")
-        self._keep(self._watch_flows(), "flows")
+        self._keep(self.flows.watch(), "flows")
         folder = self.config.paths.home / "voicemail"
         self._keep(voicemail.read_in(folder, self.engine.submit), "voicemail")
         await self._linked()
@@ -311,64 +311,14 @@ class App:
         if self.apply_stations is not None:
             await self.apply_stations(stations)
 
-    async def _first_flows(self) -> None:
-        """The versions that running calls began with, the live one, then the folder if it may publish itself.
-
-        Raises BadInput when there is nothing to answer calls with, so that it is said at once."""
-        live = await self.store.live_flows()
-        wanted = {call.version for call in self.board.calls.live.values()} - {0}
-        for version in sorted(wanted - ({live[0]} if live else set())):
-            files = await self.store.load_flows(version)
-            if files is not None:
-                self._publish(version, Sources(files=files))
-        if live is not None:
-            self._publish(live[0], Sources(files=live[1]))
-        self.published = dict(live[1]) if live is not None else {}
-        self.digest = ""
-        if self.config.flows.auto_publish or live is None:
-            await self._changed_flows(await asyncio.to_thread(read_folder, self.config.paths.flows))
-        if not self.board.lines.version:
-            folder = self.config.paths.flows
-            _, problems = load(await asyncio.to_thread(read_folder, folder), country=self.config.site.country)
-            why = f"{folder}/{problems[0]}" if problems else "they could not be kept in the database"
-            raise BadInput(f"no flows to answer calls with: {why}; `cti flow check` tells every problem")
-
-    def _publish(self, version: int, sources: Sources) -> None:
-        sources = msgspec.structs.replace(sources, problems=())
-        book, problems = load(sources, version=version, country=self.config.site.country)
-        if book is None:
-            log.error("flows version %d cannot be loaded any more: %s", version, problems[0])
-            return
-        self.board.publish(book, FlowsPublished(at=self.now(), version=version))
+    def _publish(self, book: Book) -> None:
+        self.board.publish(book, FlowsPublished(at=self.now(), version=book.version))
         self.stats.configure({name: queue.service_level.within for name, queue in book.queues.items()})
         self._spawn(self._prepare(book))
 
     async def _prepare(self, book: Book) -> None:
         for problem in await self.prompts.prepare(book):
             log.error("a prompt will not be heard: %s", problem)
-
-    async def _changed_flows(self, sources: Sources) -> None:
-        """Make a changed folder live, whole or not at all: an invalid edit leaves the live version serving."""
-        self.digest = sources.digest
-        if sources.files == self.published:
-            return
-        book, problems = await asyncio.to_thread(load, sources, country=self.config.site.country)
-        for problem in problems:
-            log.error("flows not published: %s", problem)
-        if book is None:
-            return
-        try:
-            version = await self.store.save_flows(sources.files, "auto", "files changed")
-        except Unavailable as error:
-            log.error("flows not published: %s", error)
-            return
-        self.published = dict(sources.files)
-        self._publish(version, sources)
-        log.info("flows version %d is live for new calls", version)
-
-    async def _watch_flows(self) -> None:
-        if self.config.flows.auto_publish:
-            await watch(self.config.paths.flows, self._changed_flows, live=self.digest)
 
     def _missed(self, since: float) -> Any:
         file = self.config.paths.logs / "asterisk/cel-custom/cti.csv"

@@ -37,7 +37,8 @@ MAY = {
     "adapters": {"core", "config", "adapters"},  # its own family only, see `family`
     "embedded": {"core", "config", "adapters", "embedded"},
     "demo": {"core", "config", "adapters", "embedded", "demo"},
-    "app": {"core", "config", "adapters", "embedded", "engine"},
+    "flows": {"core", "config", "adapters"},
+    "app": {"core", "config", "adapters", "embedded", "engine", "flows"},
     "cli": {"core", "config", "adapters", "embedded", "demo", "engine", "app", "cli"},
     "__main__": {"cli"},
     "__init__": set(),

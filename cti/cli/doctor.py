@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
+from cti.adapters import flow_files
 from cti.cli import options
 from cti.config import Config
 from cti.embedded import asterisk, home, postgres, setup
@@ -81,11 +82,21 @@ def switch(config: Config) -> Iterator[Row]:
     else:
         yield "ok", f"Asterisk {version}: {found.argv[-1]}"
     for name, folder in (("sounds", found.tree.sounds), ("music on hold", found.tree.music)):
-        files = [p for p in folder.glob("*") if p.is_file()] if folder.is_dir() else []
-        if files and os.access(files[0], os.R_OK):
-            yield "ok", f"{name}: {len(files)} files in {folder}"
-        else:
-            yield "problem", f"no {name} in {folder}: remove the tree above it and run `make setup`"
+        yield sound_files(name, folder)
+    link = config.asterisk.config_dir.parent / "sounds/en"
+    if link.is_symlink() and not link.exists():
+        yield "problem", f"{link} is a dead link to {link.readlink()}: every sound fails; start `cti up` again"
+
+
+def sound_files(name: str, folder: Path) -> Row:
+    """A dead link makes a sound fail silently: it is silence on the phone and a line in the log at best."""
+    files = sorted(folder.glob("*"))
+    dead = [p.name for p in files if p.is_symlink() and not p.exists()]
+    good = [p for p in files if p.is_file() and os.access(p, os.R_OK)]
+    if dead or not good:
+        what = f"{len(dead)} dead links, as {dead[0]}," if dead else f"no {name}"
+        return "problem", f"{what} in {folder}: remove the tree above it and run `make setup`"
+    return "ok", f"{name}: {len(good)} files in {folder}"
 
 
 def host_name(_: Config) -> Iterator[Row]:
@@ -94,7 +105,8 @@ def host_name(_: Config) -> Iterator[Row]:
     try:
         socket.getaddrinfo(name, None)
     except OSError:
-        yield "warning", f"the host name {name} does not resolve: add `127.0.1.1 {name}` to /etc/hosts"
+        slow = "Asterisk starts late and stalls"
+        yield "warning", f"the host name {name} does not resolve, {slow}: add `127.0.1.1 {name}` to /etc/hosts"
         return
     took = time.monotonic() - began
     slow = f"resolving the host name {name} takes {took:.1f} s: add `127.0.1.1 {name}` to /etc/hosts"
@@ -144,10 +156,16 @@ def accounts(_: Config) -> Iterator[Row]:
 
 
 def flows(config: Config) -> Iterator[Row]:
-    if not config.paths.flows.is_dir():
-        yield "problem", f"no flows folder {config.paths.flows}: set [paths] flows"
-    else:
-        yield "ok", f"flows in {config.paths.flows}"
+    folder = config.paths.flows
+    if not folder.is_dir():
+        yield "problem", f"no flows folder {folder}: set [paths] flows"
+        return
+    _, problems = flow_files.check(folder, country=config.site.country)
+    more = f" (and {len(problems) - 1} more: `cti flow check`)" if len(problems) > 1 else ""
+    yield ("problem", f"{folder}/{problems[0]}{more}") if problems else ("ok", f"flows in {folder}")
+    for file in sorted((folder / "prompts").rglob("*")):
+        if file.is_symlink() and not file.exists():
+            yield "problem", f"{file} is a dead link to {file.readlink()}: nothing is heard; put the sound there"
 
 
 CHECKS = (packages, databases, switch, host_name, voices, ports, disk, accounts, flows)

@@ -142,7 +142,8 @@ async def control(config: Config, command: str, seconds: float = 10.0) -> str:
         *argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     try:
-        out, _ = await asyncio.wait_for(process.communicate(), seconds)
+        async with asyncio.timeout(seconds):
+            out, _ = await process.communicate()
     except TimeoutError:
         process.kill()
         await process.wait()

@@ -99,6 +99,7 @@ def asterisk_part(config: Config, found: Places, binary: asterisk.Found) -> Part
         found.account,
         ready=ready,
         before=lambda: asterisk.prepare(config, binary, found.account),
+        env={"RES_OPTIONS": "timeout:1 attempts:2"},  # it looks its own host name up when it starts
         stop_seconds=15,
     )
 

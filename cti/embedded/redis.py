@@ -33,7 +33,8 @@ def part(places: Places) -> Part:
         reader, writer = await asyncio.open_unix_connection(path)
         try:
             writer.write(b"PING\r\n")
-            return (await asyncio.wait_for(reader.readline(), 2)).startswith(b"+PONG")
+            async with asyncio.timeout(2):
+                return (await reader.readline()).startswith(b"+PONG")
         finally:
             writer.close()
 

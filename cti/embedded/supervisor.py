@@ -26,6 +26,7 @@ from cti.errors import BadInput, CtiError, Unavailable
 Say = Callable[[str], None]
 ORDER = ("demo", "server", "asterisk", "redis", "postgres")
 PR_SET_PDEATHSIG = 1
+SLOW = 2.0  # seconds after which a start is announced
 USAGE = 2  # exit code of a part that was told something wrong
 STEADY = 2.0  # s after which a part that ends is none that cannot run
 
@@ -159,7 +160,8 @@ class Kept:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(self.part.stop_signal)
             try:
-                await asyncio.wait_for(process.wait(), self.part.stop_seconds)
+                async with asyncio.timeout(self.part.stop_seconds):
+                    await process.wait()
             except TimeoutError:
                 self.say(f"{self.part.name} did not stop in {self.part.stop_seconds:g} s: killed")
                 process.kill()
@@ -169,7 +171,8 @@ class Kept:
 
 async def _asked(question: Callable[[], Awaitable[bool]]) -> bool:
     try:
-        return await asyncio.wait_for(question(), 3)
+        async with asyncio.timeout(3):  # not wait_for: on Python 3.11 it can lose a cancellation
+            return await question()
     except (OSError, TimeoutError, EOFError):
         return False
 
@@ -199,7 +202,12 @@ async def start(kept: dict[str, Kept], part: Part, pids: Path, say: Say) -> None
     """Raises Unavailable when it does not become ready; it is gone then."""
     began = time.monotonic()
     one = Kept(part, pids, say)
-    await one.start()
+    text = f"waiting for {part.name} ... (if this is long: `cti doctor`, {part.log})"
+    slow = asyncio.get_running_loop().call_later(SLOW, say, text)
+    try:
+        await one.start()
+    finally:
+        slow.cancel()
     kept[part.name] = one
     say(f"{part.name} ready ({time.monotonic() - began:.1f} s)")
 

@@ -184,3 +184,25 @@ async def test_a_log_that_became_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic"):
         async with running(tmp_path, part):
             pytest.fail("it must not start")
+
+
+async def test_stopping_at_the_instant_a_restarted_part_is_asked_whether_it_is_ready(tmp_path: Path) -> None:
+    asked = asyncio.Event()
+
+    async def ready() -> bool:
+        if first:
+            asked.set()
+            await asyncio.sleep(0)  # the answer and the stop arrive in the same turn of the loop
+        return True
+
+    first: list[int] = []
+    async with asyncio.timeout(20):
+        for _ in range(5):
+            async with running(tmp_path, replace(program(tmp_path, SLEEP), ready=ready)) as (kept, _said):
+                pid = kept["server"].pid
+                assert pid is not None
+                first.append(pid)
+                os.kill(pid, signal.SIGKILL)
+                await asked.wait()
+            asked.clear()
+            first.clear()

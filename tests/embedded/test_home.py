@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -142,6 +143,37 @@ async def test_a_signal_stops_everything_in_order(
         assert await running.end() == 0
         assert running.lines[-1] == "cti: stopped"
         assert not any(supervisor.mark_of(pid) for pid in pids if pid)
+
+
+async def test_it_is_stopped_also_when_nobody_reads_what_it_says(tmp_path: Path, environ: dict[str, str]) -> None:
+    path = tmp_path / "home"
+    argv, env = [sys.executable, str(STAND_IN), str(path)], {**os.environ, **environ}
+    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
+        assert run.stdout is not None
+        assert b"ready" in run.stdout.readline()
+        run.stdout.close()  # as `make run | head -1` does
+        await until(lambda: supervisor.running_pid(path / "pids", "server") is not None, 30)
+        pids = [supervisor.running_pid(path / "pids", name) for name in supervisor.ORDER[1:]]
+        run.send_signal(signal.SIGINT)
+        await asyncio.to_thread(run.wait, 40)
+    assert not any(supervisor.mark_of(pid) for pid in pids if pid)
+
+
+async def test_broken_flows_at_the_first_start_are_told_at_once_with_their_place(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    flows = tmp_path / "flows"
+    flows.mkdir()
+    (flows / "main.yaml").write_text("flow: main\nlanguage: en\nstart: a\nnodes:\n  a: {do: sya, then: hangup}\n")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cti", "up", "--home", str(tmp_path / "home"),
+        env={**os.environ, **environ, "CTI_PATHS__FLOWS": str(flows)},
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(50):  # the server is given 60 s to become ready
+        _, said = await process.communicate()
+    assert process.returncode == 2
+    assert f"no flows to answer calls with: {flows}/main.yaml:5:" in said.decode()
 
 
 async def test_leftovers_of_a_killed_run_are_cleaned(tmp_path: Path, environ: dict[str, str]) -> None:

@@ -1,0 +1,83 @@
+"""`cti doctor`: each fault of a machine is named, with what mends it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cti import config as configuration
+from cti.cli import doctor
+from cti.config import Config
+
+Check = Callable[[Config], Iterator[doctor.Row]]
+
+
+def problems(check: Check, config: Config) -> list[str]:
+    return [text for verdict, text in doctor._safely(check, config) if verdict != "ok"]
+
+
+@pytest.fixture
+def config(tmp_path: Path, environ: dict[str, str]) -> Callable[..., Config]:
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "cti.toml").write_text("")
+
+    def made(**more: str) -> Config:
+        base = {"CTI_PATHS__FLOWS": str(tmp_path / "flows")}
+        return configuration.load(tmp_path / "cti.toml", {**environ, **base, **more})
+
+    return made
+
+
+def test_no_asterisk(config: Callable[..., Config], tmp_path: Path) -> None:
+    wrong = problems(doctor.switch, config(CTI_ASTERISK__ROOT=str(tmp_path)))
+    assert wrong == [f"{tmp_path} holds no extracted Asterisk: run `make setup`"]
+
+
+def test_sounds_that_are_dead_links_or_not_there(tmp_path: Path) -> None:
+    assert doctor.sound_files("sounds", tmp_path / "none")[1].startswith("no sounds in ")
+    (tmp_path / "good.gsm").write_text("x")
+    assert doctor.sound_files("sounds", tmp_path) == ("ok", f"sounds: 1 files in {tmp_path}")
+    (tmp_path / "beep.gsm").symlink_to("/nowhere/beep.gsm")
+    verdict, text = doctor.sound_files("sounds", tmp_path)
+    assert (verdict, text.split(",")[:2]) == ("problem", ["1 dead links", " as beep.gsm"])
+
+
+def test_a_host_name_that_does_not_resolve(config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fails)
+    monkeypatch.setattr(socket, "gethostname", lambda: "lonely")
+    (text,) = problems(doctor.host_name, config())
+    assert "add `127.0.1.1 lonely` to /etc/hosts" in text
+
+
+def test_a_taken_port(config: Callable[..., Config]) -> None:
+    here = config()
+    assert problems(doctor.ports, here) == []
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", here.ami.port))
+        taken.listen()
+        (text,) = problems(doctor.ports, here)
+    assert text == f"port {here.ami.port} on 127.0.0.1 is taken: set [ami] port in cti.toml, or CTI_AMI__PORT"
+
+
+def test_no_voice(config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert problems(doctor.voices, config()) == ["no voice for prompts: apt-get install -y espeak-ng sox"]
+
+
+def test_broken_flows_and_dead_prompts(config: Callable[..., Config], tmp_path: Path) -> None:
+    here, folder = config(), tmp_path / "flows"
+    (folder / "main.yaml").write_text("flow: main\nlanguage: en\nstart: a\nnodes:\n  a: {do: sya, then: hangup}\n")
+    (text,) = problems(doctor.flows, here)
+    assert text.startswith(f"{folder}/main.yaml:5:")
+    (folder / "main.yaml").write_text("flow: main\nlanguage: en\nstart: a\nnodes:\n  a: {do: hangup}\n")
+    assert problems(doctor.flows, here) == []
+    (folder / "prompts/en").mkdir(parents=True)
+    (folder / "prompts/en/hello.wav").symlink_to("/nowhere.wav")
+    (text,) = problems(doctor.flows, here)
+    assert f"{folder}/prompts/en/hello.wav is a dead link to /nowhere.wav" in text

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
-from tests.kit_home import RunningHome, running
 from kit import Agent, Caller, World
 from kit.crowd import agents, hire, no_channels
 from kit.sound import tone
 
 from cti.demo.call import Call
+from tests.kit_home import RunningHome, running
 
 pytestmark = pytest.mark.services
 DID = "6200"  # straight into the queue `vips`: no wrap-up
@@ -135,8 +135,9 @@ async def ended_rows(world: World, count: int) -> list[dict[str, Any]]:
         while len(await world.rows("SELECT 1 FROM crm.v_calls WHERE ended_at IS NOT NULL")) < count:
             await asyncio.sleep(0.1)
     await asyncio.sleep(0.5)  # recordings are measured last
-    open_ones = await world.rows("SELECT e.* FROM crm.v_call_events e JOIN crm.calls USING (call_id) WHERE NOT finished")
-    assert open_ones == []
+    assert await world.rows(
+        "SELECT e.* FROM crm.v_call_events e JOIN crm.calls USING (call_id) WHERE NOT finished ORDER BY e.at"
+    ) == []
     rows = await world.rows("SELECT * FROM crm.v_calls")
     assert len(rows) == count
     for row in rows:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.kit_home import RunningHome, running
 from kit import World, sipp_agents, sipp_callers
 from kit.crowd import agents, hire, no_channels
+
+from tests.kit_home import RunningHome, running
 
 pytestmark = pytest.mark.services
 CALLS, RATE, AGENTS, TALK = 200, 10, 40, 2.0

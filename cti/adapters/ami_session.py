@@ -1,9 +1,9 @@
 """One AMI connection, from login to its end.
 
-    login -> CoreSettings (SystemName) -> FullyBooted -> snapshot -> facts of CEL -> SwitchUp -> live events
+    login -> CoreSettings (SystemName) -> FullyBooted -> facts of CEL -> snapshot -> SwitchUp -> live events
 
 The reading task only cuts frames and puts them into a queue; one task takes them out, in order. Until the
-snapshot is told, events wait in a buffer; those older than the snapshot are in it and are dropped. Nothing
+snapshot is told, events wait in a buffer; those older than both are in them and are dropped. Nothing
 that arrives here raises out of here: a bad frame is counted and passed over. Actions are answered within
 ACTION_TIMEOUT or forgotten, and die with the connection: none is ever sent twice.
 
@@ -209,8 +209,9 @@ class Session:
     ) -> None:
         assert self._vetting is not None
         mark = self._vetting.high
-        channels = await self._snapshot()
+        # in this order: a call that CEL tells of and the snapshot does not have is over, not one that began between
         facts = await asyncio.to_thread(lambda: list(past()))
+        channels = await self._snapshot()
         self.live = True
         up()
         for fact in facts:

@@ -28,13 +28,13 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "integration")]
 
-import aiohttp
-from kit import World, sipp_agents, sipp_callers
-from kit.crowd import hire, no_channels
-from kit.page import Page, open_page
+import aiohttp  # noqa: E402
+from kit import World, sipp_agents, sipp_callers  # noqa: E402
+from kit.crowd import hire, no_channels  # noqa: E402
+from kit.page import Page, open_page  # noqa: E402
 
-from cti.embedded.supervisor import running_pid
-from tests.kit_home import running
+from cti.embedded.supervisor import running_pid  # noqa: E402
+from tests.kit_home import running  # noqa: E402
 
 TALK, ANSWER = 2.0, 0.1
 PARTS = ("asterisk", "server", "postgres")

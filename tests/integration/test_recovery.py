@@ -295,3 +295,40 @@ async def test_a_frozen_server_is_killed_and_callers_go_on(world: World) -> None
         assert abs(seconds(rows[1], "ended_at") - left[waiter.number]) < 0.5
         await siege.whole(world, [row["call_id"] for row in rows])
     await siege.logged(world, "has not answered for 10 s: killed")
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+async def test_killed_again_and_again_under_load(world: World) -> None:
+    """The server is killed every few seconds, at moments nobody chose, while calls come, talk, wait and go."""
+    async with siege.crew(world, 6, listen=False) as phones:
+        for n, phone in enumerate(phones.values()):
+            phone.talk = 0.5 + 0.5 * n
+        callers: list[Caller] = []
+        killed = 0
+        next_kill = time.time() + 3
+        end = time.time() + 45
+        while time.time() < end:
+            stays = (None, 0.3, 2.0, 4.0)[len(callers) % 4]
+            caller = Caller(world.sip, DIRECT, number=siege.number(), talk=stays, listen=False)
+            callers.append(await caller.start())
+            await asyncio.sleep(0.4)
+            if time.time() > next_kill and siege.pid_or_none(world.path, "server") is not None:
+                Gone(world)
+                killed += 1
+                next_kill = time.time() + 2.5 + 0.37 * (killed % 5)
+        await siege.ready(world)
+        for caller in callers:
+            await caller.wait(60)
+        rows = [await siege.over(world, caller.number) for caller in callers]
+        for row, caller in zip(rows, callers, strict=True):
+            assert caller.call is not None
+            off = seconds(row, "ended_at") - caller.call.at("ended")
+            assert abs(off) < 0.5, (off, row)
+        for name in phones:
+            await world.work(name, "idle", 20)
+        calls = [row["call_id"] for row in rows]
+        await siege.whole(world, calls)
+        talked = [row for row in rows if row["connected_at"]]  # a few milliseconds leave nothing to record
+        long = [r["call_id"] for r in talked if seconds(r, "ended_at") - seconds(r, "connected_at") > 0.3]
+        await siege.recorded(world, long, 30)

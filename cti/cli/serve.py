@@ -67,6 +67,7 @@ def set_up_logging() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)  # the writer says in one line that PostgreSQL is away
 
 
 async def apply_stations(config: Config, stations: Sequence[Station]) -> None:

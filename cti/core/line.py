@@ -157,7 +157,7 @@ class Lines:
         call = self._arrive(m)
         step = self._step(call)
         step.present, step.busy = True, False
-        self._go_on(call, m.at)
+        self._go_on(call, max(m.at, call.arrived_at))  # the dialplan's time is cut to milliseconds
 
     def _line_lost(self, m: LineLost) -> None:
         call = self.calls.by_uniqueid.get(m.uniqueid)

@@ -150,7 +150,8 @@ class Kept:
                 seen = time.monotonic()
             elif not ended.done() and time.monotonic() - seen > self.part.watch_seconds:
                 self.say(f"{self.part.name} has not answered for {self.part.watch_seconds:g} s: killed")
-                self._process.kill()
+                with contextlib.suppress(ProcessLookupError):  # it may have ended just now
+                    self._process.kill()
                 await ended
         return ended.result()
 

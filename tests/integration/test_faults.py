@@ -141,6 +141,7 @@ async def test_asterisk_killed_during_calls(world: World) -> None:
         await siege.whole(world, calls)
         for caller in (*callers, waiter):
             caller.phone.silent = True  # its call is nobody's any more
+        await asyncio.gather(*(caller.phone.close() for caller in (*callers, waiter)))
         await exact(world, await siege.away(await talking(world)))
     assert "killed by SIGKILL" in await siege.logged(world, "asterisk ended")
 
@@ -350,6 +351,7 @@ async def test_cti_up_itself_killed(lonely: RunningHome) -> None:
         await asyncio.to_thread(lonely.start)
         assert lonely.output.count("left over from a run that was killed") == 4, lonely.output
         assert not [pid for pid in old.values() if supervisor.mark_of(pid)]
+        await siege.away(caller)
         row = await siege.over(world, caller.number)
         assert row["outcome"] == "answered"
         for name, phone in phones.items():

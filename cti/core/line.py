@@ -41,6 +41,14 @@ CALLER_CONTEXTS = ("from-trunk", "line")
 DIAL_RESULTS = {17: "busy", 21: "busy", 18: "no_answer", 19: "no_answer", 16: "no_answer", 0: "no_answer"}
 
 
+class Left(msgspec.Struct, frozen=True):
+    """How the caller's channel ended, kept until his conversation is told to be over: a story is told in order."""
+
+    at: float
+    cause: int
+    side: str
+
+
 class Step(msgspec.Struct):
     """What a call's channel is doing for the flow; not kept over a restart, the flow's node is entered again."""
 
@@ -48,6 +56,7 @@ class Step(msgspec.Struct):
     op: int = 0
     looked_up: bool = False
     busy: bool = False  # a Play or Collect is running
+    left: Left | None = None
 
 
 class Lines:
@@ -84,9 +93,15 @@ class Lines:
 
     def react(self, event: Event) -> None:
         """Go on with the flow when what it waited for has ended."""
-        left = event.type == "call.dequeued" and event.data["result"] != "answered"
-        if left or event.type in ("call.disconnected", "call.dial_ended"):
-            self._go_on(self.calls.live[event.call_id], event.at)
+        unserved = event.type == "call.dequeued" and event.data["result"] != "answered"
+        if not unserved and event.type not in ("call.disconnected", "call.dial_ended"):
+            return
+        call = self.calls.live[event.call_id]
+        left = self._step(call).left
+        if left is not None and call.ended_at is None:
+            self._ended(call, left)
+        else:
+            self._go_on(call, event.at)
 
     def forget(self, call: Call) -> None:
         """The call is over: nothing of it stays here."""
@@ -309,13 +324,16 @@ class Lines:
             self._dial_over(dialled, m.at, "answered" if connected else DIAL_RESULTS.get(m.cause, "fail"))
         call = self.calls.by_uniqueid.get(m.uniqueid)
         if call is not None and call.ended_at is None:
-            self._ended(call, m.at, m.cause)
+            step = self._step(call)
+            step.left = step.left or Left(m.at, m.cause, self._side(call))
+            if call.offer is None or call.offer.connected_at is None:
+                self._ended(call, step.left)
 
-    def _ended(self, call: Call, at: float, cause: int) -> None:
+    def _ended(self, call: Call, left: Left) -> None:
         if call.dial is not None:
             self.out.command(HangUp(node=call.node, uniqueid=call.dial.channel_id))
-            self._dial_over(call, at, "answered" if call.dial.connected_at is not None else "caller_left")
-        self.out.emit("call.ended", at, call_id=call.call_id, cause=cause, side=self._side(call),
+            self._dial_over(call, left.at, "answered" if call.dial.connected_at is not None else "caller_left")
+        self.out.emit("call.ended", left.at, call_id=call.call_id, cause=left.cause, side=left.side,
                       flow_result=call.flow_over)  # fmt: skip
 
     def _side(self, call: Call) -> str:
@@ -329,4 +347,4 @@ class Lines:
         live = {channel.uniqueid for channel in m.channels}
         for call in list(self.calls.live.values()):
             if call.node == m.node and call.ended_at is None and call.uniqueid not in live:
-                self._ended(call, m.at, 0)
+                self._ended(call, self._step(call).left or Left(m.at, 0, self._side(call)))

@@ -205,6 +205,23 @@ def test_caller_who_leaves_at_the_instant_of_the_answer() -> None:
         assert ("offer.caller_left" in office.types()) is not met
 
 
+def test_a_story_is_told_in_order_when_the_callers_end_overtakes_the_agents() -> None:
+    office = Office(wrap_up="0s")
+    office.ready()
+    caller = office.waiting_caller()
+    caller.answer()
+    leg, at = caller.leg, office.at
+    office.do(caller.facts(HangupRequested))
+    for _ in range(2):
+        office.do(caller.facts(ChannelGone))
+    office.at += 0.1
+    office.do(Unbridged(at=office.at, uniqueid=leg, bridge="b1"))
+    types = office.types(caller.call_id)
+    assert types.index("call.disconnected") < types.index("call.ended")
+    assert types.count("call.ended") == 1
+    assert (office.last("call.ended").at, office.last("call.ended").data["side"]) == (at, "caller")
+
+
 def test_an_agent_whose_caller_vanished_does_not_talk_to_nobody() -> None:
     office = Office(wrap_up="0s")
     office.ready()

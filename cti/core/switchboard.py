@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -28,13 +29,14 @@ from cti.core.messages import (
     MessageLeft,
     RecordingFinished,
     Tick,
+    encode,
 )  # fmt: skip
 from cti.core.outbox import Outbox
 from cti.core.people import People
 from cti.core.talk import Talk
 from cti.errors import CtiError
 
-AFTER_ALL = 1_000_000  # the number of what is learnt of a call after it was closed
+AFTER_ALL = 1_000_000  # what is learnt of a call after it was closed is numbered from here, by its content
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,8 +122,9 @@ class Switchboard:
             self.floor.customers[m.call_id] = found
 
     def _recorded(self, m: RecordingFinished) -> None:
+        """A file that was made after its call was closed (the disk was full, say) still mends the row."""
         call = self.calls.live.get(m.call_id)
-        if call is not None and m.recording_id in call.recordings:
+        if (call is not None and m.recording_id in call.recordings) or (call is None and m.bytes):
             data = {name: getattr(m, name) for name in m.__struct_fields__ if name not in ("at", "node", "call_id")}
             self.out.emit("recording.stopped", m.at, call_id=m.call_id, **data)
 
@@ -136,7 +139,7 @@ class Switchboard:
         if event.call_id:
             call = self.calls.live.get(event.call_id)
             if call is None and event.type != "call.arrived":
-                return msgspec.structs.replace(event, seq=AFTER_ALL)
+                return msgspec.structs.replace(event, seq=AFTER_ALL + crc32(encode(event)) % AFTER_ALL)
             event = msgspec.structs.replace(event, seq=(call.seq if call else 0) + 1)
             self.calls.fold(event)
         for part in self.parts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from cti.core.messages import (
@@ -143,8 +144,11 @@ def test_recordings_that_were_not_finished_are_asked_for_again() -> None:
     )  # fmt: skip
     office.do(done)
     office.do(done)
-    assert office.types().count("recording.stopped") == 1
     assert not office.board.calls.live
+    stopped = [e for e in office.events if e.type == "recording.stopped"]
+    assert [e.seq >= 1_000_000 for e in stopped] == [False, True], "told again, it is added at the end"
+    office.do(msgspec.structs.replace(done, bytes=0))
+    assert office.types().count("recording.stopped") == 2, "a failure of a closed call tells nothing new"
 
 
 STAGES: list[Callable[[Office, Caller], None]] = [

@@ -348,4 +348,4 @@ def test_a_message_left_while_no_server_answered_is_added_to_its_call() -> None:
     assert office.last("voicemail.left").seq > 1
     stranger = f"x-{int(office.at)}.99"
     office.do(MessageLeft(at=office.at, uniqueid=stranger, file="2.wav", seconds=3.0))
-    assert office.last("voicemail.left").seq == 1_000_000 and len(office.board.calls.live) == 1
+    assert office.last("voicemail.left").seq >= 1_000_000 and len(office.board.calls.live) == 1

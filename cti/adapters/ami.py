@@ -1,8 +1,9 @@
 """The AMI link to one Asterisk: keeps a session alive for ever, turns commands into actions.
 
 Its parts:
-    ami_frames   bytes -> vetted events        ami_facts    events -> facts
-    ami_actions  commands -> bytes             ami_session  one connection
+    ami_frames   bytes -> vetted events        ami_facts     events -> facts
+    ami_actions  commands -> bytes             ami_requests  actions and their answers
+    ami_session  one connection                ami_rings     Originates and their outcomes
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import logging
 import random
 from collections.abc import Callable, Iterable
 
-from cti.adapters.ami_session import Counters, LinkError, LoginRefused, Session
+from cti.adapters.ami_requests import Counters, LinkError
+from cti.adapters.ami_session import LoginRefused, Session
 from cti.core.messages import Fact, HangUp, Input, OriginateFailed, Ring, SwitchDown
 
 log = logging.getLogger("cti.ami")

@@ -4,85 +4,34 @@
 
 The reading task only cuts frames and puts them into a queue; one task takes them out, in order. Until the
 snapshot is told, events wait in a buffer; those older than both are in them and are dropped. Nothing
-that arrives here raises out of here: a bad frame is counted and passed over. Actions are answered within
-ACTION_TIMEOUT or forgotten, and die with the connection: none is ever sent twice.
-
-panoramisk's `Message` reads the answers to our actions. Events are not read with it: it takes the last of
-doubled headers that differ in case, makes lists of the others, and reads all of every event. Its `Action`
-checks nothing and needs an event loop to be written as text.
+that arrives here raises out of here: a bad frame is counted and passed over.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Literal
 
-from panoramisk.message import Message
-
-from cti.adapters import ami_actions, ami_facts
-from cti.adapters.ami_frames import (
-    CHANNEL,
-    UNIQUEID,
-    Framer,
-    Rejected,
-    Vetting,
-    action_id,
-    event_name,
-    headers,
-)
+from cti.adapters import ami_facts
+from cti.adapters.ami_frames import Framer, Rejected, Vetting, event_name
+from cti.adapters.ami_requests import ACTION_TIMEOUT, Counters, LinkError, Requests
+from cti.adapters.ami_rings import Rings, Why
 from cti.core.messages import ChannelNew, Fact, HangUp, LiveChannel, OriginateFailed, Ring, SwitchUp
 
 log = logging.getLogger("cti.ami")
 
-ACTION_TIMEOUT = 5.0
 PING_EVERY = 5.0
 DEAD_AFTER = 10.0
-UNSEEN_AFTER = 0.2  # a failed Originate's Newchannel may come this late
-WRITE_CAP = 1 << 20  # bytes waiting to be sent on a link that does not take them
 FORGED_CAUSE = 21
 BATCH = 200
 
 _LISTS = {b"CoreShowChannel", b"DeviceStateChange"}
 
 
-class LinkError(Exception):
-    """The connection is of no use; the message says why."""
-
-
 class LoginRefused(LinkError):
     pass
-
-
-@dataclass
-class Counters:
-    frames: int = 0
-    rejected: int = 0
-    orphans: int = 0
-    unanswered: int = 0
-    connects: int = 0
-
-
-@dataclass
-class _Ringing:
-    """An Originate whose outcome is not known. `hang_up`: end it with this cause as soon as it is seen."""
-
-    channel_id: str
-    until: float
-    seen: bool = False
-    hang_up: int | None = None
-
-
-@dataclass
-class _Listing:
-    item: bytes
-    rows: list[dict[str, str]] = field(default_factory=list)
-    items: int = 0  # rows and rows left out as hostile
-    done: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Session:
@@ -101,8 +50,6 @@ class Session:
         self._reader, self._writer = reader, writer
         self._node, self._tell, self._count = node, tell, counters
         self._loop = asyncio.get_running_loop()
-        self._token = secrets.token_hex(16)
-        self._number = 0
         self._queue: deque[bytes] = deque()
         self._wake = asyncio.Event()
         self._taken = asyncio.Event()
@@ -111,12 +58,10 @@ class Session:
         self._early: list[bytes] = []
         self._buffer: list[tuple[bytes, dict[str, str]]] = []
         self._booted = asyncio.Event()
-        self._answers: dict[str, asyncio.Future[Message]] = {}
-        self._listings: dict[str, _Listing] = {}
-        self._rings: dict[str, _Ringing] = {}  # by ActionID
-        self._ringing: dict[str, _Ringing] = {}  # by channel_id
         self._channels: dict[str, str] = {}  # uniqueid -> channel name
         self._stations: dict[str, bool] = {}
+        self._requests = Requests(writer, counters)
+        self._rings = Rings(node, self._requests, self._channels, self._failed)
 
     # ------------------------------------------------------------ life
 
@@ -182,14 +127,14 @@ class Session:
                 raise LinkError(f"no byte for {DEAD_AFTER:.0f} s")
             if now - pinged >= PING_EVERY:
                 pinged = now
-                self._post("Ping")
-                self._forget_rings(now)
+                self._requests.post("Ping")
+                self._rings.forget(now)
 
     async def _log_in(self, username: str, secret: str) -> None:
-        answer = await self._ask("Login", [("Username", username), ("Secret", secret)])
+        answer = await self._requests.ask("Login", [("Username", username), ("Secret", secret)])
         if not answer.success:
             raise LoginRefused(f"login as {username} refused")
-        system = (await self._ask("CoreSettings")).get("SystemName", "")
+        system = (await self._requests.ask("CoreSettings")).get("SystemName", "")
         if not system:
             raise LinkError("asterisk.conf has no systemname: forged events could not be told from real ones")
         self._vetting = Vetting(system)
@@ -224,29 +169,14 @@ class Session:
                 self._on_event(name, h)
 
     async def _snapshot(self) -> tuple[LiveChannel, ...]:
-        rows = await self._list("CoreShowChannels", b"CoreShowChannel")
+        rows = await self._requests.list_rows("CoreShowChannels", b"CoreShowChannel")
         channels = tuple(ami_facts.live(h) for h in rows)
         for one in channels:
             self._channels[one.uniqueid] = one.channel
-        for h in await self._list("DeviceStateList", b"DeviceStateChange"):
+        for h in await self._requests.list_rows("DeviceStateList", b"DeviceStateChange"):
             if found := ami_facts.station(h):
                 self._stations[found[0]] = found[1]
         return channels
-
-    async def _list(self, action: str, item: bytes) -> list[dict[str, str]]:
-        """All rows of a list action. A list that does not add up is asked for again, three times at most."""
-        for _ in range(3):
-            listing = _Listing(item)
-            name = self._next_id()
-            self._listings[name] = listing
-            try:
-                await self._ask(action, action_id=name)
-                async with asyncio.timeout(ACTION_TIMEOUT):
-                    if await listing.done == listing.items:
-                        return listing.rows
-            finally:
-                del self._listings[name]
-        raise LinkError(f"{action} does not add up")
 
     # ------------------------------------------------------------ frames
 
@@ -261,7 +191,7 @@ class Session:
         self._count.frames += 1
         name = event_name(frame)
         if not name:
-            self._on_answer(frame)
+            self._requests.answered(frame)
         elif name == b"FullyBooted":  # at login it comes without an envelope; forged it does nothing
             self._booted.set()
         elif name in _LISTS or name.endswith(b"Complete"):
@@ -269,6 +199,13 @@ class Session:
                 self._on_wanted(name, frame)
         elif name in ami_facts.WANTED:
             self._on_wanted(name, frame)
+
+    def _on_list(self, name: bytes, frame: bytes) -> bool:
+        try:
+            return self._requests.listed(name, frame)
+        except Rejected as why:
+            self._reject(why)
+            return True
 
     def _on_wanted(self, name: bytes, frame: bytes) -> None:
         if self._vetting is None:
@@ -300,7 +237,7 @@ class Session:
         if fact is not None:
             self._say(fact)
         if isinstance(fact, ChannelNew):
-            self._on_new(fact.uniqueid)
+            self._rings.seen(fact.uniqueid)
         if name == b"Hangup":
             self._channels.pop(h["Uniqueid"], None)
 
@@ -317,7 +254,7 @@ class Session:
             log.warning("%s: frame %d rejected: %s", self._node, self._count.rejected, why)
         if why.channel:
             log.warning("%s: %s wrote into the event stream: hung up", self._node, why.channel)
-            self._hang_up(why.channel, FORGED_CAUSE)
+            self._requests.hang_up(why.channel, FORGED_CAUSE)
 
     def _say(self, fact: Fact) -> None:
         try:
@@ -325,148 +262,29 @@ class Session:
         except Exception:  # the receiver's fault; this link and the facts to come are none of it
             log.exception("%s: %s was not taken", self._node, type(fact).__name__)
 
-    # ------------------------------------------------------------ answers
-
-    def _on_answer(self, frame: bytes) -> None:
-        waiting = None
-        if frame.startswith(b"Response: "):
-            waiting = self._answers.pop(action_id(frame), None)
-        if waiting is None:
-            self._count.orphans += 1
-        elif not waiting.done():
-            waiting.set_result(Message.from_line(frame.decode("utf-8", "replace")))
-
-    def _on_list(self, name: bytes, frame: bytes) -> bool:
-        listing = self._listings.get(action_id(frame))
-        if listing is None:
-            return False
-        h, wrong = headers(frame)
-        if name != listing.item:
-            if not listing.done.done():
-                items = h.get("ListItems", "")
-                listing.done.set_result(int(items) if items.isascii() and items.isdigit() else -1)
-            return True
-        listing.items += 1
-        if name == b"CoreShowChannel" and not wrong and not UNIQUEID.fullmatch(h.get("Uniqueid", "")):
-            wrong = "cut before Uniqueid"
-        if wrong:
-            channel = h.get("Channel", "")
-            self._reject(Rejected(wrong, channel if CHANNEL.fullmatch(channel) else ""))
-        else:
-            listing.rows.append(h)
-        return True
-
-    # ------------------------------------------------------------ actions
-
-    def _next_id(self) -> str:
-        self._number += 1
-        return f"{self._token}-{self._number}"
-
-    async def _ask(
-        self, action: str, more: Iterable[tuple[str, str]] = (), action_id: str | None = None
-    ) -> Message:
-        name = action_id or self._next_id()
-        answer = self._send(ami_actions.encode(action, [("ActionID", name), *more]), name)
-        try:
-            async with asyncio.timeout(ACTION_TIMEOUT + 1):
-                return await answer
-        except asyncio.CancelledError:
-            if answer.cancelled() and not _cancelling():
-                raise LinkError(f"{action} was not answered") from None
-            raise
-
-    def _post(self, action: str) -> None:
-        name = self._next_id()
-        self._send(ami_actions.encode(action, [("ActionID", name)]), name)
-
-    def _send(self, data: bytes, name: str) -> asyncio.Future[Message]:
-        answer: asyncio.Future[Message] = self._loop.create_future()
-        self._answers[name] = answer
-        self._writer.write(data)
-        self._loop.call_later(ACTION_TIMEOUT, self._forget, name)
-        return answer
-
-    def _forget(self, name: str) -> None:
-        answer = self._answers.pop(name, None)
-        if answer is not None:
-            self._count.unanswered += 1
-            answer.cancel()
+    # ------------------------------------------------------------ commands
 
     def stuck(self) -> bool:
         """Whether the switch does not take what we write."""
-        return self._writer.transport.get_write_buffer_size() > WRITE_CAP
+        return self._requests.stuck()
 
     def ring(self, command: Ring) -> None:
         """Raises ValueError before anything is sent."""
-        name = self._next_id()
-        data = ami_actions.ring(command, name)
-        ringing = _Ringing(command.channel_id, self._loop.time() + command.timeout + 30)
-        self._rings[name] = self._ringing[command.channel_id] = ringing
-        self._send(data, name).add_done_callback(lambda answer: self._on_ack(name, answer))
+        self._rings.ring(command)
 
     def hang_up(self, command: HangUp) -> None:
         """A channel that we ring and have not seen yet is hung up when it appears."""
         channel = self._channels.get(command.uniqueid)
         if channel is not None:
-            self._hang_up(channel, command.cause)
-        elif ringing := self._ringing.get(command.uniqueid):
-            ringing.hang_up = command.cause
-        else:
+            self._requests.hang_up(channel, command.cause)
+        elif not self._rings.hang_up_when_seen(command.uniqueid, command.cause):
             log.info("%s: %s is gone already", self._node, command.uniqueid)
 
-    def _hang_up(self, channel: str, cause: int) -> None:
-        name = self._next_id()
-        self._send(ami_actions.hang_up(channel, cause, name), name)
-
-    # ------------------------------------------------------------ outcome of an Originate
-
-    def _on_ack(self, name: str, answer: asyncio.Future[Message]) -> None:
-        """Only a refusal ends it; success means queued, silence means unknown: facts will tell."""
-        ringing = self._rings.get(name)
-        if ringing is None or answer.cancelled() or answer.result().success:
-            return
-        log.error("%s: Originate refused: %s", self._node, str(answer.result().get("Message", ""))[:200])
-        del self._rings[name]
-        self._fail(ringing, "failed", self.last_at)
-
-    def _on_new(self, uniqueid: str) -> None:
-        ringing = self._ringing.get(uniqueid)
-        if ringing is None:
-            return
-        ringing.seen = True
-        if ringing.hang_up is not None:
-            self._hang_up(self._channels[uniqueid], ringing.hang_up)
-
     def _on_outcome(self, h: dict[str, str]) -> None:
-        ringing = self._rings.pop(h["ActionID"], None)
-        if ringing is None:
+        if not self._rings.outcome(h):
             self._count.orphans += 1
-        elif h["Response"] == "Success":
-            self._ringing.pop(ringing.channel_id, None)
-        elif h["Reason"] == "3":
-            self._fail(ringing, "no_answer", float(h["Timestamp"]))
-        else:
-            why: Literal["unreachable", "failed"] = "unreachable" if h["Reason"] == "0" else "failed"
-            at = float(h["Timestamp"])
-            self._loop.call_later(UNSEEN_AFTER, self._fail_unseen, ringing, why, at)
 
-    def _fail_unseen(self, ringing: _Ringing, why: Literal["unreachable", "failed"], at: float) -> None:
-        """A channel that was seen tells by its ChannelGone; one that is there already was dialled before."""
-        if ringing.seen or ringing.channel_id in self._channels:
-            self._ringing.pop(ringing.channel_id, None)
-        else:
-            self._fail(ringing, why, at)
-
-    def _fail(self, ringing: _Ringing, why: Literal["no_answer", "unreachable", "failed"], at: float) -> None:
-        self._ringing.pop(ringing.channel_id, None)
+    def _failed(self, channel_id: str, why: Why, at: float | None) -> None:
         if self.live:
-            self._say(OriginateFailed(at=at, node=self._node, uniqueid=ringing.channel_id, reason=why))
-
-    def _forget_rings(self, now: float) -> None:
-        for name in [n for n, r in self._rings.items() if r.until < now]:
-            self._ringing.pop(self._rings.pop(name).channel_id, None)
-
-
-def _cancelling() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+            at = self.last_at if at is None else at
+            self._say(OriginateFailed(at=at, node=self._node, uniqueid=channel_id, reason=why))

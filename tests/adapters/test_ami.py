@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fake_asterisk import SYSTEM, Action, FakeAmi, channel, frame
 
-from cti.adapters import ami, ami_session
+from cti.adapters import ami, ami_requests, ami_rings, ami_session
 from cti.adapters.ami import AmiLink
 from cti.core.messages import (
     ChannelGone,
@@ -363,7 +363,7 @@ async def test_outcomes(rig: Rig, reason: str, seen: bool, told: list[str]) -> N
         rig.switch.event("Newchannel", **channel("cti-1-a", AGENT))
         rig.switch.event("Hangup", **channel("cti-1-a", AGENT, Cause="17"))
     rig.switch.event("OriginateResponse", **outcome(action, "cti-1-a", reason=reason))
-    await asyncio.sleep(ami_session.UNSEEN_AFTER + 0.1)  # the time a late Newchannel is given
+    await asyncio.sleep(ami_rings.UNSEEN_AFTER + 0.1)  # the time a late Newchannel is given
     assert [f.reason for f in rig.facts.of(OriginateFailed)] == told
     assert len(rig.facts.of(ChannelGone)) == int(seen)
 
@@ -377,7 +377,7 @@ async def test_the_outcome_may_come_before_the_answer_and_before_the_channel(rig
     rig.switch.event("Newchannel", **channel("cti-1-a", AGENT))
     rig.switch.event("Hangup", **channel("cti-1-a", AGENT, Cause="17"))
     rig.switch.send(frame(("Response", "Success"), ("ActionID", action["ActionID"])))
-    await asyncio.sleep(ami_session.UNSEEN_AFTER + 0.1)
+    await asyncio.sleep(ami_rings.UNSEEN_AFTER + 0.1)
     assert not rig.facts.of(OriginateFailed)
     assert rig.facts.of(ChannelGone)[0].cause == 17
 
@@ -388,7 +388,7 @@ async def test_a_channel_id_that_is_there_already_was_dialled_before(rig: Rig) -
     await rig.up()
     action = await originated(rig, ring())
     rig.switch.event("OriginateResponse", **outcome(action, "cti-1-a"))
-    await asyncio.sleep(ami_session.UNSEEN_AFTER + 0.1)
+    await asyncio.sleep(ami_rings.UNSEEN_AFTER + 0.1)
     assert not rig.facts.of(OriginateFailed)
 
 
@@ -455,7 +455,7 @@ async def test_a_phone_that_is_hung_up_before_its_channel_appears_does_not_ring_
 async def test_actions_that_are_not_answered_are_forgotten(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     await rig.start()
     await rig.up()
-    monkeypatch.setattr(ami_session, "ACTION_TIMEOUT", 0.05)
+    monkeypatch.setattr(ami_requests, "ACTION_TIMEOUT", 0.05)
     rig.switch.mute = {"Originate"}
     for n in range(100):
         rig.link.execute(ring(f"cti-1-{n}"))
@@ -463,7 +463,7 @@ async def test_actions_that_are_not_answered_are_forgotten(rig: Rig, monkeypatch
         while rig.link.counters["unanswered"] < 100:
             await asyncio.sleep(0.01)
     assert rig.link._session is not None
-    assert not rig.link._session._answers
+    assert not rig.link._session._requests._answers
     assert not rig.facts.of(OriginateFailed)  # silence is not a failure
     assert rig.link.connected
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import NamedTuple
-from zlib import crc32
 
 import msgspec
 
@@ -37,6 +37,10 @@ from cti.core.talk import Talk
 from cti.errors import CtiError
 
 AFTER_ALL = 1_000_000  # what is learnt of a call after it was closed is numbered from here, by its content
+
+
+def _number_of(event: Event) -> int:
+    return int.from_bytes(sha256(encode(event)).digest()[:4], "big") % AFTER_ALL
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +143,7 @@ class Switchboard:
         if event.call_id:
             call = self.calls.live.get(event.call_id)
             if call is None and event.type != "call.arrived":
-                return msgspec.structs.replace(event, seq=AFTER_ALL + crc32(encode(event)) % AFTER_ALL)
+                return msgspec.structs.replace(event, seq=AFTER_ALL + _number_of(event))
             event = msgspec.structs.replace(event, seq=(call.seq if call else 0) + 1)
             self.calls.fold(event)
         for part in self.parts:
@@ -156,8 +160,8 @@ class Switchboard:
                 self.lines.forget(call)
 
     def _wrapping(self, call: Call) -> bool:
-        agent = self.people.agents.get(call.agent)
-        return agent is not None and agent.call_id == call.call_id
+        """Whether an agent is busy with it, not only the last one."""
+        return any(agent.call_id == call.call_id for agent in self.people.agents.values())
 
     def restore(self, events: Iterable[Event], at: float) -> Output:
         """Fold the events of unfinished calls and the last state of each agent; then take up the deadlines."""

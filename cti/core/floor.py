@@ -283,20 +283,23 @@ class Floor:
         """Callers and ringing phones that the switch does not have any more are let go; then route again."""
         self.nodes_down.discard(m.node)
         live = {channel.uniqueid for channel in m.channels}
-        for call in list(self.calls.live.values()):
-            if call.node != m.node or call.ended_at is not None:
-                continue
-            if call.uniqueid not in live:
+        self.calls.answered &= live
+        for call in [call for call in self.calls.live.values() if call.node == m.node]:
+            if call.ended_at is None and call.uniqueid not in live:
                 self._caller_gone(call, m.at)
-            elif call.offer is not None and call.offer.connected_at is None and call.offer.channel_id not in live:
-                self._end_offer(call, call.offer, m.at, "cancelled", "switch")
-            elif call.offer is not None and call.offer.connected_at is None:
-                rings_until = max(m.at, call.offer.at + self.queue(call.offer.queue).ring)
-                self.out.wake(rings_until + RING_GRACE, "ring", call.offer.channel_id)
+            if call.offer is not None and call.offer.connected_at is None:
+                self._still_rings(call, call.offer, call.offer.channel_id in live, m.at)
         for agent in self.people.agents.values():
             if agent.work == "reserved" and self._offer_of(agent) is None:
                 self.people.move(agent, m.at, work="idle", idle_since=m.at)
         self._route_all(m.at)
+
+    def _still_rings(self, call: Call, offer: Offer, live: bool, at: float) -> None:
+        if live:
+            rings_until = max(at, offer.at + self.queue(offer.queue).ring)
+            self.out.wake(rings_until + RING_GRACE, "ring", offer.channel_id)
+        else:
+            self._end_offer(call, offer, at, "cancelled", "switch")
 
     def _offer_of(self, agent: Agent) -> Offer | None:
         call = self.calls.live.get(agent.call_id)
@@ -325,14 +328,22 @@ class Floor:
 
     # ------------------------------------------------------------ deadlines
 
-    def _due_bridge(self, channel: str, at: float) -> None:
+    def _overdue(self, kind: str, channel: str, at: float) -> tuple[Call, Offer] | None:
+        """The offer to be given up now; while the link is down nobody knows what its phone does, so it has time."""
         ringing = self._ringing(channel)
+        if ringing is None or ringing[0].node not in self.nodes_down:
+            return ringing
+        self.out.wake(at + RING_GRACE, kind, channel)
+        return None
+
+    def _due_bridge(self, channel: str, at: float) -> None:
+        ringing = self._overdue("bridge", channel, at)
         if ringing is not None:
             self.out.command(HangUp(node=ringing[0].node, uniqueid=channel))
             self._not_bridged(*ringing, at)
 
     def _due_ring(self, channel: str, at: float) -> None:
-        ringing = self._ringing(channel)
+        ringing = self._overdue("ring", channel, at)
         if ringing is not None:
             self.out.command(HangUp(node=ringing[0].node, uniqueid=channel))
             self._end_offer(*ringing, at, "missed", MISSED)

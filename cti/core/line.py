@@ -343,8 +343,12 @@ class Lines:
         return "agent" if hanging_up or (call.last_by == "agent" and call.nodes_since <= 1) else "system"
 
     def _switch_up(self, m: SwitchUp) -> None:
-        """Calls whose channel is gone, and of which CEL did not tell either, ended by now."""
+        """Calls and dialled numbers whose channel is gone, and of which CEL did not tell either, ended by now."""
         live = {channel.uniqueid for channel in m.channels}
         for call in list(self.calls.live.values()):
-            if call.node == m.node and call.ended_at is None and call.uniqueid not in live:
+            if call.node != m.node or call.ended_at is not None:
+                continue
+            if call.uniqueid not in live:
                 self._ended(call, self._step(call).left or Left(m.at, 0, self._side(call)))
+            elif call.dial is not None and call.dial.channel_id not in live:
+                self._dial_over(call, m.at, "answered" if call.dial.connected_at is not None else "fail")

@@ -75,7 +75,9 @@ class People:
             state |= {"wish": "not_ready", "reason": LINK}
         if work == "idle":
             state |= {"next_wish": None, "next_reason": "", "wrap_until": None, "extended": False}
-        self.out.emit("agent.state_changed", at, agent=agent.agent, call_id=call_id or agent.call_id, **state)
+        call = call_id or agent.call_id
+        self.out.emit("agent.state_changed", at, agent=agent.agent, call_id=call if call in self.calls.live else "",
+                      **state)  # fmt: skip
 
     def begin_wrap_up(self, agent: Agent, call_id: str, at: float, seconds: float) -> None:
         """After a conversation. `seconds` 0: none."""

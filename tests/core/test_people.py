@@ -20,7 +20,7 @@ from cti.core.messages import (
     WrapUp,
 )  # fmt: skip
 from cti.errors import BadInput, Refused
-from tests.core.office import Office
+from tests.core.office import FLOW, Office
 
 WISHES = ("ready", "not_ready", "logged_out")
 
@@ -189,3 +189,21 @@ def test_an_answered_call_is_neither_rejected_nor_picked_up_again() -> None:
         office.do(RejectCall(at=office.at, by="ani", agent="ani", call_id=call_id))
     assert refused.value.code == "already_answered"
     assert office.do(AnswerCall(at=office.at, by="ani", agent="ani", call_id=call_id)) == []
+
+
+def test_a_wrap_up_ends_though_its_call_was_closed_meanwhile() -> None:
+    """The caller went on from ani to budi, who was ready with him sooner."""
+    flow = {**FLOW, "nodes": {**FLOW["nodes"], "sales": {**FLOW["nodes"]["sales"], "answered": "sales"}}}
+    office = Office(flow=flow, agents={"ani": {"sales": 1}, "budi": {"sales": 1}}, wrap_up="30s", recording="never")
+    office.ready()
+    caller = office.waiting_caller()
+    caller.answer()
+    caller.agent_hangs_up()
+    caller.answer("b2")
+    caller.hangs_up("b2")
+    office.do(WrapUp(at=office.at, by="budi", agent="budi", action="finish"))
+    assert office.state("ani") == ("wrap_up", "") and office.state("budi") == ("ready", "")
+    office.wait(31)
+    assert office.state("ani") == ("ready", "")
+    assert [e.agent for e in office.events if e.type == "call.wrapped"] == ["budi", "ani"]
+    assert not office.board.calls.live

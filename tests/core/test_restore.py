@@ -12,6 +12,7 @@ from cti.core.messages import (
     AgentInfo,
     Bridged,
     ChannelGone,
+    ChannelUp,
     CustomerFound,
     Event,
     FinishRecording,
@@ -20,6 +21,7 @@ from cti.core.messages import (
     LiveChannel,
     PeopleChanged,
     RecordingFinished,
+    Release,
     StationState,
     SwitchUp,
     Unbridged,
@@ -202,3 +204,47 @@ def test_events_survive_the_wire() -> None:
     for message in [*office.events, *office.commands]:
         assert decode(encode(message)) == message
     assert any(isinstance(e, Event) for e in office.events)
+
+
+def test_agents_are_not_kept_by_calls_that_are_forgotten() -> None:
+    """The server was away so long that nothing is restored but what the agents did."""
+    office = Office(agents={name: {"sales": 1} for name in ("ani", "budi", "chen")}, wrap_up="30s")
+    office.ready()
+    wrapping, talking, _ = (office.waiting_caller() for _ in range(3))
+    wrapping.answer()
+    talking.answer()
+    wrapping.hangs_up()
+    assert [office.state(name)[0] for name in office.agents] == ["wrap_up", "talking", "reserved"]
+    office.board.calls.live.clear()
+    reborn(office)
+    office.wait(1000)
+    switch_up(office)
+    assert [office.board.people.agents[name].work for name in office.agents] == ["idle"] * 3
+
+
+def test_an_offer_whose_both_ends_vanished_after_the_answer() -> None:
+    office = Office()
+    office.ready()
+    caller = office.waiting_caller()
+    caller.rung()
+    office.do(ChannelUp(at=office.at, uniqueid=caller.leg))
+    caller.hangs_up()
+    reborn(office)
+    switch_up(office)
+    assert {"call.dequeued", "offer.caller_left"} <= set(office.types()[-4:])
+    assert not office.board.calls.live and office.board.people.agents["ani"].work == "idle"
+
+
+def test_a_number_that_was_never_dialled_does_not_keep_the_caller() -> None:
+    """The server was killed between its decision to dial and the dialling."""
+    nodes = {"phone": {"do": "dial", "to": "7001", "then": "hangup", "fail": "hangup"}}
+    dial = {"flow": "main", "language": "en", "start": "phone", "nodes": nodes}
+    office = Office(flow=dial)
+    caller = office.caller()
+    caller.arrive()
+    reborn(office)
+    office.board.publish(book(dial), FlowsPublished(at=office.at, version=1))
+    caller.line()
+    switch_up(office, (caller.uniqueid, caller.channel, ""))
+    assert office.last("call.dial_ended").data["result"] == "fail"
+    assert isinstance(office.commands[-1], Release)

@@ -349,3 +349,43 @@ def test_a_message_left_while_no_server_answered_is_added_to_its_call() -> None:
     stranger = f"x-{int(office.at)}.99"
     office.do(MessageLeft(at=office.at, uniqueid=stranger, file="2.wav", seconds=3.0))
     assert office.last("voicemail.left").seq >= 1_000_000 and len(office.board.calls.live) == 1
+
+
+def test_a_phone_is_not_given_up_while_the_link_is_down() -> None:
+    """What it did meanwhile is told when the link is back: here that it was answered."""
+    office = Office()
+    office.ready()
+    caller = office.waiting_caller()
+    caller.rung()
+    answered = office.at + 5
+    office.do(SwitchDown(at=office.at))
+    office.wait(120)
+    assert office.state("ani") == ("reserved", "")
+    for uniqueid in (caller.uniqueid, caller.leg):
+        office.do(Bridged(at=answered, uniqueid=uniqueid, bridge="b1"))
+    live = tuple(
+        LiveChannel(uniqueid=uniqueid, channel=channel, context="line", bridge="b1")
+        for uniqueid, channel in ((caller.uniqueid, caller.channel), (caller.leg, "PJSIP/2001-1"))
+    )
+    office.do(SwitchUp(at=office.at, channels=live, reachable=("2001",)))
+    assert office.state("ani") == ("talking", "") and office.last("call.connected").at == answered
+
+
+@pytest.mark.parametrize("rings", [True, False])
+def test_a_phone_that_did_nothing_while_the_link_was_down(rings: bool) -> None:
+    office = Office()
+    office.ready()
+    caller = office.waiting_caller()
+    caller.rung()
+    office.do(ChannelUp(at=office.at, uniqueid=caller.leg))
+    office.do(SwitchDown(at=office.at))
+    office.wait(120)
+    names = (caller.uniqueid, caller.leg) if rings else ()
+    live = tuple(LiveChannel(uniqueid=name, channel=name, context="line") for name in names)
+    office.do(SwitchUp(at=office.at, channels=live, reachable=("2001",)))
+    office.wait(10)
+    if rings:
+        assert HangUp(uniqueid=names[1]) in office.commands
+    else:
+        assert office.last("offer.caller_left") and not office.board.calls.live
+        assert office.state("ani") == ("ready", "")

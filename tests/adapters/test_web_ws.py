@@ -252,6 +252,22 @@ async def test_logging_out_closes_that_sessions_sockets_only(site: Site) -> None
         await other.close()
 
 
+async def test_a_page_hears_no_more_than_its_user_may_by_now(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that was revoked, a supervisor who is none any more."""
+    monkeypatch.setattr("cti.adapters.web.ws.CHECK_SECONDS", 0.02)
+    async with (
+        site.client("anna", token=True) as anna, anna.ws_connect("/ws") as hers,
+        site.client("budi", token=True) as budi, budi.ws_connect("/ws") as his,
+        site.client("sari", token=True) as sari, sari.ws_connect("/ws") as floor,
+    ):  # fmt: skip
+        site.store.tokens = {key: name for key, name in site.store.tokens.items() if name != "anna"}
+        assert await close_code(hers) == 4401
+        site.store.users["sari"].role = "agent"
+        assert await close_code(floor) == 1001
+        site.engine.ring("budi")
+        await hear(his, "screen_pop")
+
+
 async def test_stopping_closes_every_socket() -> None:
     async with a_site() as site, site.client("anna", token=True) as client:
         ws = await client.ws_connect("/ws")

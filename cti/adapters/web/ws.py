@@ -5,7 +5,7 @@
 
 On connect: with ?since=SEQ what was missed since, else (or when that is no longer known) a snapshot:
 `desk` (and `screen_pop` while there is one) for agents, `wallboard` for supervisors.
-Close codes: 1001 server stops, 1008 flood, 1009 frame too big, 1013 reads too slowly, 4401 logged out.
+Close codes: 1001 server stops or connect again, 1008 flood, 1009 frame too big, 1013 reads too slowly, 4401 logged out.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Sockets:
             for work in (
                 self._read(ws, socket),
                 _write(ws, socket),
-                self._watch(socket),
+                self._watch(socket, request),
                 socket.closed.wait(),
             )
         ]
@@ -142,14 +142,17 @@ class Sockets:
     def _error(self, code: str) -> str:
         return self._hub.message("error", {"code": code}, number=False)
 
-    async def _watch(self, socket: Socket) -> None:
-        """An open page keeps its session alive; a session that ended elsewhere closes it."""
-        while socket.session:
+    async def _watch(self, socket: Socket, request: web.Request) -> None:
+        """An open page keeps its session alive; a session or token that ended elsewhere closes it, and a user who is a
+        supervisor no longer, or by now, has to connect again."""
+        while True:
             await asyncio.sleep(CHECK_SECONDS)
             with contextlib.suppress(Exception):  # the database being away does not log people out
-                if await self._auth.of_session(socket.session) is None:
+                who = await self._auth.who(request)
+                if who is None:
                     socket.close(4401)
-        await socket.closed.wait()
+                elif who.is_supervisor != (FLOOR in socket.audiences):
+                    socket.close(1001)
 
     async def beats(self) -> None:
         """Forever: a sign of life to every page."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from cti.core.messages import Command, Event, Input, Tick
 from cti.core.switchboard import Output, Switchboard
@@ -42,7 +42,7 @@ class Journal(Protocol):
 
 
 class Engine:
-    """`observe` sees every event after it is kept, `dispatch` carries out commands; neither may raise."""
+    """`observe` sees every event after it is kept, `dispatch` carries out commands; neither should raise."""
 
     def __init__(
         self,
@@ -78,10 +78,18 @@ class Engine:
         if output.events:
             self._journal.append(output.events)
         for event in output.events:
-            self._observe(event)
+            self._safely(self._observe, event)
         for command in output.commands:
-            self._dispatch(command)
+            self._safely(self._dispatch, command)
         self._set_timer()
+
+    def _safely(self, tell: Callable[[Any], None], message: Event | Command) -> None:
+        """A page that cannot be told something keeps no phone from ringing."""
+        try:
+            tell(message)
+        except Exception:
+            self.faults += 1
+            log.exception("a bug at the telling of %s", type(message).__name__)
 
     def _set_timer(self) -> None:
         due = self.switchboard.next_at

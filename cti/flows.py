@@ -13,6 +13,7 @@ from cti.config import Config
 from cti.core.ivr import Book
 from cti.errors import BadInput, Unavailable
 
+AGAIN = 5.0  # s until an edit that the database could not keep is tried again
 log = logging.getLogger(__name__)
 
 
@@ -51,7 +52,14 @@ class LiveFlows:
     async def watch(self) -> None:
         """Publish every valid change of the folder, where that is wanted; until cancelled."""
         if self._auto:
-            await flow_files.watch(self._folder, self._changed, live=self._digest)
+            await flow_files.watch(self._folder, self._until_kept, live=self._digest)
+
+    async def _until_kept(self, sources: Sources) -> None:
+        """An edit made while the database is away is not lost: `_changed` leaves no digest then."""
+        await self._changed(sources)
+        while not self._digest:
+            await asyncio.sleep(AGAIN)
+            await self._changed(await asyncio.to_thread(flow_files.read_folder, self._folder))
 
     def _revive(self, version: int, files: dict[str, str]) -> None:
         book, problems = flow_files.load(Sources(files=files), version=version, country=self._country)
@@ -77,6 +85,7 @@ class LiveFlows:
             version = await self._store.save_flows(sources.files, "auto", "files changed")
         except Unavailable as error:
             log.error("flows not published: %s", error)
+            self._digest = ""
             return
         book, _ = await asyncio.to_thread(flow_files.load, sources, version=version, country=self._country)
         if book is not None:

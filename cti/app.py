@@ -52,7 +52,7 @@ from cti.core.messages import (
 )  # fmt: skip
 from cti.core.stats import Stats
 from cti.core.switchboard import Settings as Site
-from cti.core.switchboard import Switchboard
+from cti.core.switchboard import Output, Switchboard
 from cti.engine import Engine
 from cti.errors import Unavailable
 from cti.flows import LiveFlows
@@ -314,6 +314,7 @@ class App:
     def _publish(self, book: Book) -> None:
         self.board.publish(book, FlowsPublished(at=self.now(), version=book.version))
         self.stats.configure({name: queue.service_level.within for name, queue in book.queues.items()})
+        self.engine.settle(Output([], []))  # its timer: those who wait are looked at by the new rules
         self._spawn(self._prepare(book))
 
     async def _prepare(self, book: Book) -> None:

@@ -73,6 +73,7 @@ class Floor:
             if call.visit is not None:
                 self._set_deadlines(call.call_id, call.visit)
                 self._wait(call, at)
+                self.out.wake(at, "relax", f"{call.call_id}/{call.visit.number}")
 
     def queue(self, name: str) -> QueueConfig:
         """A queue's settings; of one that is unknown, the defaults."""

@@ -154,3 +154,14 @@ def test_queues_that_do_not_record_start_no_recording() -> None:
     caller.answer()
     caller.hangs_up()
     assert "recording.started" not in office.types()
+
+
+def test_who_waits_is_served_at_once_when_the_rule_that_kept_him_waiting_is_mended() -> None:
+    """A free agent and a caller for him: nobody has to move first."""
+    office = Office(agents=JUNIOR, skills={"sales": 5})
+    office.ready()
+    caller = office.waiting_caller()
+    assert not caller.rings
+    office.board.publish(book(skills={"sales": 1}), FlowsPublished(at=office.at, version=2))
+    office.wait(0)
+    assert caller.rings

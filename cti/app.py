@@ -51,8 +51,8 @@ from cti.core.messages import (
     Ring,
 )  # fmt: skip
 from cti.core.stats import Stats
-from cti.core.switchboard import Settings as Site
 from cti.core.switchboard import Output, Switchboard
+from cti.core.switchboard import Settings as Site
 from cti.engine import Engine
 from cti.errors import Unavailable
 from cti.flows import LiveFlows

@@ -31,18 +31,28 @@ async def read_in(folder: Path, submit: Callable[[MessageLeft], object], every: 
     """Forever: tell of each new message, then mark it read (NAME.json becomes NAME.read).
 
     Killed in between, the message is told again: the event is the same one."""
+    stuck: set[Path] = set()  # what can be neither marked nor set aside; not looked at again by this run
     while True:
-        for note in sorted(await asyncio.to_thread(lambda: list(folder.glob("*.json")))):
+        for note in sorted(set(await asyncio.to_thread(lambda: list(folder.glob("*.json")))) - stuck):
             try:
                 _tell(note, submit)
                 note.rename(note.with_suffix(".read"))
-            except (OSError, msgspec.MsgspecError, ValueError) as error:
+            except (OSError, ArithmeticError, msgspec.MsgspecError, ValueError) as error:
                 log.error("voicemail %s cannot be read: %s", note.name, error)
-                note.rename(note.with_suffix(".bad"))
+                _set_aside(note, stuck)
         await asyncio.sleep(every)
 
 
+def _set_aside(note: Path, stuck: set[Path]) -> None:
+    try:
+        note.rename(note.with_suffix(".bad"))
+    except OSError:
+        stuck.add(note)
+
+
 def _tell(path: Path, submit: Callable[[MessageLeft], object]) -> None:
+    if not path.is_file():
+        raise ValueError("it is not a file")
     note = msgspec.json.decode(path.read_bytes(), type=_Note)
     if not note.uniqueid:
         raise ValueError("it does not say whose call it was")

@@ -32,3 +32,24 @@ async def test_messages_are_read_in_once(tmp_path: Path) -> None:
     task.cancel()
     assert [m.file for m in told] == ["1800000001.wav", "1800000002.wav", "1800000005.wav"]
     assert sorted(p.name for p in tmp_path.glob("*.bad")) == ["1800000003.bad", "1800000004.bad"]
+
+
+async def test_a_note_that_cannot_be_set_aside_stops_nobody(tmp_path: Path) -> None:
+    """It is told or complained of once, and the others are read."""
+    told: list[MessageLeft] = []
+    note(tmp_path, "1800000001")
+    (tmp_path / "1800000001.read").mkdir()
+    (tmp_path / "1800000001.bad").mkdir()
+    note(tmp_path, "1800000002", at=1e999)
+    task = asyncio.create_task(read_in(tmp_path, told.append, every=0.01))
+    async with asyncio.timeout(5):
+        note(tmp_path, "1800000003")
+        while not (tmp_path / "1800000003.read").exists():
+            await asyncio.sleep(0.01)
+        note(tmp_path, "1800000004")
+        while not (tmp_path / "1800000004.read").exists():
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert [m.file for m in told if m.file != "1800000002.wav"] == [
+        "1800000001.wav", "1800000003.wav", "1800000004.wav",
+    ]  # fmt: skip

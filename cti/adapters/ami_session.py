@@ -24,6 +24,8 @@ log = logging.getLogger("cti.ami")
 
 PING_EVERY = 5.0
 DEAD_AFTER = 10.0
+HANG_UP_AGAIN = 1.0  # s
+HANG_UPS = 4  # tries in all
 FORGED_CAUSE = 21
 BATCH = 200
 
@@ -272,13 +274,22 @@ class Session:
         """Raises ValueError before anything is sent."""
         self._rings.ring(command)
 
-    def hang_up(self, command: HangUp) -> None:
-        """A channel that we ring and have not seen yet is hung up when it appears."""
+    def hang_up(self, command: HangUp, tries: int = HANG_UPS) -> None:
+        """A channel that we ring and have not seen yet is hung up when it appears; one that stays, again.
+
+        Asterisk loses a hang-up that meets a channel on its way between a bridge and the dialplan."""
         channel = self._channels.get(command.uniqueid)
         if channel is not None:
             self._requests.hang_up(channel, command.cause)
+            if tries > 1:
+                asyncio.get_running_loop().call_later(HANG_UP_AGAIN, self._still_there, command, tries - 1)
         elif not self._rings.hang_up_when_seen(command.uniqueid, command.cause):
             log.info("%s: %s is gone already", self._node, command.uniqueid)
+
+    def _still_there(self, command: HangUp, tries: int) -> None:
+        if self.live and command.uniqueid in self._channels:
+            log.warning("%s: %s is still there: hung up again", self._node, command.uniqueid)
+            self.hang_up(command, tries)
 
     def _on_outcome(self, h: dict[str, str]) -> None:
         if not self._rings.outcome(h):

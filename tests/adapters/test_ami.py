@@ -336,6 +336,23 @@ async def test_a_station_is_told_once_per_change(rig: Rig) -> None:
     assert [f.reachable for f in rig.facts.of(StationState)] == [False, True]
 
 
+# ------------------------------------------------------------------------------- hanging up
+
+
+async def test_a_channel_that_survives_its_hang_up_is_hung_up_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ami_session, "HANG_UP_AGAIN", 0.05)
+    await rig.start()
+    await rig.up()
+    rig.switch.event("Newchannel", **channel("u1", CALLER))
+    rig.switch.event("Newchannel", **channel("u2", AGENT))
+    await rig.settled()
+    for uniqueid in ("u1", "u2"):
+        rig.link.execute(HangUp(uniqueid=uniqueid, cause=17))
+    rig.switch.event("Hangup", **channel("u2", AGENT, Cause="17"))
+    await rig.switch.until(lambda: len([a for a in rig.switch.sent("Hangup") if a["Channel"] == CALLER]) == 4)
+    assert [a["Cause"] for a in rig.switch.sent("Hangup") if a["Channel"] == AGENT] == ["17"]
+
+
 # ------------------------------------------------------------------------------- ringing
 
 

@@ -263,7 +263,7 @@ class App:
 
     def observe(self, event: Event) -> None:
         """Every event after it is kept: the figures and the pages follow it."""
-        if event.at >= self.day_end:
+        if min(event.at, self.now()) >= self.day_end:  # a fact dated in the future begins no day
             self._roll_day(event.at)
         self.stats.apply(event)
         if event.type == "agent.state_changed":

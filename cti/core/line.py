@@ -352,3 +352,7 @@ class Lines:
                 self._ended(call, self._step(call).left or Left(m.at, 0, self._side(call)))
             elif call.dial is not None and call.dial.channel_id not in live:
                 self._dial_over(call, m.at, "answered" if call.dial.connected_at is not None else "fail")
+        for channel in m.channels:
+            known = channel.uniqueid in self.calls.by_channel or channel.uniqueid in self.dials
+            if is_ours(channel.uniqueid) and not known and not channel.bridge:
+                self.out.command(HangUp(node=m.node, uniqueid=channel.uniqueid))

@@ -28,6 +28,7 @@ from cti.core.messages import (
     Input,
     MessageLeft,
     RecordingFinished,
+    SwitchUp,
     Tick,
     encode,
 )  # fmt: skip
@@ -115,6 +116,8 @@ class Switchboard:
                     handler(message)
             if isinstance(message, ChannelGone):
                 self.calls.requested.pop(message.uniqueid, None)
+            if isinstance(message, SwitchUp):  # whose end was never told
+                self.calls.requested = {u: at for u, at in self.calls.requested.items() if at > message.at - 60}
 
     def _tick(self, at: float) -> None:
         for kind, key in self.out.due(at):

@@ -7,6 +7,8 @@ from cti.core.messages import (
     ChannelGone,
     ChannelUp,
     FlowsPublished,
+    HangUp,
+    HangupRequested,
     LiveChannel,
     RejectCall,
     SetAgentState,
@@ -165,3 +167,21 @@ def test_who_waits_is_served_at_once_when_the_rule_that_kept_him_waiting_is_mend
     office.board.publish(book(skills={"sales": 1}), FlowsPublished(at=office.at, version=2))
     office.wait(0)
     assert caller.rings
+
+
+def test_phones_of_ours_that_nobody_knows_are_hung_up_but_not_out_of_a_talk() -> None:
+    office = Office()
+    office.ready()
+    caller = office.waiting_caller()
+    leg = caller.leg
+    strays = [f"{leg[:-1]}{digit}" for digit in "ab" if not leg.endswith(digit)]
+    office.do(HangupRequested(at=office.at - 100, uniqueid="x-1800000000.77"))
+    office.do(SwitchDown(at=office.at))
+    channels = [LiveChannel(uniqueid=leg, channel="PJSIP/2001-1", context="agent")]
+    channels += [
+        LiveChannel(uniqueid=u, channel="PJSIP/2001-9", context="agent", bridge="b" * n) for n, u in enumerate(strays)
+    ]
+    before = len(office.commands)
+    office.do(SwitchUp(at=office.at, channels=(*live(caller), *channels), reachable=("2001",)))
+    assert [c.uniqueid for c in office.commands[before:] if isinstance(c, HangUp)] == strays[:1]
+    assert office.board.calls.requested == {}

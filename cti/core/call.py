@@ -47,6 +47,13 @@ class Dial(msgspec.Struct, kw_only=True):
     connected_at: float | None = None
 
 
+class Recording(msgspec.Struct, frozen=True):
+    """Whose conversation is recorded, and since when."""
+
+    agent: str
+    started_at: float
+
+
 class Call(msgspec.Struct, kw_only=True):
     call_id: str
     node: str = MAIN
@@ -75,7 +82,7 @@ class Call(msgspec.Struct, kw_only=True):
     agent: str = ""  # who talked last
     last_by: str = ""  # who ended the last conversation
     nodes_since: int = 0  # flow nodes since then
-    recordings: list[str] = []  # begun and not yet finished
+    recordings: dict[str, Recording] = {}  # begun and not yet finished
     connected_at: float | None = None
     ended_at: float | None = None
     wrapped_at: float | None = None
@@ -256,11 +263,11 @@ def _wrapped(call: Call, event: Event) -> None:
 
 
 def _recording_started(call: Call, event: Event) -> None:
-    call.recordings.append(event.data["recording_id"])
+    call.recordings[event.data["recording_id"]] = Recording(event.agent, event.at)
 
 
 def _recording_stopped(call: Call, event: Event) -> None:
-    call.recordings = [name for name in call.recordings if name != event.data["recording_id"]]
+    call.recordings.pop(event.data["recording_id"], None)
 
 
 def _disposition(call: Call, event: Event) -> None:

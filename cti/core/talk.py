@@ -116,10 +116,11 @@ class Talk:
         return "system" if call.uniqueid in self.calls.dropped else "caller"
 
     def _finish(self, call: Call, recording: str) -> None:
-        started = call.connected_at or call.arrived_at
+        begun = call.recordings[recording]
         self.out.command(
             FinishRecording(
-                node=call.node, recording_id=recording, call_id=call.call_id, agent=call.agent, started_at=started
+                node=call.node, recording_id=recording, call_id=call.call_id, agent=begun.agent,
+                started_at=begun.started_at,
             )
         )  # fmt: skip
 

@@ -198,7 +198,7 @@ class Floor(RuleBasedStateMachine):
             self.gone(leg.channel_id)
         self.office.wait(60)
         for call in list(self.office.board.calls.live.values()):
-            for name in call.recordings:
+            for name in list(call.recordings):
                 self.office.do(
                     RecordingFinished(
                         at=self.office.at, recording_id=name, call_id=call.call_id, agent=call.agent, path="",

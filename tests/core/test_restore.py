@@ -248,3 +248,24 @@ def test_a_number_that_was_never_dialled_does_not_keep_the_caller() -> None:
     switch_up(office, (caller.uniqueid, caller.channel, ""))
     assert office.last("call.dial_ended").data["result"] == "fail"
     assert isinstance(office.commands[-1], Release)
+
+
+def test_after_a_restart_each_recording_is_still_its_own_agents() -> None:
+    nodes = {
+        "first": {"do": "queue", "queue": "sales", "answered": "second"},
+        "second": {"do": "queue", "queue": "support", "answered": "hangup"},
+    }
+    flow = {"flow": "main", "language": "en", "start": "first", "nodes": nodes}
+    office = Office(flow=flow, agents={"ani": {"sales": 1}, "budi": {"support": 1}})
+    office.ready()
+    caller = office.caller()
+    caller.arrive()
+    began = {}
+    for agent in office.agents:
+        office.at += 5
+        caller.answer()
+        began[agent] = office.at
+        caller.agent_hangs_up()
+    reborn(office)
+    asked = [(c.agent, c.started_at) for c in office.commands if isinstance(c, FinishRecording)]
+    assert asked == list(began.items())

@@ -19,7 +19,7 @@ from cti.adapters.web import auth, wire
 from cti.adapters.web.app import ROUTES
 from cti.adapters.web.crm import inside
 from cti.core.messages import HangUpCall, SetAgentState, SetDisposition
-from cti.errors import BadInput
+from cti.errors import BadInput, Unavailable
 
 STATE = "/api/v1/agents/anna/state"
 
@@ -89,6 +89,25 @@ async def test_brute_force_meets_429_while_another_address_gets_in(site: Site) -
     token, user = await guard.login("anna", PASSWORD, "203.0.113.9")
     assert user.name == "anna" and auth.sha256(token) in site.store.sessions
     guard.close()
+
+
+async def test_many_wrong_passwords_at_once_are_no_way_around_the_limit(site: Site) -> None:
+    async with site.client() as client:
+        answers = await asyncio.gather(*(login(client, "anna", f"wrong-{i}") for i in range(30)))
+        assert sorted(answer.status for answer in answers) == [401] * 10 + [429] * 20
+
+
+async def test_a_password_that_could_not_be_checked_is_no_failed_try(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(name: str) -> None:
+        raise Unavailable("PostgreSQL is away")
+
+    async with site.client() as client:
+        with monkeypatch.context() as m:
+            m.setattr(site.store, "user_by_name", away)
+            assert {(await login(client, "anna")).status for _ in range(12)} == {503}
+        assert (await login(client, "anna")).status == 200
 
 
 def test_throttle_forgets_with_time() -> None:

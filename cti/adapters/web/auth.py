@@ -74,6 +74,11 @@ class Throttle:
                 self.wait(other, now)
         self._tries.setdefault(key, deque()).append(now)
 
+    def take_back(self, key: Any) -> None:
+        """The last try was none: it could not be checked."""
+        if self._tries.get(key):
+            self._tries[key].pop()
+
     def forget(self, key: Any) -> None:
         self._tries.pop(key, None)
 
@@ -124,11 +129,14 @@ class Auth:
         """A new session's token. Raises Problem 401 or 429. Never says whether the name exists."""
         key = (name.casefold(), ip)
         self._guard(key, ip)
-        user = await self._store.user_by_name(name)
-        if not await self._passwords.check(user, password) or user is None:
-            now = time.monotonic()
-            self._pairs.failed(key, now)
-            self._addresses.failed(ip, now)
+        try:
+            user = await self._store.user_by_name(name)
+            right = await self._passwords.check(user, password)
+        except BaseException:
+            self._pairs.take_back(key)
+            raise
+        if not right or user is None:
+            self._addresses.failed(ip, time.monotonic())
             raise Problem(401, "the name or the password is wrong", "bad_login")
         self._pairs.forget(key)
         token = secrets.token_urlsafe(32)
@@ -141,6 +149,7 @@ class Auth:
         wait = max(self._pairs.wait(key, now), self._addresses.wait(ip, now))
         if wait > 0:
             raise Problem(429, "too many failed tries", headers={"Retry-After": str(math.ceil(wait))})
+        self._pairs.failed(key, now)  # counted before it is checked, so that many at once are no way around
 
     async def logout(self, session: bytes) -> None:
         self._seen.pop(session, None)

@@ -146,10 +146,6 @@ class Store:
         """Calls `changed` after every change of users, skills or stations, until cancelled."""
         await self._watch("crm_people", changed)
 
-    async def watch_flows(self, changed: Callable[[], Awaitable[None] | None]) -> None:
-        """Calls `changed` when another version of the flows may be live, until cancelled."""
-        await self._watch("crm_flows", changed)
-
     async def _watch(self, channel: str, changed: Callable[[], Awaitable[None] | None]) -> None:
         """After a lost connection something may have been missed: `changed` is called then, too."""
         wake, lost = asyncio.Event(), False

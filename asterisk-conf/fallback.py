@@ -50,11 +50,11 @@ def asked(agi: AGI, name: str) -> "str | None":
 
 
 def keep(path: Path, data: dict) -> None:
-    """The .json says that the .wav is complete, so it comes last and at once."""
+    """The .json says that the .wav is complete, so it comes last and at once; nothing unfinished bears such a name."""
     sound = path.with_name(path.name + ".wav")
     if not sound.exists():
         return
-    temporary = path.with_name(f".{path.name}.json")
+    temporary = path.with_name(path.name + ".new")
     temporary.write_text(json.dumps({"file": sound.name, **data}))
     temporary.replace(path.with_name(path.name + ".json"))
 

@@ -12,14 +12,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "integration"))  # `kit`
 
-from tests.embedded.conftest import free_port
+from tests.embedded.conftest import free_port, left_nothing
 
 TOML = """
 [http]
@@ -157,16 +157,23 @@ class RunningHome:
 
 
 @contextlib.contextmanager
-def running(path: Path) -> Iterator[RunningHome]:
-    home = RunningHome(path)
+def clean(home: RunningHome) -> Iterator[RunningHome]:
+    """Stopped at the end, without a traceback in any log; nothing of it stays outside its folder."""
     try:
-        home.start()
         yield home
     finally:
         home.stop()
-    logs = home.logs()
+        logs = home.logs()
+        left_nothing(home.path)
     for bad in ("Traceback", "a bug in the core"):
         assert bad not in logs, logs
+
+
+@contextlib.contextmanager
+def running(path: Path) -> Iterator[RunningHome]:
+    with clean(RunningHome(path)) as home:
+        home.start()
+        yield home
 
 
 @pytest.fixture(scope="session")
@@ -179,3 +186,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
 def own_home(tmp_path: Path) -> Iterator[RunningHome]:
     with running(tmp_path / "home") as home:
         yield home
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that failed shows what its home has said."""
+    report = yield
+    if report.failed:
+        for value in getattr(item, "funcargs", {}).values():
+            if isinstance(value, RunningHome):
+                report.sections.append(("the home", value.output + value.logs()))
+    return report

@@ -18,7 +18,7 @@ from typing import Literal
 from cti.adapters import flow_files
 from cti.cli import options
 from cti.config import Config
-from cti.embedded import asterisk, home, postgres, setup
+from cti.embedded import asterisk, home, places, postgres, setup
 from cti.embedded.fallback import SORRY
 from cti.embedded.supervisor import ORDER, running_pid
 from cti.errors import CtiError, Unavailable
@@ -168,4 +168,10 @@ def flows(config: Config) -> Iterator[Row]:
             yield "problem", f"{file} is a dead link to {file.readlink()}: nothing is heard; put the sound there"
 
 
-CHECKS = (packages, databases, switch, host_name, voices, ports, disk, accounts, flows)
+def forgotten(_: Config) -> Iterator[Row]:
+    for state, gone in places.orphans():
+        what = f"{state} holds calls and recordings of {gone}, which is not there"
+        yield "warning", f"{what}: mount or move it back, or remove the folder when nobody needs them"
+
+
+CHECKS = (packages, databases, switch, host_name, voices, ports, disk, accounts, flows, forgotten)

@@ -5,8 +5,9 @@
     HOME/run -> short folder    unix sockets
 
 As root the parts run as the account `cti` (else `nobody`). When that account cannot enter the home (a 0700
-folder of root above it), the state lives in /var/lib/cti/homes/<id> and the home holds links to it. A state
-folder whose home is gone is removed at the next start of any home.
+folder of root above it), the state lives in /var/lib/cti/homes/<id> and the home holds links to it; HOME/.home-id
+names it, so a home may be moved. Nothing here removes a state: a home that is not there may be on a disk that is not
+mounted (`cti doctor` tells of them).
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
+import re
 import secrets
-import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from pathlib import Path
 from cti.errors import BadInput
 
 HOMES = Path("/var/lib/cti/homes")
+NAMED = ".home-id"
 STATE = ("postgres", "redis", "asterisk", "logs", "recordings", "sounds", "journal", "voicemail")
 
 
@@ -83,8 +85,9 @@ def locate(home: Path) -> Places:
     """Only computes; makes nothing."""
     home = home.resolve()
     account = service_account()
-    near = reachable(home if home.exists() else _existing(home), account)
-    state = home if near else HOMES / identity(home)
+    token = _token(home)
+    near = not token and reachable(home if home.exists() else _existing(home), account)
+    state = home if near else HOMES / (token or identity(home))
     base = Path("/run") if os.geteuid() == 0 and Path("/run").is_dir() else Path("/tmp")  # noqa: S108
     return Places(home, state, base / f"cti-{os.geteuid()}-{identity(home)}", account)
 
@@ -93,9 +96,9 @@ def prepare(home: Path) -> Places:
     """Make the folders of a home, or find them again. Raises BadInput when one belongs to somebody else."""
     places = locate(home)
     places.home.mkdir(parents=True, exist_ok=True, mode=0o755)
-    remove_orphans()
     if places.state != places.home:
-        _far_state(places)
+        _far_state(places.home)
+        places = locate(home)
     for name in STATE:
         _own(places.state / name, places.account, 0o750)
         if places.state != places.home:
@@ -108,29 +111,40 @@ def prepare(home: Path) -> Places:
     return places
 
 
-def remove_orphans() -> None:
-    if os.geteuid() != 0 or not HOMES.is_dir():
-        return
-    for state in HOMES.iterdir():
-        mark = state / "home"
-        if mark.is_file() and not Path(mark.read_text().split("\n")[0]).exists():
-            shutil.rmtree(state, ignore_errors=True)
+def orphans() -> list[tuple[Path, Path]]:
+    """Every far state that no home claims, and where its home was."""
+    marks = sorted(HOMES.glob("*/home"))
+    found = [(mark.parent, Path(mark.read_text())) for mark in marks if mark.is_file()]
+    return [(state, home) for state, home in found if _token(home) != state.name]
 
 
 def _existing(path: Path) -> Path:
     return next(p for p in path.parents if p.exists())
 
 
-def _far_state(places: Places) -> None:
+def _token(home: Path) -> str:
+    """The name of the home's far state; empty when it has none."""
+    file = home / NAMED
+    text = file.read_text() if file.is_file() else ""
+    if text and not re.fullmatch("[0-9a-f]{16}", text):
+        raise BadInput(f"{file} is damaged: it must hold the name of this home's folder in {HOMES}")
+    return text
+
+
+def _far_state(home: Path) -> None:
+    """Make the home's far state, or find it again, also after the home was moved. BadInput for a copied home."""
     HOMES.mkdir(parents=True, exist_ok=True, mode=0o755)
-    token = places.home / ".home-id"
-    if not token.exists():
-        token.write_text(secrets.token_hex(8))
-    mark, text = places.state / "home", f"{places.home}\n{token.read_text()}"
-    if places.state.exists() and (not mark.exists() or mark.read_text() != text):
-        shutil.rmtree(places.state)  # of an earlier home of that name
-    places.state.mkdir(mode=0o755, exist_ok=True)
-    mark.write_text(text)
+    token = _token(home)
+    if not token:
+        token = secrets.token_hex(8)
+        (home / NAMED).write_text(token)
+    mark = HOMES / token / "home"
+    other = Path(mark.read_text()) if mark.exists() else home
+    if other != home and _token(other) == token:
+        shared = f"{home} is a copy of {other} and would share its calls"
+        raise BadInput(f"{shared}: remove {home / NAMED}, it then starts empty")
+    mark.parent.mkdir(mode=0o755, exist_ok=True)
+    mark.write_text(str(home))
 
 
 def _own(path: Path, account: Account, mode: int) -> None:

@@ -13,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "adapters"))
 
 from webkit import PASSWORD, Site
 
-from tests.kit_home import home, own_home
+from tests.kit_home import home, own_home, pytest_runtest_makereport
 
-__all__ = ["home", "own_home"]
+__all__ = ["home", "own_home", "pytest_runtest_makereport"]
 
 ARGS = [
     "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",

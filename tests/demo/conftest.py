@@ -14,6 +14,7 @@ import tiny_asterisk
 from cti import config as configuration
 from cti.config import Config
 from cti.embedded import places, postgres, supervisor
+from tests.embedded.conftest import left_nothing
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 
@@ -36,6 +37,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[places.Places]
             yield found
         finally:
             runner.run(running.__aexit__(None, None, None))
+            left_nothing(found.home)
 
 
 _numbers = itertools.count()

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import random
+import shutil
 import socket
+from pathlib import Path
 
 import pytest
 
+from cti.embedded import places
+
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
+
 
 def free_port() -> int:
-    """Free for TCP and UDP at this moment; below the range the kernel hands out by itself."""
-    import random
-
+    """Free for TCP and UDP at this moment; below the range the kernel hands out by itself, and no other worker's."""
     while True:
-        port = random.randint(11000, 29999)
+        port = 11000 + 2400 * WORKER + random.randrange(2400)
         with (
             socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
@@ -35,3 +41,10 @@ def environ() -> dict[str, str]:
         "CTI_SITE__LANGUAGES": "en",
         "CTI_SIP__TRUNKS": '[{"name": "t", "match": ["127.0.0.1"]}]',
     }
+
+
+def left_nothing(path: Path) -> None:
+    """Remove what a home keeps elsewhere: its far state and the folder of its sockets."""
+    found = places.locate(path)
+    for folder in {found.state, found.run} - {found.home}:
+        shutil.rmtree(folder, ignore_errors=True)

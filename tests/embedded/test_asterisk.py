@@ -8,7 +8,6 @@ import hashlib
 import json
 import re
 import secrets
-import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from cti.config import Config
-from cti.embedded import asterisk, home, places, render, supervisor
+from cti.embedded import asterisk, home, render, supervisor
+from tests.embedded.conftest import left_nothing
 
 pytestmark = pytest.mark.services
 SECRET = "station-secret-2001"
@@ -42,8 +42,7 @@ async def switch(tmp_path: Path, environ: dict[str, str]) -> AsyncIterator[Confi
         async with supervisor.running([part], found.home / "pids", lambda _: None):
             yield config
     finally:
-        for folder in {found.state, found.run} - {places.locate(tmp_path / "home").home}:
-            shutil.rmtree(folder, ignore_errors=True)
+        left_nothing(tmp_path / "home")
 
 
 class Phone:

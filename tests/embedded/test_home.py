@@ -18,10 +18,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from cti.cli import status
+from cti.cli import doctor, status
 from cti.config import load
 from cti.embedded import asterisk, home, places, supervisor
-from cti.errors import CtiError, Unavailable
+from cti.errors import BadInput, CtiError, Unavailable
+from tests.embedded.conftest import left_nothing
 
 pytestmark = pytest.mark.services
 STAND_IN = Path(__file__).with_name("stand_in.py")
@@ -31,9 +32,7 @@ STAND_IN = Path(__file__).with_name("stand_in.py")
 def removed(tmp_path: Path) -> object:
     """The far state and the socket folder of the test's home go with it."""
     yield
-    found = places.locate(tmp_path / "home")
-    for folder in {found.state, found.run} - {found.home}:
-        shutil.rmtree(folder, ignore_errors=True)
+    left_nothing(tmp_path / "home")
 
 
 async def until(true: Callable[[], bool], seconds: float = 15) -> None:
@@ -225,21 +224,64 @@ async def test_secrets_of_a_home_are_private_and_random(tmp_path: Path, environ:
         shutil.rmtree(folder)
 
 
-async def test_the_state_of_a_home_that_is_gone_is_removed(tmp_path: Path) -> None:
+@pytest.fixture
+def far(tmp_path: Path) -> places.Places:
+    """A home whose state lies elsewhere, with something in it."""
     found = places.prepare(tmp_path / "home")
     if found.state == found.home:
         pytest.skip("this account keeps its state in the home")
-    shutil.rmtree(tmp_path / "home")
-    places.remove_orphans()
-    assert not found.state.exists()
-
-
-async def test_a_new_home_of_the_same_name_starts_empty(tmp_path: Path) -> None:
-    found = places.prepare(tmp_path / "home")
     (found.state / "recordings/old.wav").write_text("")
-    shutil.rmtree(tmp_path / "home")
-    found = places.prepare(tmp_path / "home")
-    assert not (found.state / "recordings/old.wav").exists()
+    return found
+
+
+async def test_a_home_that_is_moved_keeps_its_state(tmp_path: Path, far: places.Places) -> None:
+    moved = far.home.rename(tmp_path / "moved")
+    assert (far.state, far.home) in places.orphans()
+    found = places.prepare(moved)
+    assert found.state == far.state
+    assert (moved / "recordings/old.wav").exists()
+    assert far.state not in dict(places.orphans())
+    assert places.prepare(moved.rename(far.home)).state == far.state
+    shutil.rmtree(found.run)
+
+
+async def test_the_state_of_a_home_that_is_gone_stays(
+    tmp_path: Path, far: places.Places, environ: dict[str, str]
+) -> None:
+    """It may be on a disk that is not mounted."""
+    moved = far.home.rename(tmp_path / "moved")
+    new = places.prepare(far.home)
+    config, _ = home.create(far.home, environ)
+    try:
+        assert not (new.state / "recordings/old.wav").exists()
+        assert (far.state / "recordings/old.wav").exists()
+        assert [text for _, text in doctor.forgotten(config) if str(far.state) in text]
+    finally:
+        shutil.rmtree(new.state)
+        shutil.rmtree(far.home)
+        moved.rename(far.home)
+
+
+async def test_a_copied_home_does_not_share_the_state(tmp_path: Path, far: places.Places) -> None:
+    copy = shutil.copytree(far.home, tmp_path / "copy", symlinks=True)
+    with pytest.raises(BadInput, match=r"copy of .*: remove .*/copy/\.home-id"):
+        places.prepare(copy)
+    (copy / ".home-id").unlink()
+    found = places.prepare(copy)
+    try:
+        assert found.state != far.state
+        assert (copy / "recordings").resolve() == found.state / "recordings"
+    finally:
+        shutil.rmtree(found.state)
+        shutil.rmtree(found.run)
+
+
+async def test_a_damaged_home_id_is_told(far: places.Places) -> None:
+    text = (far.home / ".home-id").read_text()
+    (far.home / ".home-id").write_text("../../etc")
+    with pytest.raises(BadInput, match="damaged"):
+        places.prepare(far.home)
+    (far.home / ".home-id").write_text(text)
 
 
 async def test_status_tells_where_things_are(tmp_path: Path, environ: dict[str, str]) -> None:

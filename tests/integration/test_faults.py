@@ -14,7 +14,6 @@ import sys
 import time
 import wave
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ import pytest
 from kit import Caller, World, siege, wav_tones
 
 from cti.embedded import supervisor
-from tests.kit_home import FLOWS, RunningHome
+from tests.embedded.conftest import left_nothing
+from tests.kit_home import FLOWS, RunningHome, clean
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("faults")]
 DIRECT = "6100"  # queue `sales` at once
@@ -65,19 +65,10 @@ def made(path: Path) -> RunningHome:
     return home
 
 
-@contextmanager
-def without_tracebacks(home: RunningHome) -> Iterator[RunningHome]:
-    try:
-        yield home
-    finally:
-        home.stop()
-    assert "Traceback" not in home.logs() and "a bug in the core" not in home.logs(), home.logs()
-
-
 @pytest.fixture(scope="module")
 def hurt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
     """One home that every test here hurts and that must recover each time."""
-    with without_tracebacks(made(tmp_path_factory.mktemp("hurt") / "home")) as home:
+    with clean(made(tmp_path_factory.mktemp("hurt") / "home")) as home:
         home.start()
         yield home
 
@@ -289,6 +280,7 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=20)
     assert done.returncode == 3, done
     said = (done.stdout + done.stderr).strip().splitlines()
+    left_nothing(home.path)
     assert [line for line in said if f"port {port} on 127.0.0.1 is taken: set [http] port in cti.toml" in line]
     assert "Traceback" not in done.stderr
 
@@ -302,7 +294,7 @@ def lonely(tmp_path: Path) -> Iterator[RunningHome]:
     home = made(tmp_path / "home")
     toml = home.path / "cti.toml"
     toml.write_text(toml.read_text().replace("[agi]\n", "[agi]\nfallback_after = 2\n") + '[site]\nlanguages = ["en"]\n')
-    with without_tracebacks(home):
+    with clean(home):
         home.start()
         yield home
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kit import Agent, Caller, World, siege
 
-from tests.kit_home import FLOWS, RunningHome
+from tests.kit_home import FLOWS, RunningHome, clean
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("recovery")]
 MENU = "6000"
@@ -36,12 +36,9 @@ def hit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
     (flows / "numbers.yaml").write_text(FLOWS["numbers.yaml"].replace("{", '{"6930": patient, '))
     (flows / "queues.yaml").write_text(FLOWS["queues.yaml"] + PATIENT_QUEUE)
     (flows / "patient.yaml").write_text(PATIENT_FLOW)
-    try:
+    with clean(home):
         home.start()
         yield home
-    finally:
-        home.stop()
-    assert "Traceback" not in home.logs() and "a bug in the core" not in home.logs(), home.logs()
 
 
 @pytest.fixture

@@ -169,7 +169,7 @@ class Caller:
         from kit.sound import loudest
 
         async with asyncio.timeout(timeout):
-            while loudest(self.heard[-4000:]) != hz:
+            while len(self.heard) < 4000 or {loudest(self.heard[-4000:-2000]), loudest(self.heard[-2000:])} != {hz}:
                 await asyncio.sleep(0.05)
         return time.time()
 

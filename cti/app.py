@@ -168,6 +168,8 @@ class App:
         folder = self.config.paths.home / "voicemail"
         self._keep(voicemail.read_in(folder, self.engine.submit), "voicemail")
         await self._linked()
+        self.engine.start()
+        self._keep(self.engine.follow_clock(), "clock")
         await self.agi.start()
         await self._start_web()
         loop = asyncio.get_running_loop()

@@ -30,6 +30,7 @@ from cti.adapters.redis import Fanout
 from cti.adapters.web.app import make_app
 from cti.adapters.web.hub import Hub
 from cti.adapters.web.ports import Settings
+from cti.adapters.web.server import make_runner
 from cti.config import Config
 from cti.core import views
 from cti.core.ivr import Book
@@ -187,7 +188,7 @@ class App:
             site_name=site.name, time_zone=site.time_zone, country=site.country, languages=site.languages,
             recordings=self.config.paths.recordings.resolve(), version=__version__, status_key=self.config.status_key,
         )  # fmt: skip
-        self.runner = web.AppRunner(make_app(self, self.store, settings, self.hub), access_log=None)
+        self.runner = make_runner(make_app(self, self.store, settings, self.hub))
         await self.runner.setup()
         await web.TCPSite(self.runner, self.config.http.host, self.config.http.port).start()
 

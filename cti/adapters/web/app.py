@@ -143,7 +143,8 @@ async def _outer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPRedirection:
         raise
     except Exception as error:
-        problem = problem_of(error)
+        unknown = isinstance(error, OSError) and request.path.startswith("/static/")
+        problem = Problem(404) if unknown else problem_of(error)
         if request.method == "GET" and not request.path.startswith("/api/") and _wants_page(request):
             page = request.app[pages.PAGES]
             response = page.render("error.html", page.language(request, None), problem_code=problem.code)

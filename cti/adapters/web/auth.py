@@ -47,7 +47,8 @@ class Who(msgspec.Struct, frozen=True):
 
 
 def sha256(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    """Of the bytes the client sent: what is not UTF-8 comes from aiohttp as surrogates."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 class Throttle:

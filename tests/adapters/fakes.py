@@ -42,6 +42,7 @@ class FakeStore:
         hashed = _hasher.hash(PASSWORD)
         self.users = {n: FakeUser(i, n, d, r, hashed, station=s) for i, n, d, r, s in people}
         self.sessions: dict[bytes, tuple[int, float]] = {}
+        self.made: dict[bytes, float] = {}
         self.tokens = {hashlib.sha256(f"token-{n}".encode()).digest(): n for n in self.users}
         self.calls: list[dict[str, Any]] = []
         self.recordings: list[dict[str, Any]] = []
@@ -55,12 +56,17 @@ class FakeStore:
     async def session_create(self, user_id: Any, token_sha256: bytes, ip: str | None, expires_at: float) -> None:
         assert len(token_sha256) == 32
         self.sessions[token_sha256] = (user_id, expires_at)
+        self.made[token_sha256] = time.time()
 
     async def session_user(self, token_sha256: bytes) -> FakeUser | None:
         user_id, expires_at = self.sessions.get(token_sha256, (0, 0.0))
         if expires_at <= time.time():
             return None
         return next((u for u in self.users.values() if u.user_id == user_id), None)
+
+    async def session_touch(self, token_sha256: bytes, expires_at: float, longest: float) -> None:
+        user_id, _ = self.sessions[token_sha256]
+        self.sessions[token_sha256] = (user_id, min(expires_at, self.made[token_sha256] + longest))
 
     async def session_delete(self, token_sha256: bytes) -> None:
         self.sessions.pop(token_sha256, None)

@@ -187,6 +187,7 @@ class App:
         settings = Settings(
             site_name=site.name, time_zone=site.time_zone, country=site.country, languages=site.languages,
             recordings=self.config.paths.recordings.resolve(), version=__version__, status_key=self.config.status_key,
+            trusted_proxies=self.config.http.trusted_proxies,
         )  # fmt: skip
         self.runner = make_runner(make_app(self, self.store, settings, self.hub))
         await self.runner.setup()

@@ -130,8 +130,7 @@ async def login(deps: Deps, request: web.Request, _: Who | None) -> web.StreamRe
     if old:
         await _drop_session(deps, old)
     response = reply(me_row(deps, Who(user)))
-    secure = request.secure or deps.settings.secure_cookie
-    response.set_cookie(COOKIE, token, httponly=True, samesite="Strict", path="/", secure=secure)
+    response.set_cookie(COOKIE, token, httponly=True, samesite="Strict", path="/", secure=request.secure)
     return response
 
 

@@ -21,6 +21,7 @@ from cti.adapters.web.hub import Hub
 from cti.adapters.web.openapi import document
 from cti.adapters.web.ports import Engine, Settings, Store
 from cti.adapters.web.problems import Problem, add_headers, problem_of
+from cti.adapters.web.proxies import networks, seen_through
 from cti.adapters.web.ws import Sockets
 
 MAX_BODY = 64 * 1024
@@ -122,7 +123,10 @@ def make_app(engine: Engine, store: Store, settings: Settings, hub: Hub) -> web.
 
 
 def _around(route: Route, deps: Deps) -> Handler:
+    trusted = networks(deps.settings.trusted_proxies)
+
     async def handle(request: web.Request) -> web.StreamResponse:
+        request = seen_through(request, trusted)
         who = await deps.auth.who(request)
         check_csrf(request, None if route.handler is api.login else who)
         if not route.open and who is None:

@@ -134,7 +134,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     recordings: Path = Path("recordings")
     webui: Path = Path(__file__).parents[3] / "webui"
     version: str = "0.1.0"
-    secure_cookie: bool = False  # set behind a TLS proxy
+    trusted_proxies: tuple[str, ...] = ()  # whose X-Forwarded-For and -Proto are believed
     session_seconds: float = 12 * 3600.0
     idle_seconds: float = 1800.0
     status_key: str = ""  # lets `cti status` of this machine read the live state; empty: supervisors only

@@ -223,6 +223,9 @@ class App:
     def desk(self, agent: str) -> views.Row:
         return views.desk(self.board, self.stats, agent, self.now())
 
+    def stations(self) -> dict[str, bool]:
+        return self.board.people.stations
+
     def live_calls(self) -> list[views.Row]:
         return views.live_calls(self.board, self.now())
 

@@ -125,6 +125,7 @@ class FakeEngine:
                 "state": "logged_out", "next_wish": None, "next_reason": "", "station": station, "reachable": True,
                 "call_id": "", "since": time.time(), "skills": {"sales": 5}, "wrap_up_until": None,
             }  # fmt: skip
+        self.phones = {"2001": True, "2009": True, "2404": False}
         self.pops: dict[str, dict[str, Any]] = {}
         self.waiting = {"sales": 0, "support": 0}
         self.longest: dict[str, float | None] = {"sales": None, "support": None}
@@ -197,9 +198,12 @@ class FakeEngine:
 
     def desk(self, agent: str) -> dict[str, Any]:
         row = self.rows[agent]
-        stations = [{"station": n, "reachable": n != "2404"} for n in ("2001", "2009", "2404")]
+        stations = [{"station": number, "reachable": up} for number, up in self.phones.items()]
         pop = self.pops.get(agent) if row["call_id"] else None
         return {"agent": dict(row), "pop": pop, "call": None, "stations": stations}
+
+    def stations(self) -> dict[str, bool]:
+        return self.phones
 
     def live_calls(self) -> list[dict[str, Any]]:
         return [{**pop["call"], "agent": agent} for agent, pop in self.pops.items()]

@@ -22,7 +22,7 @@ from cti.adapters.web.openapi import document
 from cti.adapters.web.ports import Engine, Settings, Store
 from cti.adapters.web.problems import Problem, add_headers, problem_of
 from cti.adapters.web.proxies import networks, seen_through
-from cti.adapters.web.ws import Sockets
+from cti.adapters.web.ws import Sockets, seat
 
 MAX_BODY = 64 * 1024
 SUPERVISORS = frozenset({"supervisor", "admin"})
@@ -109,6 +109,7 @@ ROUTES = (
 def make_app(engine: Engine, store: Store, settings: Settings, hub: Hub) -> web.Application:
     """The application; run it with `aiohttp.web.AppRunner`. The caller owns the hub and pushes into it."""
     auth = Auth(store, settings)
+    hub.seat_of = lambda agent: seat(engine.desk(agent)["agent"] or {})
     sockets = Sockets(engine, hub, auth, settings)
     deps = Deps(engine=engine, store=store, hub=hub, auth=auth, sockets=sockets, settings=settings)
     app = web.Application(middlewares=[_outer], client_max_size=MAX_BODY)
@@ -166,7 +167,7 @@ def _wants_page(request: web.Request) -> bool:
 
 def _clocks(deps: Deps) -> Callable[[web.Application], AsyncIterator[None]]:
     async def run(app: web.Application) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(t) for t in (deps.sockets.beats(), deps.sockets.boards())]
+        tasks = [asyncio.create_task(t) for t in (deps.sockets.beats(), deps.sockets.boards(), deps.sockets.desks())]
         yield
         for task in tasks:
             task.cancel()

@@ -86,6 +86,9 @@ class Engine(Protocol):
     def desk(self, agent: str) -> Row:
         """agent (its row), pop (screen_pop data or None), call (or None): all a page needs after a load."""
 
+    def stations(self) -> Mapping[str, bool]:
+        """number -> whether its phone can be reached."""
+
     def live_calls(self) -> list[Row]: ...
     def health(self) -> dict[str, Row]:
         """name -> ok, detail, age."""

@@ -44,8 +44,11 @@ class Trunk(Section, frozen=True, kw_only=True):
 
 
 class Http(Section, frozen=True, kw_only=True):
+    """`trusted_proxies`: addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+
     host: str = "127.0.0.1"
     port: int = 8080
+    trusted_proxies: tuple[str, ...] = ()
 
 
 class Sip(Section, frozen=True, kw_only=True):
@@ -318,6 +321,8 @@ def _faults(config: Config) -> list[tuple[str, str]]:
         section = getattr(config, name)
         check(f"{name}.host", _is_address(section.host), f"{section.host!r} is no IP address, as 127.0.0.1")
         check(f"{name}.port", 1 <= section.port <= 65535, f"{section.port} is no port (1 to 65535)")
+    for one in config.http.trusted_proxies:
+        check("http.trusted_proxies", _is_network(one), f"{one!r} is no IP address or network")
     for name in ("first", "last"):
         check(f"rtp.{name}", 1024 <= getattr(config.rtp, name) <= 65535, "is no port (1024 to 65535)")
     check("rtp.last", config.rtp.last - config.rtp.first >= 3, "must be at least first + 3")

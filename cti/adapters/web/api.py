@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 from typing import Annotated, Any, Literal
@@ -19,6 +20,7 @@ from cti.adapters.web.ws import Sockets, is_agent
 from cti.core.messages import AnswerCall, HangUpCall, RejectCall, SetAgentState, SetDisposition, WrapUp
 from cti.errors import BadInput
 
+BODY_SECONDS = 10.0  # a body that comes slower is not waited for
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
@@ -63,10 +65,15 @@ def reply(data: Any, status: int = 200) -> web.Response:
 
 
 async def body(request: web.Request, shape: type[T]) -> T:
-    """The JSON body. Raises BadInput, Problem 413 or 415."""
+    """The JSON body. Raises BadInput, Problem 408, 413 or 415."""
     if request.content_type != "application/json":
         raise Problem(415, "send Content-Type: application/json")
-    return read_json(await request.read(), shape)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            raw = await request.read()
+    except TimeoutError:
+        raise Problem(408, f"the body did not come within {BODY_SECONDS:g} seconds") from None
+    return read_json(raw, shape)
 
 
 def uuid_in(request: web.Request, name: str = "id") -> str:
@@ -123,8 +130,7 @@ async def login(deps: Deps, request: web.Request, _: Who | None) -> web.StreamRe
     if old:
         await _drop_session(deps, old)
     response = reply(me_row(deps, Who(user)))
-    secure = request.secure or deps.settings.secure_cookie
-    response.set_cookie(COOKIE, token, httponly=True, samesite="Strict", path="/", secure=secure)
+    response.set_cookie(COOKIE, token, httponly=True, samesite="Strict", path="/", secure=request.secure)
     return response
 
 
@@ -216,7 +222,7 @@ async def wallboard(deps: Deps, request: web.Request, who: Who) -> Row:
 
 async def status(deps: Deps, request: web.Request, who: Who | None) -> Row:
     """For supervisors, and for `cti status`, which knows the installation's key."""
-    key = request.headers.get("X-Status-Key", "").encode()
+    key = request.headers.get("X-Status-Key", "").encode("utf-8", "surrogateescape")
     if not (deps.settings.status_key and hmac.compare_digest(key, deps.settings.status_key.encode())):
         if who is None:
             raise Problem(401, "log in first")

@@ -146,9 +146,12 @@ CREATE TABLE crm.offers (
     ended_at   timestamptz,
     result     text,
     decision   jsonb,
+    disconnected_at timestamptz,
+    wrapped_at timestamptz,
     PRIMARY KEY (call_id, offer)
 ) WITH (fillfactor = 70);
 CREATE INDEX offers_agent ON crm.offers (agent, offered_at);
+CREATE INDEX offers_offered ON crm.offers (offered_at);
 COMMENT ON TABLE  crm.offers IS 'Each time a visit was proposed to an agent, with exactly one result.';
 COMMENT ON COLUMN crm.offers.call_id IS 'The call.';
 COMMENT ON COLUMN crm.offers.offer IS 'Id of the offer, also of its recording.';
@@ -159,6 +162,8 @@ COMMENT ON COLUMN crm.offers.offered_at IS 'Since when it rang.';
 COMMENT ON COLUMN crm.offers.ended_at IS 'When it was answered or ended otherwise; null: rings.';
 COMMENT ON COLUMN crm.offers.result IS 'answered, missed, rejected, caller_left, cancelled; null: rings.';
 COMMENT ON COLUMN crm.offers.decision IS 'Why this agent.';
+COMMENT ON COLUMN crm.offers.disconnected_at IS 'When the conversation ended that began at ended_at; null: none, or it goes on.';
+COMMENT ON COLUMN crm.offers.wrapped_at IS 'When the agent had finished wrap-up after it.';
 
 CREATE TABLE crm.agent_states (
     event_id bigint NOT NULL,

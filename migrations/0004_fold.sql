@@ -101,24 +101,31 @@ CREATE FUNCTION crm.fold_offers(ids uuid[]) RETURNS void LANGUAGE sql AS $$
         FROM e
         WHERE type IN ('call.connected', 'offer.missed', 'offer.rejected', 'offer.cancelled', 'offer.caller_left')
         ORDER BY call_id, offer, type <> 'call.connected', seq
+    ), ends AS (  -- the wrap-up is what the same agent ends next
+        SELECT *, CASE lead(type) OVER next WHEN 'call.wrapped' THEN lead(at) OVER next END AS wrapped_at
+        FROM e WHERE type IN ('call.disconnected', 'call.wrapped')
+        WINDOW next AS (PARTITION BY call_id, agent ORDER BY seq)
+    ), talked AS (
+        SELECT DISTINCT ON (call_id, offer) * FROM ends WHERE type = 'call.disconnected' ORDER BY call_id, offer, seq
     ), ended AS (
         SELECT DISTINCT ON (call_id) * FROM e WHERE type = 'call.ended' ORDER BY call_id, seq
     )
     INSERT INTO crm.offers AS o
-        (call_id, offer, visit_seq, queue, agent, offered_at, ended_at, result, decision)
+        (call_id, offer, visit_seq, queue, agent, offered_at, ended_at, result, decision, disconnected_at, wrapped_at)
     SELECT made.call_id, made.offer, v.seq, coalesce(made.queue, (v.event).queue), made.agent, made.at,
         coalesce(finished.at, ended.at),
         coalesce(finished.result, CASE WHEN ended.seq IS NOT NULL THEN 'caller_left' END),
-        made.data -> 'decision'
+        made.data -> 'decision', talked.at, talked.wrapped_at
     FROM made
     LEFT JOIN finished ON (finished.call_id, finished.offer) = (made.call_id, made.offer)
+    LEFT JOIN talked ON (talked.call_id, talked.offer) = (made.call_id, made.offer)
     LEFT JOIN ended ON ended.call_id = made.call_id
     LEFT JOIN crm.visits_of(ids) AS v
            ON (v.call_id, v.visit) = (made.call_id, coalesce(made.data ->> 'visit', ''))
     ON CONFLICT (call_id, offer) DO UPDATE SET
-        (visit_seq, queue, agent, offered_at, ended_at, result, decision) =
+        (visit_seq, queue, agent, offered_at, ended_at, result, decision, disconnected_at, wrapped_at) =
         ROW (EXCLUDED.visit_seq, EXCLUDED.queue, EXCLUDED.agent, EXCLUDED.offered_at, EXCLUDED.ended_at,
-             EXCLUDED.result, EXCLUDED.decision)
+             EXCLUDED.result, EXCLUDED.decision, EXCLUDED.disconnected_at, EXCLUDED.wrapped_at)
 $$;
 COMMENT ON FUNCTION crm.fold_offers IS 'Recomputes crm.offers of these calls.';
 

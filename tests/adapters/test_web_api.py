@@ -18,6 +18,7 @@ from webkit import CSRF, Site, a_site, code, login
 from cti.adapters.web import auth, wire
 from cti.adapters.web.app import ROUTES
 from cti.adapters.web.crm import inside
+from cti.adapters.web.ports import SYSTEM_REASONS
 from cti.core.messages import HangUpCall, SetAgentState, SetDisposition
 from cti.errors import BadInput, Unavailable
 
@@ -249,6 +250,22 @@ async def test_bad_bodies_change_nothing(site: Site, body: str) -> None:
         status, name = await code(answer)
         assert status == 400 and name in ("bad_json", "bad_field")
         assert site.engine.inputs == []
+
+
+@pytest.mark.parametrize("body", [{"reason": "lunch\n"}, {"station": "2001\n"}, {"reason": "l\nunch"}])
+async def test_a_line_break_at_the_end_is_no_letter(site: Site, body: dict[str, str]) -> None:
+    async with site.client("anna", token=True) as client:
+        assert await code(await client.put(STATE, json={"state": "not_ready"} | body)) == (400, "bad_field")
+        assert await code(await client.patch("/api/v1/me", json={"language": "en\n"})) == (400, "bad_field")
+    assert site.engine.inputs == []
+
+
+@pytest.mark.parametrize("reason", SYSTEM_REASONS)
+async def test_what_the_server_says_of_an_agent_he_does_not_say_of_himself(site: Site, reason: str) -> None:
+    async with site.client("anna", token=True) as client:
+        answer = await client.put(STATE, json={"state": "not_ready", "reason": reason})
+        assert await code(answer) == (400, "reserved_reason")
+    assert site.engine.inputs == []
 
 
 def test_lists_nested_deeply_are_refused() -> None:

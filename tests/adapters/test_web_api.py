@@ -559,6 +559,29 @@ def test_every_text_the_pages_name_is_in_the_catalogue() -> None:
     assert used <= set(english)
 
 
+def test_every_refusal_has_a_text_of_its_own_in_every_language() -> None:
+    """What a person may meet (409, and what is named here) by its code; other faults by whose they are."""
+    import ast
+
+    from cti.adapters.web.pages import read_catalogs
+    from cti.adapters.web.ports import REASONS, SYSTEM_REASONS, Settings
+
+    root = Path(auth.__file__).parents[2]
+    codes = {"unavailable", "forbidden", "not_found", "too_many_tries", "no_such_station", "no_such_agent",
+             "reserved_reason", "unreachable", "server", "request", "other"}  # fmt: skip
+    for path in [*root.glob("core/*.py"), *(p for p in root.glob("adapters/web/*.py") if p.name != "problems.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+                given = [a.value for a in node.args if isinstance(a, ast.Constant)]
+                if node.func.id == "Refused" or (node.func.id == "Problem" and given[:1] == [409]):
+                    assert isinstance(node.args[-1], ast.Constant) and len(node.args) > 1, f"{path}: no plain code"
+                    codes.add(str(given[-1]))
+    assert {"station_in_use", "pick_up_phone", "call_gone", "not_in_wrap_up"} <= codes
+    for language, texts in read_catalogs(Settings().webui / "i18n").items():
+        assert {f"refused.{code}" for code in codes} <= set(texts), language
+        assert {f"reason.{reason}" for reason in (*REASONS, *SYSTEM_REASONS)} <= set(texts), language
+
+
 async def test_a_page_speaks_the_readers_language(site: Site) -> None:
     async with site.client() as client:
         assert "密码" in await (await client.get("/login?lang=zh")).text()

@@ -13,13 +13,14 @@ from aiohttp import web
 
 from cti.adapters.web.auth import COOKIE, Auth, Who, sha256
 from cti.adapters.web.hub import Hub
-from cti.adapters.web.ports import DISPOSITIONS, OUTCOMES, Engine, Page, Row, Settings, Store
+from cti.adapters.web.ports import DISPOSITIONS, OUTCOMES, SYSTEM_REASONS, Engine, Page, Row, Settings, Store
 from cti.adapters.web.problems import Problem
 from cti.adapters.web.wire import T, encode, jsonable, read_json, read_limit, read_time, seal, unseal
 from cti.adapters.web.ws import Sockets, is_agent
 from cti.core.messages import AnswerCall, HangUpCall, RejectCall, SetAgentState, SetDisposition, WrapUp
 from cti.errors import BadInput
 
+END = r"(?![\s\S])"  # as \Z, in words that JSON Schema has too; Python's $ lets a line break through
 BODY_SECONDS = 10.0  # a body that comes slower is not waited for
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
@@ -41,13 +42,13 @@ class Login(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class MePatch(msgspec.Struct, forbid_unknown_fields=True):
-    language: Annotated[str, msgspec.Meta(pattern="^[a-z]{2}$")]
+    language: Annotated[str, msgspec.Meta(pattern=rf"^[a-z]{{2}}{END}")]
 
 
 class StateChange(msgspec.Struct, forbid_unknown_fields=True):
     state: Literal["ready", "not_ready", "logged_out"]
-    reason: Annotated[str, msgspec.Meta(pattern="^([a-z][a-z0-9_]{0,31})?$")] = ""
-    station: Annotated[str, msgspec.Meta(pattern="^([0-9A-Za-z]{1,20})?$")] = ""
+    reason: Annotated[str, msgspec.Meta(pattern=rf"^([a-z][a-z0-9_]{{0,31}})?{END}")] = ""
+    station: Annotated[str, msgspec.Meta(pattern=rf"^([0-9A-Za-z]{{1,20}})?{END}")] = ""
 
 
 class WrapUpChange(msgspec.Struct, forbid_unknown_fields=True):
@@ -190,6 +191,8 @@ async def agents(deps: Deps, request: web.Request, who: Who) -> Row:
 async def set_state(deps: Deps, request: web.Request, who: Who) -> Row:
     name = _own_agent(request, who)
     asked = await body(request, StateChange)
+    if asked.reason in SYSTEM_REASONS:
+        raise BadInput(f"{asked.reason} is what the server says when it happened", "reserved_reason")
     _agent(deps, name)
     deps.engine.submit(
         SetAgentState(

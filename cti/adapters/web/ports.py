@@ -20,6 +20,7 @@ Page = tuple[list[Row], str | None]  # rows and the cursor of the next page, Non
 
 DISPOSITIONS = ("sold", "resolved", "callback_needed", "wrong_number", "no_interest", "other")
 REASONS = ("break", "lunch", "training", "meeting", "admin")  # what the page's menu offers
+SYSTEM_REASONS = ("link", "missed", "rejected", "busy", "removed")  # what only the server may say
 OUTCOMES = frozenset(
     [
         "answered",

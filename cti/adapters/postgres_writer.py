@@ -21,6 +21,7 @@ import asyncpg
 import msgspec
 
 from cti.adapters.postgres_db import AWAY, QUERIES, connect, drop
+from cti.adapters.postgres_partitions import Partitions
 from cti.core.messages import Event, decode
 from cti.core.storable import storable
 from cti.errors import Unavailable
@@ -69,7 +70,7 @@ class Writer:
         self.position: int | None = None
         self.fault = ""
         self._link: Any = None
-        self._days: set[date] = set()
+        self._partitions = Partitions()
         self._one = asyncio.Lock()
         self._dropped_at = 0.0
         self._buried: set[int] = set()
@@ -135,14 +136,15 @@ class Writer:
                 self.position = max(self.position, self.journal.last)  # an empty journal's lies before its first line
             return 0
         self._tell_gap(lines[0][0])
-        await self._store(self._rows(lines), lines[-1][0])
+        batch = self._rows(lines)
+        await self._partitions.make(self._link, days_of(batch, datetime.now(UTC)))
+        await self._store(batch, lines[-1][0])
         if self.notify is not None:
             self.notify(lines[-1][0])
         return len(lines)
 
     async def _store(self, batch: list[Stored], last: int) -> None:
         """One transaction; halves when PostgreSQL refuses something in it. The last half moves the cursor."""
-        await self._make_partitions(batch)
         try:
             await self._transaction(batch, last, fold=True)
         except AWAY:
@@ -208,14 +210,6 @@ class Writer:
         with (self.journal.folder / "dead-letters.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
-    async def _make_partitions(self, batch: Sequence[Stored]) -> None:
-        now = datetime.now(UTC)
-        days = {stored.row[3].date() for stored in batch if now - OLDEST < stored.row[3] < now + NEWEST}
-        days |= {(now + timedelta(days=ahead)).date() for ahead in range(DAYS_AHEAD)}
-        if days - self._days:
-            await self._link.execute(QUERIES["make_event_partitions"], sorted(days - self._days))
-            self._days |= days
-
     # ------------------------------------------------------------ the rest
 
     def _tell_gap(self, first: int) -> None:
@@ -231,7 +225,7 @@ class Writer:
     async def drop_link(self) -> None:
         """Closes the connection; the next step opens another."""
         link, self._link = self._link, None
-        self._days.clear()
+        self._partitions = Partitions()
         if link is not None:
             await drop(link)
 
@@ -242,6 +236,12 @@ class Writer:
         elif self.fault and not fault:
             log.warning("PostgreSQL is back, storing what waited in the journal")
         self.fault = fault
+
+
+def days_of(batch: Sequence[Stored], now: datetime) -> set[date]:
+    """The days of these events and the next ones."""
+    days = {stored.row[3].date() for stored in batch if now - OLDEST < stored.row[3] < now + NEWEST}
+    return days | {(now + timedelta(days=ahead)).date() for ahead in range(DAYS_AHEAD)}
 
 
 def row_of(position: int, line: bytes) -> tuple[Any, ...]:

@@ -11,6 +11,10 @@ INSERT INTO crm.journal_cursor AS c (journal, position) VALUES ($1, $2)
 ON CONFLICT (journal) DO UPDATE SET position = EXCLUDED.position WHERE c.position = $3
 RETURNING position
 
+-- name: lock_briefly
+-- For the rest of the transaction: who does not get a lock at once goes without.
+SET LOCAL lock_timeout = '200ms'
+
 -- name: make_event_partitions
 SELECT crm.make_event_partitions($1::date[])
 

@@ -1,9 +1,10 @@
 """Brings the journal into PostgreSQL: COPY in batches, exactly once, and the rows folded in the same transaction.
 
 The position in the journal is stored in the batch's transaction, so a writer that is killed at any moment, or whose
-commit went out of sight, begins again exactly behind what is stored. While PostgreSQL is away the writer keeps
-trying and the journal grows. An event that PostgreSQL refuses is found by halving its batch and goes to
-`dead-letters.jsonl` in the journal's folder, with a log line; the others are stored.
+commit went out of sight, begins again exactly behind what is stored. What a power cut could still take from the
+journal is not stored yet: the cursor would be ahead of the journal, and what came next would count as stored. While
+PostgreSQL is away the writer keeps trying and the journal grows. An event that PostgreSQL refuses is found by halving
+its batch and goes to `dead-letters.jsonl` in the journal's folder, with a log line; the others are stored.
 """
 
 from __future__ import annotations
@@ -44,11 +45,10 @@ class Log(Protocol):
     id: uuid.UUID
     folder: Path
     last: int
+    synced: int
     grown: asyncio.Event
 
-    @property
-    def waiting(self) -> bool: ...
-
+    def begin_after(self, position: int) -> None: ...
     def read(self, position: int, limit: int) -> list[tuple[int, bytes]]: ...
     def drop(self, stored: int) -> None: ...
 
@@ -96,7 +96,7 @@ class Writer:
         target = self.journal.last
         while self.position is None or self.position < target:
             if not await self.step() and (self.position or 0) < target:
-                await asyncio.sleep(GATHER)  # the disk has not taken the lines yet
+                await asyncio.sleep(GATHER)  # they are not on the disk yet
 
     async def step(self) -> int:
         """Stores one batch and returns how many events it had. Raises Unavailable."""
@@ -128,12 +128,12 @@ class Writer:
             self._link = await connect(self.dsn, WRITE_SECONDS)
             await self._link.execute("SET synchronous_commit = on")
         if self.position is None:
-            found = await self._link.fetchval(QUERIES["journal_position"], self.journal.id)
-            self.position = found or 0
-        lines = self.journal.read(self.position, BATCH)
+            self.position = await self._link.fetchval(QUERIES["journal_position"], self.journal.id) or 0
+            self._check_journal(self.position)
+        synced = self.journal.synced
+        lines = [line for line in self.journal.read(self.position, BATCH) if line[0] <= synced]
         if not lines:
-            if not self.journal.waiting:
-                self.position = max(self.position, self.journal.last)  # an empty journal's lies before its first line
+            self.position = max(self.position, synced)  # an empty journal's lies before its first line
             return 0
         self._tell_gap(lines[0][0])
         batch = self._rows(lines)
@@ -211,6 +211,14 @@ class Writer:
             file.write(json.dumps(entry) + "\n")
 
     # ------------------------------------------------------------ the rest
+
+    def _check_journal(self, stored: int) -> None:
+        """A journal that lost its end, or is an old copy, goes on behind what is stored: else new events would count
+        as stored that are not."""
+        if stored > self.journal.last:
+            lost = f"the journal ends at {self.journal.last}, but events up to {stored} are stored"
+            log.error("%s: was an old copy of it restored? New events go on behind them", lost)
+            self.journal.begin_after(stored)
 
     def _tell_gap(self, first: int) -> None:
         if self.position and first > self.position + 1:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -142,6 +145,47 @@ async def test_a_commit_whose_answer_was_lost(dsn: str, journal: Journal, monkey
     await writer.drop_link()
 
 
+async def test_what_a_power_cut_could_take_back_is_not_stored_yet(
+    dsn: str, journal: Journal, monkeypatch: Any
+) -> None:
+    writer, disk = Writer(dsn, journal), threading.Event()
+    await writer.catch_up()
+    monkeypatch.setattr(os, "fdatasync", lambda handle: disk.wait(20))
+    first = journal.append([event(1)])
+    for _ in range(3):
+        assert await writer.step() == 0
+    assert await stored(dsn) == [] and writer.position is not None and writer.position < first
+    disk.set()
+    await writer.catch_up()
+    assert await stored(dsn) == [1]
+    await writer.drop_link()
+
+
+async def test_an_old_copy_of_the_journal_swallows_no_event(dsn: str, tmp_path: Path, caplog: Any) -> None:
+    """Its positions were given away before; likewise when a power cut took its end."""
+    folder, copy = tmp_path / "journal", tmp_path / "copy"
+
+    async def served(*numbers: int) -> int:
+        journal = Journal.open(folder)
+        writer = Writer(dsn, journal)
+        await writer.catch_up()
+        last = journal.append([event(n) for n in numbers])
+        await writer.catch_up()
+        await writer.drop_link()
+        journal.close()
+        return last
+
+    await served(1, 2)
+    shutil.copytree(folder, copy)
+    last = await served(3, 4, 5)
+    shutil.rmtree(folder)
+    shutil.copytree(copy, folder)
+    assert await served(6) == last + 1
+    assert await served(7, 8) == last + 3
+    assert await stored(dsn) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert caplog.text.count("was an old copy of it restored?") == 1
+
+
 async def test_an_outage_loses_nothing_and_is_told_once(tmp_path: Path, caplog: Any) -> None:
     pg = await asyncio.to_thread(Cluster.start)
     journal = Journal.open(tmp_path / "journal")
@@ -200,6 +244,7 @@ async def test_what_cannot_be_stored_goes_to_the_dead_letters(dsn: str, journal:
     with path.open("ab") as file:  # as if the disk had gone bad
         file.write(b'{"is":"Event","type":"half\n')
     journal.last += 1
+    journal._wake.set()
     writer = Writer(dsn, journal)
     await writer.catch_up()
     kept = await stored(dsn)

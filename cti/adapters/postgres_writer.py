@@ -187,8 +187,8 @@ class Writer:
             await self._link.execute(QUERIES["fold_calls"], list(calls))
         states = [row for row in rows if row[4] == "agent.state_changed" and row[5]]
         if states:
-            first = min(row[3] for row in states)
-            await self._link.execute(QUERIES["fold_agents"], sorted({row[5] for row in states}), first)
+            agents, first_at = sorted({row[5] for row in states}), min(row[3] for row in states)
+            await self._link.execute(QUERIES["fold_agents"], agents, states[0][0], first_at)
 
     # ------------------------------------------------------------ lines to rows
 

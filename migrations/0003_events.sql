@@ -172,21 +172,21 @@ CREATE TABLE crm.agent_states (
     reason   text,
     work     text,
     call_id  uuid,
+    at       timestamptz NOT NULL,
     since    timestamptz NOT NULL,
-    until    timestamptz
+    until    timestamptz,
+    PRIMARY KEY (agent, event_id)
 ) WITH (fillfactor = 70);
-CREATE UNIQUE INDEX agent_states_once
-    ON crm.agent_states (agent, since, wish, reason, work, call_id) NULLS NOT DISTINCT;
-CREATE INDEX agent_states_until ON crm.agent_states (agent, until);
 CREATE INDEX agent_states_since ON crm.agent_states (since);
-COMMENT ON TABLE  crm.agent_states IS 'What each agent wanted and did, from when to when.';
-COMMENT ON COLUMN crm.agent_states.event_id IS 'Event that began it; orders rows of the same instant.';
+COMMENT ON TABLE  crm.agent_states IS 'What each agent wanted and did, from when to when; spans of an agent never overlap.';
+COMMENT ON COLUMN crm.agent_states.event_id IS 'Event that began it. Order by it, not by time.';
 COMMENT ON COLUMN crm.agent_states.agent IS 'Login name.';
 COMMENT ON COLUMN crm.agent_states.wish IS 'logged_out, not_ready, ready.';
 COMMENT ON COLUMN crm.agent_states.reason IS 'Why not ready.';
 COMMENT ON COLUMN crm.agent_states.work IS 'idle, reserved, talking, wrap_up.';
 COMMENT ON COLUMN crm.agent_states.call_id IS 'Busy with which call.';
-COMMENT ON COLUMN crm.agent_states.since IS 'From.';
+COMMENT ON COLUMN crm.agent_states.at IS 'The event''s own time.';
+COMMENT ON COLUMN crm.agent_states.since IS 'From: at, but no earlier than the state before, and never in the future.';
 COMMENT ON COLUMN crm.agent_states.until IS 'To; null: still.';
 
 CREATE TABLE crm.recordings (

@@ -41,33 +41,32 @@ def read_facts(csv_path: str | os.PathLike[str], since: float, node: str) -> Ite
     The file as it was before its last rotation (`NAME.1`) is read first, when it reaches that far. Only the
     tail that is needed is read; a missing file has no facts. Raises OSError when a file cannot be read."""
     path = Path(csv_path)
-    for one in (path.with_name(path.name + ".1"), path):
-        if one.exists() and one.stat().st_mtime >= since - SLACK:
-            rows = list(_rows(_tail(one, since - SLACK)))
-            yield from (fact for fact in _facts(rows, node) if fact.at >= since)
+    newest_first = (path, path.with_name(path.name + ".1"))  # then a rotation meanwhile only doubles facts
+    files = [one for one in newest_first if one.exists() and one.stat().st_mtime >= since - SLACK]
+    tails = [_tail(one, since - SLACK) for one in files]
+    rows = [row for lines in reversed(tails) for row in _rows(lines)]
+    yield from (fact for fact in _facts(rows, node) if fact.at >= since)
 
 
 def _tail(path: Path, since: float) -> list[str]:
     """The lines from the last one before `since` on, complete ones only."""
     with path.open("rb") as file:
-        start = file.seek(0, os.SEEK_END)
-        data = b""
-        while start > 0:
+        start, blocks = file.seek(0, os.SEEK_END), list[bytes]()
+        while start > 0 and not (blocks and _older(blocks[-1], since)):
             step = min(BLOCK, start)
             start = file.seek(start - step)
-            data = file.read(step) + data
-            oldest = _first_time(data if start == 0 else data[data.find(b"\n") + 1 :])
-            if oldest is not None and oldest < since:
-                break
+            blocks.append(file.read(step))
+    data = b"".join(reversed(blocks))
     whole = data if start == 0 else data[data.find(b"\n") + 1 :]
     return whole[: whole.rfind(b"\n") + 1].decode("utf-8", "replace").split("\n")[:-1]
 
 
-def _first_time(data: bytes) -> float | None:
-    for line in data.split(b"\n", 20)[:20]:
+def _older(block: bytes, since: float) -> bool:
+    """Whether the first event of a block that may begin within a line is before `since`."""
+    for line in block.split(b"\n", 20)[1:20]:
         for row in _rows([line.decode("utf-8", "replace")]):
-            return float(row[1])
-    return None
+            return float(row[1]) < since
+    return False
 
 
 def _rows(lines: list[str]) -> Iterator[list[str]]:

@@ -11,6 +11,10 @@ INSERT INTO crm.journal_cursor AS c (journal, position) VALUES ($1, $2)
 ON CONFLICT (journal) DO UPDATE SET position = EXCLUDED.position WHERE c.position = $3
 RETURNING position
 
+-- name: lock_briefly
+-- For the rest of the transaction: who does not get a lock at once goes without.
+SET LOCAL lock_timeout = '200ms'
+
 -- name: make_event_partitions
 SELECT crm.make_event_partitions($1::date[])
 
@@ -18,8 +22,8 @@ SELECT crm.make_event_partitions($1::date[])
 SELECT crm.fold_calls($1::uuid[])
 
 -- name: fold_agents
--- $2: a timestamp.
-SELECT crm.fold_agents($1::text[], $2)
+-- $3: a timestamp.
+SELECT crm.fold_agents($1::text[], $2, $3)
 
 -- name: all_calls
 -- For `cti db refold`: ids after $1, in order.
@@ -50,10 +54,16 @@ WHERE e.type IN ('call.arrived', 'call.ended')
 ORDER BY e.call_id, e.seq
 
 -- name: unfinished_events
--- All events of calls of which something is still expected. A call that ended is given ten minutes.
+-- All events of calls of which something is still expected. A call that ended is given ten minutes, or as long as an
+-- agent is busy with it.
 WITH open AS (
     SELECT call_id FROM crm.calls
     WHERE NOT finished AND (ended_at IS NULL OR ended_at > now() - interval '10 minutes')
+    UNION
+    SELECT s.call_id FROM crm.users AS u
+    CROSS JOIN LATERAL (SELECT * FROM crm.agent_states AS a WHERE a.agent = u.name
+                        ORDER BY a.event_id DESC LIMIT 1) AS s
+    WHERE s.call_id IS NOT NULL
 ), ids AS (SELECT array_agg(call_id) AS ids FROM open)
 SELECT e.call_id, e.seq, extract(epoch FROM e.at)::float8 AS at, e.type, e.agent, e.queue, e.data
 FROM ids, crm.events_of(ids.ids) AS e
@@ -64,8 +74,9 @@ ORDER BY e.call_id, e.seq
 -- The event that began the present state of every user who is an agent.
 SELECT e.call_id, e.seq, extract(epoch FROM e.at)::float8 AS at, e.type, e.agent, e.queue, e.data
 FROM crm.users AS u
-JOIN crm.agent_states AS s ON s.agent = u.name AND s.until IS NULL
-JOIN crm.events AS e ON (e.event_id, e.at) = (s.event_id, s.since)
+CROSS JOIN LATERAL (SELECT * FROM crm.agent_states AS a WHERE a.agent = u.name
+                    ORDER BY a.event_id DESC LIMIT 1) AS s
+JOIN crm.events AS e ON (e.event_id, e.at) = (s.event_id, s.at)
 WHERE u.disabled_at IS NULL
 ORDER BY e.event_id
 

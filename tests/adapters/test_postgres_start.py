@@ -16,6 +16,7 @@ from cti.adapters import passwords, postgres_people, postgres_start
 from cti.adapters.journal import Journal
 from cti.adapters.postgres import Store
 from cti.adapters.postgres_people import NewUser
+from cti.adapters.postgres_writer import Writer
 from cti.core.messages import Event
 from cti.core.stats import Stats
 from cti.errors import Unavailable
@@ -36,7 +37,9 @@ async def store(dsn: str) -> AsyncIterator[Store]:
 async def keep(store: Store, folder: Path, events: list[Event]) -> None:
     journal = Journal.open(folder / "journal")
     journal.append(events)
-    await store.catch_up(journal)
+    writer = Writer(store.dsn, journal)
+    await writer.catch_up()
+    await writer.drop_link()
     journal.close()
 
 
@@ -57,6 +60,33 @@ async def test_restore_gives_unfinished_calls_and_the_present_state_of_agents(st
     assert [e.data for e in found.events] == [e.data for events in wanted for e in events]
     assert found.events[0].at == pytest.approx(wanted[0][0].at, abs=1e-5)
     assert [(e.agent, e.data["work"], e.at) for e in found.agents] == [("ann", "idle", pytest.approx(states[-1].at))]
+
+
+async def test_the_state_decided_last_is_restored_not_the_one_with_the_latest_time(
+    store: Store, tmp_path: Path
+) -> None:
+    """The agent wished something at the server's 5.02 s; the hang-up told after it happened at the switch's 5 s."""
+    now = time.time()
+    await add_agent(store, "ann")
+    states = [("talking", now - 9), ("talking", now - 3.98), ("wrap_up", now - 4)]
+    await keep(store, tmp_path, [
+        Event(type="agent.state_changed", at=at, agent="ann", data={"wish": "ready", "work": work, "n": n})
+        for n, (work, at) in enumerate(states)
+    ])  # fmt: skip
+    (last,) = (await postgres_start.restore(store)).agents
+    assert (last.data["work"], last.data["n"], last.at) == ("wrap_up", 2, pytest.approx(now - 4, abs=1e-4))
+
+
+async def test_a_call_is_restored_as_long_as_an_agent_wraps_up(store: Store, tmp_path: Path) -> None:
+    story = kit_story.answered(time.time() - 3000)
+    await add_agent(store, "ann")
+    wraps = {"wish": "ready", "work": "wrap_up", "reason": ""}
+    busy = Event(type="agent.state_changed", at=story.at + 47, agent="ann", call_id=story.call, seq=99, data=wraps)
+    await keep(store, tmp_path, [*story.events[:14], busy])
+    assert {event.call_id for event in (await postgres_start.restore(store)).events} == {story.call}
+    free = Event(type="agent.state_changed", at=story.at + 90, agent="ann", data=wraps | {"work": "idle"})
+    await keep(store, tmp_path, [free])
+    assert (await postgres_start.restore(store)).events == []
 
 
 def a_day(midnight: float) -> list[Event]:

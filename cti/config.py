@@ -8,6 +8,7 @@ Values that end in generated Asterisk files are checked here: addresses are IP a
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hmac
 import ipaddress
@@ -263,7 +264,8 @@ def _converted(value: Any, kind: Any, strict: bool) -> Any:
 
 def _path(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str) and value and not re.search(r"[\x00-\x1f\x7f]", value):
-        return Path(value).expanduser()
+        with contextlib.suppress(RuntimeError):  # nobody's `~`
+            return Path(value).expanduser()
     raise msgspec.ValidationError("expected a path")
 
 

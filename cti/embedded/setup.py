@@ -23,7 +23,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent.parent
 LOCK = PROJECT / "asterisk.lock"
 STAMP = "cti-packages.json"
-SHARED, OWN = Path("/var/cache/cti"), Path.home() / ".cache/cti"
+SHARED, OWN = Path("/var/cache/cti"), Path(os.path.expanduser("~/.cache/cti"))  # noqa: PTH111  (Path.home may raise)
 ASTERISK = ("asterisk", "asterisk-core-sounds-en-gsm", "asterisk-moh-opsound-gsm")
 # program or file that shows the package is there -> package
 NEEDED = {

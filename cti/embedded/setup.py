@@ -109,9 +109,8 @@ def last_words(output: str) -> str:
     """The first and the last error, or the last line when nothing is marked as one; at most 500 characters."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("E: ", "ERROR: ", "error: "))] or lines[-1:]
-    text = " | ".join(dict.fromkeys([*errors[:1], *errors[-1:]]))[:400]
     network = "; no network? `make setup` goes on from here when there is" if NO_NETWORK.search(output) else ""
-    return text + network
+    return " | ".join(dict.fromkeys([*errors[:1], *errors[-1:]]))[:400] + network
 
 
 # ---------------------------------------------------------------- system packages, account
@@ -247,8 +246,7 @@ def locked() -> dict[str, str]:
 
 def version_of(text: str) -> tuple[int, ...]:
     """`1:22.10.1~dfsg+~cs6-1` -> (22, 10, 1)"""
-    plain = text.split(":", 1)[-1]
-    digits = "".join(c if c.isdigit() or c == "." else " " for c in plain).split()
+    digits = "".join(c if c.isdigit() or c == "." else " " for c in text.split(":", 1)[-1]).split()
     return tuple(int(n) for n in digits[0].split(".") if n) if digits else (0,)
 
 
@@ -257,8 +255,7 @@ def asterisk() -> None:
         return
     if cached_asterisk() is not None:
         return
-    cache = SHARED if os.geteuid() == 0 else OWN
-    cache.mkdir(parents=True, exist_ok=True)
+    (cache := SHARED if os.geteuid() == 0 else OWN).mkdir(parents=True, exist_ok=True)
     for left in cache.glob("fetching-*"):
         if not Path("/proc", left.name.removeprefix("fetching-")).exists():
             shutil.rmtree(left, ignore_errors=True)

@@ -156,7 +156,7 @@ class App:
         config = self.config
         self.agi = AgiServer(
             host=config.agi.host, port=config.agi.port, node="main", submit=self.engine.submit,
-            render=self.prompts.render, now=self.engine.now,
+            render=self.prompts.render, now=self.engine.now, allowed=config.agi.allow,
         )  # fmt: skip
         self.ami = AmiLink(
             host=config.ami.host, port=config.ami.port, username=config.ami.username, secret=config.ami.secret,

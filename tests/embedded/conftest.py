@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,15 @@ def environ() -> dict[str, str]:
         "CTI_SITE__LANGUAGES": "en",
         "CTI_SIP__TRUNKS": '[{"name": "t", "match": ["127.0.0.1"]}]',
     }
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A folder that every account may enter; removed with what a home in it keeps elsewhere."""
+    with tempfile.TemporaryDirectory(prefix="cti-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+        left_nothing(Path(name) / "home")
 
 
 def left_nothing(path: Path) -> None:

@@ -269,3 +269,13 @@ def test_a_line_that_comes_for_instructions_twice_is_one_call() -> None:
     caller = office.waiting_caller()
     office.do(caller.facts(LineReady, channel=caller.channel, called="6000", caller=caller.number))
     assert office.types().count("call.arrived") == 1
+
+
+def test_a_number_that_still_rings_when_the_link_is_back_rings_on() -> None:
+    office = Office(flow=DIAL)
+    caller = office.caller()
+    caller.arrive()
+    office.do(SwitchDown(at=office.at))
+    office.do(SwitchUp(at=office.at, channels=(live(caller.uniqueid), live(caller.leg))))
+    assert "call.dial_ended" not in office.types()
+    assert HangUp(uniqueid=caller.leg) not in office.commands

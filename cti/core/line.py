@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from cti.core import ivr
-from cti.core.call import Call, Calls
+from cti.core.call import Call, Calls, gone_at
 from cti.core.ids import call_id, channel_id, is_ours, offer_id
 from cti.core.messages import (
     Bridged,
@@ -349,7 +349,7 @@ class Lines:
     def _switch_up(self, m: SwitchUp) -> None:
         """Calls and dialled numbers whose channel is gone, and of which CEL did not tell either, ended by now."""
         for call in self.calls.missing(m):
-            self._ended(call, self._step(call).left or Left(m.at, 0, self._side(call)))
+            self._ended(call, self._step(call).left or Left(gone_at(m), 0, self._side(call)))
         live = {channel.uniqueid for channel in m.channels}
         for call in list(self.dials.values()):
             if call.node == m.node and call.dial is not None and call.dial.channel_id not in live:

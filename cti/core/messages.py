@@ -104,9 +104,11 @@ class SwitchUp(Fact, frozen=True, kw_only=True):
     """The link to a node is (again) up. All its live channels, and which stations are reachable.
 
     Facts that were missed and are known from CEL were submitted before this one, with their true times.
-    `asked_at`: when the channels were asked for; a call that began after it may be missing in the list."""
+    `asked_at`: when the channels were asked for; a call that began after it may be missing in the list.
+    `gone_at`: when calls that are missing, and of which CEL did not tell either, were last known to be alive."""
 
     asked_at: float | None = None
+    gone_at: float | None = None
     channels: tuple[LiveChannel, ...] = ()
     reachable: tuple[str, ...] = ()
 

@@ -55,6 +55,38 @@ def test_a_call_that_began_while_the_switch_was_asked_goes_on() -> None:
     assert new.rings
 
 
+def test_what_vanished_with_the_switch_ended_when_it_was_last_alive() -> None:
+    office = Office(agents={"ani": {"sales": 5}}, wrap_up="5s")
+    office.ready()
+    talks, waits = office.waiting_caller("0812000001"), office.waiting_caller("0812000002")
+    talks.answer()
+    office.at += 60
+    died = office.at
+    office.do(SwitchDown(at=died))
+    office.at += 3600
+    office.do(SwitchUp(at=office.at, asked_at=office.at, gone_at=died, reachable=("2001",)))
+    ends = {e.call_id: e.at for e in office.events if e.type in ("call.ended", "call.disconnected")}
+    assert ends == {talks.call_id: died, waits.call_id: died}
+    office.wait(1)
+    assert office.state("ani") == ("ready", "")
+
+
+def test_channels_that_the_switch_has_lost_without_a_word() -> None:
+    office = Office()
+    office.ready()
+    talks, waits = office.waiting_caller("0812000001"), office.waiting_caller("0812000002")
+    lost = office.board.calls.lost
+    assert lost("main", (), office.at) == set(), "they began just now"
+    talks.answer()
+    later = office.at + 60
+    both = {talks.uniqueid, waits.uniqueid}
+    assert lost("main", (), later) == both | {talks.leg}
+    assert lost("main", both, later) == {talks.leg}
+    assert lost("other", (), later) == set()
+    waits.hangs_up()
+    assert lost("main", (), later) == {talks.uniqueid, talks.leg}
+
+
 def test_a_channel_whose_call_is_over_is_let_go() -> None:
     office = Office()
     caller = office.waiting_caller()

@@ -28,6 +28,7 @@ from cti.adapters.redis import Fanout
 from cti.adapters.web.app import make_app
 from cti.adapters.web.hub import Hub
 from cti.adapters.web.ports import Settings
+from cti.adapters.web.server import make_runner
 from cti.config import Config
 from cti.core import views
 from cti.core.ivr import Book
@@ -155,7 +156,7 @@ class App:
         config = self.config
         self.agi = AgiServer(
             host=config.agi.host, port=config.agi.port, node="main", submit=self.engine.submit,
-            render=self.prompts.render, now=self.engine.now,
+            render=self.prompts.render, now=self.engine.now, allowed=config.agi.allow,
         )  # fmt: skip
         self.ami = AmiLink(
             host=config.ami.host, port=config.ami.port, username=config.ami.username, secret=config.ami.secret,
@@ -169,6 +170,8 @@ class App:
         folder = self.config.paths.home / "voicemail"
         self._keep(voicemail.read_in(folder, self.engine.submit), "voicemail")
         await self._linked()
+        self.engine.start()
+        self._keep(self.engine.follow_clock(), "clock")
         await self.agi.start()
         await self._start_web()
         loop = asyncio.get_running_loop()
@@ -187,8 +190,9 @@ class App:
         settings = Settings(
             site_name=site.name, time_zone=site.time_zone, country=site.country, languages=site.languages,
             recordings=self.config.paths.recordings.resolve(), version=__version__, status_key=self.config.status_key,
+            trusted_proxies=self.config.http.trusted_proxies,
         )  # fmt: skip
-        self.runner = web.AppRunner(make_app(self, self.store, settings, self.hub), access_log=None)
+        self.runner = make_runner(make_app(self, self.store, settings, self.hub))
         await self.runner.setup()
         await web.TCPSite(self.runner, self.config.http.host, self.config.http.port).start()
 
@@ -221,6 +225,9 @@ class App:
 
     def desk(self, agent: str) -> views.Row:
         return views.desk(self.board, self.figures.stats, agent, self.now())
+
+    def stations(self) -> dict[str, bool]:
+        return self.board.people.stations
 
     def live_calls(self) -> list[views.Row]:
         return views.live_calls(self.board, self.now())

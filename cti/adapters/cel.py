@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cti.core.messages import Bridged, ChannelGone, ChannelNew, ChannelUp, Fact, Unbridged
+from cti.core.messages import Bridged, ChannelGone, ChannelNew, ChannelUp, Fact, HangupRequested, Unbridged
 from cti.core.numbers import caller_name
 
 log = logging.getLogger("cti.cel")
@@ -43,11 +43,9 @@ def read_facts(csv_path: str | os.PathLike[str], since: float, node: str) -> Ite
     path = Path(csv_path)
     newest_first = (path, path.with_name(path.name + ".1"))  # then a rotation meanwhile only doubles facts
     files = [one for one in newest_first if one.exists() and one.stat().st_mtime >= since - SLACK]
-    for lines in reversed([_tail(one, since - SLACK) for one in files]):
-        for row in _rows(lines):
-            fact = _fact(row, node)
-            if fact is not None and fact.at >= since:
-                yield fact
+    tails = [_tail(one, since - SLACK) for one in files]
+    rows = [row for lines in reversed(tails) for row in _rows(lines)]
+    yield from (fact for fact in _facts(rows, node) if fact.at >= since)
 
 
 def _tail(path: Path, since: float) -> list[str]:
@@ -82,9 +80,21 @@ def _rows(lines: list[str]) -> Iterator[list[str]]:
             yield row
 
 
-def _fact(row: list[str], node: str) -> Fact | None:
-    build = _BUILD.get(row[0])
-    return build(row, float(row[1]), node) if build else None
+def _facts(rows: list[list[str]], node: str) -> Iterator[Fact]:
+    """Who hung up is written at the end, but was true before the bridge fell apart."""
+    exits = {row[2]: number for number, row in enumerate(rows) if row[0] == "BRIDGE_EXIT"}
+    ends = {row[2]: number for number, row in enumerate(rows) if row[0] == "HANGUP" and _by_itself(row)}
+    requests = {exits.get(uniqueid, number) for uniqueid, number in ends.items()}
+    for number, row in enumerate(rows):
+        at, build = float(row[1]), _BUILD.get(row[0])
+        if number in requests:
+            yield HangupRequested(at=at, node=node, uniqueid=row[2])
+        if build is not None and (fact := build(row, at, node)) is not None:
+            yield fact
+
+
+def _by_itself(row: list[str]) -> bool:
+    return _extra(row).get("hangupsource") == row[4]
 
 
 def _new(row: list[str], at: float, node: str) -> Fact | None:

@@ -191,6 +191,10 @@ class Store:
         """Whose login it is; None when it expired or the user is disabled."""
         return _user(await self.db.row("session_user", token_sha256))
 
+    async def session_touch(self, token_sha256: bytes, expires_at: float, longest: float) -> None:
+        """It lives until then, but never more than `longest` seconds after it was made."""
+        await self.db.rows("session_touch", token_sha256, expires_at, longest)
+
     async def session_delete(self, token_sha256: bytes) -> None:
         await self.db.rows("session_delete", token_sha256)
 

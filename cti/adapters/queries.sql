@@ -139,9 +139,10 @@ INSERT INTO crm.users (name, display_name, role, password_hash, language, statio
 VALUES ($1, $2, $3, $4, $5, $6) RETURNING user_id
 
 -- name: set_password
--- Logins made with the old password end.
+-- Logins made with the old password end, and the API tokens, which are as good as a login.
 WITH u AS (UPDATE crm.users SET password_hash = $2 WHERE lower(name) = lower($1) RETURNING user_id),
-gone AS (DELETE FROM crm.sessions WHERE user_id IN (SELECT user_id FROM u))
+gone AS (DELETE FROM crm.sessions WHERE user_id IN (SELECT user_id FROM u)),
+revoked AS (DELETE FROM crm.api_tokens WHERE user_id IN (SELECT user_id FROM u))
 SELECT user_id FROM u
 
 -- name: disable_user
@@ -175,6 +176,10 @@ SELECT u.user_id::text, u.name, u.display_name, u.role, coalesce(u.password_hash
     false AS disabled, u.language, u.station
 FROM crm.sessions AS s JOIN crm.users AS u USING (user_id)
 WHERE s.token_sha256 = $1 AND s.expires_at > now() AND u.disabled_at IS NULL
+
+-- name: session_touch
+UPDATE crm.sessions SET expires_at = least(to_timestamp($2), created_at + make_interval(secs => $3))
+WHERE token_sha256 = $1 AND expires_at > now()
 
 -- name: session_delete
 DELETE FROM crm.sessions WHERE token_sha256 = $1

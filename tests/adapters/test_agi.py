@@ -437,6 +437,15 @@ def test_only_allowed_addresses(peer: str, allowed: list[str], may: bool) -> Non
     assert server._may(peer) is may
 
 
+@pytest.mark.parametrize(("host", "peer", "may"), [("192.0.2.7", "192.0.2.7", True), ("192.0.2.7", "192.0.2.8", False)])
+def test_a_switch_on_this_machine_may_also_where_we_listen_on_its_address(host: str, peer: str, may: bool) -> None:
+    async def render(prompt: Prompt) -> str:
+        return ""
+
+    server = AgiServer(host=host, port=0, submit=lambda f: None, render=render, now=time.time)
+    assert server._may(peer) is may
+
+
 async def test_neither_digits_nor_words_are_logged(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     channel = await desk.channel()

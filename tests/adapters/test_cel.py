@@ -62,6 +62,16 @@ def test_a_call(path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("bridged", [True, False])
+def test_who_hung_up_is_known_before_the_bridge_falls_apart(path: Path, bridged: bool) -> None:
+    own = HANGUP.replace("PJSIP/2001-00000001", CALLER)
+    text = "".join(CALL[: 4 if bridged else 2]) + line("HANGUP", 1000000004, extra=own)
+    kinds = [type(fact).__name__ for fact in facts(path, text)]
+    assert kinds[-3:] == (
+        ["HangupRequested", "Unbridged", "ChannelGone"] if bridged else ["ChannelUp", "HangupRequested", "ChannelGone"]
+    )
+
+
 def test_only_what_is_new_enough(path: Path) -> None:
     assert [f.at for f in facts(path, "".join(CALL), 1000000002.5)] == [1000000003, 1000000004]
 

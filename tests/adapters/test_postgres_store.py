@@ -219,8 +219,9 @@ async def test_sessions_and_tokens_end_with_time_password_and_user(store: Store)
     await store.session_delete(digest[0])
     assert await store.session_user(digest[0]) is None
     await store.session_create(ann.user_id, digest[2], "", time.time() + 60)
+    await postgres_people.add_token(store, "ann", digest[0], None)
     await postgres_people.set_password(store, "ann", passwords.hash_password("another one"))
-    assert await store.session_user(digest[2]) is None
+    assert await store.session_user(digest[2]) is None and await store.token_user(digest[0]) is None
     await postgres_people.add_token(store, "ann", digest[3], 1)
     await store.session_create(ann.user_id, digest[2], "", time.time() + 60)
     await store.set_language(ann.user_id, "zh")
@@ -230,6 +231,21 @@ async def test_sessions_and_tokens_end_with_time_password_and_user(store: Store)
     assert await store.token_user(digest[3]) is None and await store.session_user(digest[2]) is None
     disabled = await store.user_by_name("ann")
     assert disabled is not None and disabled.disabled
+
+
+async def test_a_session_in_use_lives_on_but_not_for_ever(store: Store) -> None:
+    await postgres_people.add_user(store, user("Ann"))
+    ann = await store.user_by_name("ann")
+    assert ann is not None
+    session = hashlib.sha256(b"ann").digest()
+    await store.session_create(ann.user_id, session, "", time.time() + 0.3)
+    await store.session_touch(session, time.time() + 60, 3600)
+    await asyncio.sleep(0.4)
+    assert await store.session_user(session) == ann
+    await store.session_touch(session, time.time() + 60, 0.1)  # older than that by now
+    assert await store.session_user(session) is None
+    await store.session_touch(session, time.time() + 60, 3600)  # an expired one does not come back
+    assert await store.session_user(session) is None
 
 
 @pytest.mark.parametrize(

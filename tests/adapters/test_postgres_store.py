@@ -15,7 +15,7 @@ import pytest
 from cti.adapters import passwords, postgres_people
 from cti.adapters.journal import Journal
 from cti.adapters.postgres import Station, Store
-from cti.adapters.postgres_db import QUERIES
+from cti.adapters.postgres_db import QUERIES, connect
 from cti.adapters.postgres_people import NewUser
 from cti.core.messages import Event
 from cti.errors import BadInput, Refused, Unavailable
@@ -183,9 +183,10 @@ FILL = """
 )
 async def test_an_agents_lists_are_read_from_an_index(store: Store, query: str, args: tuple[Any, ...]) -> None:
     """His page asks every 5 s, and whoever had no call yet has the whole table searched for one."""
-    async with store.db.link() as link:
-        await link.execute(FILL)
-        plan = "\n".join(row[0] for row in await link.fetch(f"EXPLAIN {QUERIES[query]}", *args))
+    link = await connect(store.dsn, 60)
+    await link.execute(FILL)
+    plan = "\n".join(row[0] for row in await link.fetch(f"EXPLAIN {QUERIES[query]}", *args))
+    await link.close()
     assert "Index Cond: (agent = 'gone'::text)" in plan and "Filter" not in plan.replace("Join Filter", ""), plan
 
 

@@ -268,7 +268,8 @@ class Event(Message, frozen=True, kw_only=True):
     flow.node             flow, node, verb, outcome, to (next node or target); vars when some were set
     flow.at               line: the caller's position, as core.ivr gave it (for the next start of the server)
     flow.ended            flow, how
-    call.queued           queue; visit, priority, skills, entered_at, max_wait, node (flow node)
+    call.queued           queue; visit, priority, skills (the node's), needs (the queue's with them), entered_at,
+                          max_wait, node (flow node)
     call.dequeued         queue; visit, result (of the queue visit), agent when answered
     call.offered          queue, agent; offer, visit, decision, station, channel_id, recorded
     offer.missed          queue, agent; offer       (likewise offer.rejected, offer.cancelled,

@@ -15,6 +15,7 @@ from cti.core.messages import (
     FlowsPublished,
     HangUp,
     HangUpCall,
+    HangupRequested,
     LineReady,
     LiveChannel,
     PeopleChanged,
@@ -311,3 +312,26 @@ def test_a_number_that_still_rings_when_the_link_is_back_rings_on() -> None:
     office.do(SwitchUp(at=office.at, channels=(live(caller.uniqueid), live(caller.leg))))
     assert "call.dial_ended" not in office.types()
     assert HangUp(uniqueid=caller.leg) not in office.commands
+
+
+def test_a_caller_who_hangs_up_in_the_queue_has_cleared_the_call_normally() -> None:
+    office = Office()
+    caller = office.waiting_caller()
+    office.do(caller.facts(HangupRequested))
+    office.do(caller.facts(ChannelGone, cause=0))
+    assert (office.last("call.ended").data["cause"], office.last("call.ended").data["side"]) == (16, "caller")
+
+
+def test_a_visit_tells_what_queue_and_node_ask_for_together() -> None:
+    node = {"do": "queue", "queue": "sales", "skills": {"english": 3, "any": [{"dutch": 1}, {"german": 2}]}}
+    flow = {"flow": "main", "language": "en", "start": "q", "nodes": {"q": node}}
+    office = Office(flow=flow, skills={"english": 1, "sales": 2})
+    office.caller().arrive()
+    needs = {"english": 3, "sales": 2, "any": [{"dutch": 1}, {"german": 2}]}
+    assert office.last("call.queued").data["needs"] == needs
+    plain = Office()
+    plain.waiting_caller()
+    assert plain.last("call.queued").data["needs"] == {"sales": 1}
+    both = Office(flow=flow, skills={"any": [{"english": 1}, {"french": 1}]})
+    both.caller().arrive()
+    assert len(both.last("call.queued").data["needs"]["any"]) == 2

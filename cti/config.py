@@ -8,6 +8,7 @@ Values that end in generated Asterisk files are checked here: addresses are IP a
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hmac
 import ipaddress
@@ -72,10 +73,13 @@ class Ami(Section, frozen=True, kw_only=True):
 
 
 class Agi(Section, frozen=True, kw_only=True):
-    """`fallback_after`: seconds a caller hears music while no server answers, before he may leave a message."""
+    """`fallback_after`: seconds a caller hears music while no server answers, before he may leave a message.
+
+    `allow`: addresses or networks, besides this machine, whose Asterisk may hand callers over. There is no password."""
 
     host: str = "127.0.0.1"
     port: int = 4573
+    allow: tuple[str, ...] = ()
     fallback_after: int = 60
 
 
@@ -266,7 +270,8 @@ def _converted(value: Any, kind: Any, strict: bool) -> Any:
 
 def _path(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str) and value and not re.search(r"[\x00-\x1f\x7f]", value):
-        return Path(value).expanduser()
+        with contextlib.suppress(RuntimeError):  # nobody's `~`
+            return Path(value).expanduser()
     raise msgspec.ValidationError("expected a path")
 
 
@@ -320,12 +325,16 @@ def _faults(config: Config) -> list[tuple[str, str]]:
     for name in ("http", "sip", "ami", "agi"):
         section = getattr(config, name)
         check(f"{name}.host", _is_address(section.host), f"{section.host!r} is no IP address, as 127.0.0.1")
+        ours = name == "http" or ":" not in section.host  # Asterisk writes the others into its files and addresses
+        check(f"{name}.host", ours, f"{section.host!r}: only IPv4 addresses, as 127.0.0.1, work here")
         check(f"{name}.port", 1 <= section.port <= 65535, f"{section.port} is no port (1 to 65535)")
     for one in config.http.trusted_proxies:
         check("http.trusted_proxies", _is_network(one), f"{one!r} is no IP address or network")
     for name in ("first", "last"):
         check(f"rtp.{name}", 1024 <= getattr(config.rtp, name) <= 65535, "is no port (1024 to 65535)")
     check("rtp.last", config.rtp.last - config.rtp.first >= 3, "must be at least first + 3")
+    for one in config.agi.allow:
+        check("agi.allow", _is_network(one), f"{one!r} is no IP address or network, as 192.0.2.10")
     check("agi.fallback_after", 1 <= config.agi.fallback_after <= 3600, "is 1 to 3600 seconds")
     check("ami.username", _is(NAME, config.ami.username), "letters, digits, _ . - (1 to 40)")
     secret = config.ami.secret

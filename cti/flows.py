@@ -13,7 +13,7 @@ from cti.config import Config
 from cti.core.ivr import Book
 from cti.errors import BadInput, Unavailable
 
-AGAIN = 5.0  # s until an edit that the database could not keep is tried again
+AGAIN = 5.0  # s until what failed for no fault of the folder's is tried again
 log = logging.getLogger(__name__)
 
 
@@ -26,9 +26,10 @@ class LiveFlows:
         self._country = config.site.country
         self._store = store
         self._publish = publish
-        self._files: dict[str, str] = {}  # of the live version
-        self._digest = ""
-        self._version = 0
+        self._book: Book | None = None  # the live version, and its texts
+        self._files: dict[str, str] = {}
+        self._digest = ""  # of the folder as it was looked at last
+        self._again = False  # it could not be kept, and is to be looked at again
 
     async def start(self, in_use: Collection[int]) -> None:
         """The versions that running calls began with, the live one, then the folder if it may publish itself.
@@ -43,21 +44,26 @@ class LiveFlows:
             self._revive(*live)
         if self._auto or live is None:
             await self._changed(await asyncio.to_thread(flow_files.read_folder, self._folder))
-        if not self._version:
+        if self._book is None:
             sources = await asyncio.to_thread(flow_files.read_folder, self._folder)
-            _, problems = flow_files.load(sources, country=self._country)
-            why = f"{self._folder}/{problems[0]}" if problems else "they could not be kept in the database"
+            book, problems = flow_files.load(sources, country=self._country)
+            empty = f"{self._folder} {self._emptied(book)}" if book is not None and self._emptied(book) else ""
+            why = f"{self._folder}/{problems[0]}" if problems else empty or "they could not be kept in the database"
             raise BadInput(f"no flows to answer calls with: {why}; `cti flow check` tells every problem")
 
     async def watch(self) -> None:
         """Publish every valid change of the folder, where that is wanted; until cancelled."""
-        if self._auto:
-            await flow_files.watch(self._folder, self._until_kept, live=self._digest)
+        while self._auto:
+            try:
+                await flow_files.watch(self._folder, self._until_kept, live="" if self._again else self._digest)
+            except Exception:  # nothing about a folder is worth the server's end
+                log.exception("the flows folder cannot be watched")
+                await asyncio.sleep(AGAIN)
 
     async def _until_kept(self, sources: Sources) -> None:
-        """An edit made while the database is away is not lost: `_changed` leaves no digest then."""
+        """An edit made while the database is away is not lost."""
         await self._changed(sources)
-        while not self._digest:
+        while self._again:
             await asyncio.sleep(AGAIN)
             await self._changed(await asyncio.to_thread(flow_files.read_folder, self._folder))
 
@@ -69,25 +75,41 @@ class LiveFlows:
         self._live(book, files)
 
     def _live(self, book: Book, files: dict[str, str]) -> None:
-        self._version, self._files = book.version, dict(files)
+        self._book, self._files = book, dict(files)
         self._publish(book)
 
     async def _changed(self, sources: Sources) -> None:
-        self._digest = sources.digest
-        if sources.files == self._files:
+        """Publish it if it is another one and good; whatever is wrong with it, the live version serves on."""
+        self._digest, self._again = sources.digest, False
+        if sources.files == self._files and not sources.problems:
             return
+        try:
+            await self._published(sources)
+        except Unavailable as error:
+            log.error("flows not published: %s", error)
+            self._again = True
+        except Exception:
+            log.exception("flows not published")
+
+    async def _published(self, sources: Sources) -> None:
         book, problems = await asyncio.to_thread(flow_files.load, sources, country=self._country)
         for problem in problems:
             log.error("flows not published: %s", problem)
         if book is None:
             return
-        try:
-            version = await self._store.save_flows(sources.files, "auto", "files changed")
-        except Unavailable as error:
-            log.error("flows not published: %s", error)
-            self._digest = ""
+        if why := self._emptied(book):
+            log.error("flows not published: %s %s", self._folder, why)
             return
+        version = await self._store.save_flows(sources.files, "auto", "files changed")
         book, _ = await asyncio.to_thread(flow_files.load, sources, version=version, country=self._country)
         if book is not None:
             self._live(book, sources.files)
             log.info("flows version %d is live for new calls", version)
+
+    def _emptied(self, book: Book) -> str:
+        """Files that are gone are a slip (another branch, half a copy), not a wish to answer no call; else empty."""
+        if not book.flows:
+            return "holds no flow"
+        if not book.numbers and self._book is not None and self._book.numbers:
+            return "leads no number to a flow any more (numbers.yaml), but the live version does"
+        return ""

@@ -8,6 +8,8 @@ import pytest
 
 from cti import config
 from cti.__main__ import main
+from cti.adapters import ami_actions
+from cti.core.messages import Ring
 
 
 def problems(path: Path | None, environ: dict[str, str]) -> list[str]:
@@ -98,6 +100,29 @@ def test_a_named_file_must_exist(tmp_path: Path) -> None:
 )
 def test_a_trunk_that_could_mean_more_than_itself_is_refused(trunk: str) -> None:
     assert problems(None, {"CTI_SIP__TRUNKS": f"[{trunk}]"})
+
+
+@pytest.mark.parametrize("name", ["carrier", "sip.carrier.com", "1", "_-.", "x" * 40])
+def test_a_trunk_of_any_name_that_is_taken_can_be_dialled_through(name: str) -> None:
+    found = config.load(None, {"CTI_SIP__TRUNKS": f'[{{"name": "{name}", "match": ["10.0.0.1"]}}]'})
+    ring = Ring(
+        call_id="c", channel_id="u", endpoint=f"+62812@trunk-{found.sip.trunks[0].name}", peer="PJSIP/t-00000001",
+        timeout=15,
+    )  # fmt: skip
+    assert f"@trunk-{name}\r\n".encode() in ami_actions.ring(ring, "a")
+
+
+@pytest.mark.parametrize("section", ["sip", "ami", "agi"])
+def test_an_address_that_asterisk_would_read_otherwise_is_refused(section: str) -> None:
+    variable = f"CTI_{section.upper()}__HOST"
+    (problem,) = problems(None, {variable: "::1"})
+    assert problem == f"{variable}: {section}.host: '::1': only IPv4 addresses, as 127.0.0.1, work here"
+    assert config.load(None, {"CTI_HTTP__HOST": "::1"}).http.host == "::1"
+
+
+def test_who_may_hand_callers_over(tmp_path: Path) -> None:
+    assert config.load(None, {"CTI_AGI__ALLOW": "192.0.2.7, 10.1.0.0/16"}).agi.allow == ("192.0.2.7", "10.1.0.0/16")
+    assert "agi.allow: 'pbx.example' is no IP address" in problems(None, {"CTI_AGI__ALLOW": "pbx.example"})[0]
 
 
 def test_secrets_are_masked() -> None:

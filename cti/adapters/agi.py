@@ -32,7 +32,8 @@ FORGED_CAUSE = 21
 
 
 class AgiServer:
-    """`render` makes a prompt a sound file and gives its path; `allowed` are networks besides loopback."""
+    """`render` makes a prompt a sound file and gives its path. `allowed`: networks besides loopback and `host` itself,
+    from where a switch on this machine calls."""
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class AgiServer:
     ) -> None:
         self._where = (host, port)
         self._node, self._submit, self._render, self._now = node, submit, render, now
-        self._allowed = [ipaddress.ip_network(a) for a in allowed]
+        self._allowed = [ipaddress.ip_network(a, strict=False) for a in (host, *allowed) if a]
         self._held: dict[str, Session] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 
 from cti.adapters.ami_frames import CHANNEL, clean
+from cti.config import NAME
 from cti.core.messages import Ring
 
 LINE_CAP = 1000  # bytes
@@ -19,7 +20,7 @@ HEADER_CAP = 100
 VARIABLES = frozenset({"CTI_PEER", "CTI_CALL", "CTI_RECORDING"})
 
 _HEADER = re.compile(r"[A-Za-z][A-Za-z-]{0,39}")
-_ENDPOINT = re.compile(r"[0-9]{1,16}(-web)?|\+?[0-9]{2,16}@[A-Za-z][A-Za-z0-9_-]{0,39}")
+_ENDPOINT = re.compile(rf"[0-9]{{1,16}}(-web)?|\+?[0-9]{{2,16}}@(trunk-{NAME.pattern}|[A-Za-z][A-Za-z0-9_-]{{0,39}})")
 _CHANNEL_ID = re.compile(r"[A-Za-z0-9._-]{1,149}")
 _TOKEN = re.compile(r"[A-Za-z0-9._-]{0,79}")
 _VALUE = re.compile(r"[A-Za-z0-9/_.@;+-]{0,200}")

@@ -20,13 +20,15 @@ from cti.core.ivr import Book, Problem, load_book
 
 MAX_BYTES = 256 * 1024  # of one file
 MAX_TOTAL = 4 * 1024 * 1024
+RECORDINGS = "prompts.sha256"  # the text that stands for the recorded prompts among the texts of a version
 
 
 class Sources(msgspec.Struct, frozen=True):
     """A folder as it was read, or a version of it: `Sources(files)`. What could not be read is in `problems`.
 
-    `sounds`: the recorded prompts there are, None: not looked. `digest` changes with every change of content;
-    for prompts, of size or time."""
+    `files`: texts by name; RECORDINGS among them, one line a recorded prompt, as sha256sum writes it, so that a prompt
+    recorded anew is a change like any other. `sounds`: the recorded prompts there are, None: not looked. `digest`
+    changes with every change of content."""
 
     files: dict[str, str]
     sounds: tuple[str, ...] | None = None
@@ -52,11 +54,17 @@ def check(path: Path, *, country: str = "ID", allow: Iterable[str] = ()) -> tupl
     if not path.name.endswith(".yaml"):
         return None, [Problem(str(path), 0, 0, "not a .yaml file")]
     book, problems = load(read_folder(path.absolute().parent), country=country, allow=allow)
-    return book, [problem for problem in problems if problem.file == path.name]
+    return book, [problem for problem in problems if problem.file == written(path.name)]
+
+
+def written(name: str) -> str:
+    """A file name as text that every program can write; one that is not UTF-8 with its odd bytes as \\xNN."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def read_folder(path: Path) -> Sources:
-    """Read every .yaml file: regular files only, no links, at most MAX_BYTES each. Never raises."""
+    """Read every .yaml file: regular files only, no links, at most MAX_BYTES each; and the hashes of the recorded
+    prompts. Never raises."""
     files: dict[str, str] = {}
     problems: list[Problem] = []
     try:
@@ -71,9 +79,13 @@ def read_folder(path: Path) -> Sources:
         else:
             files[name] = read
             left -= len(read)
-    sounds = list(_sounds(path))
-    held = msgspec.json.encode([files, sounds, problems])
-    return Sources(files, tuple(name for name, *_ in sounds), tuple(problems), hashlib.sha256(held).hexdigest())
+    hashes = {name: _hash(path / name, name) for name, *_ in _sounds(path)}
+    problems += [one for one in hashes.values() if isinstance(one, Problem)]
+    sounds = tuple(name for name, digest in hashes.items() if isinstance(digest, str))
+    if sounds:
+        files[RECORDINGS] = "".join(f"{hashes[name]}  {name}\n" for name in sounds)
+    held = msgspec.json.encode([files, problems])
+    return Sources(files, sounds, tuple(problems), hashlib.sha256(held).hexdigest())
 
 
 def _is_ours(name: str) -> bool:
@@ -81,6 +93,8 @@ def _is_ours(name: str) -> bool:
 
 
 def _read(path: Path, name: str, left: int) -> str | Problem:
+    if name != written(name):
+        return _misnamed(name)
     if name.endswith(".yml"):
         return Problem(name, 0, 0, "flow files end in .yaml", f"{name.removesuffix('.yml')}.yaml")
     try:
@@ -112,9 +126,23 @@ def _decode(name: str, content: bytes) -> str | Problem:
         return Problem(name, line, 1, "not UTF-8 text", "save the file as UTF-8")
 
 
+def _misnamed(name: str) -> Problem:
+    return Problem(written(name), 0, 0, "its name is not UTF-8", "rename it, in plain letters a-z")
+
+
+def _hash(path: Path, name: str) -> str | Problem:
+    if name != written(name):
+        return _misnamed(name)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return Problem(name, 0, 0, f"cannot be read: {error.strerror}")
+
+
 def _sounds(path: Path) -> Iterator[tuple[str, int, int]]:
-    """(prompts/<language>/<name>.wav, size, time) of every recorded prompt."""
-    for file in sorted(path.glob("prompts/*/*.wav")):
+    """(prompts/<language>/<name>.wav, size, time) of every recorded prompt; editors' hidden files are none."""
+    for file in sorted(path.glob("prompts/[!.]*/[!.]*.wav")):
         try:
             about = file.lstat()
         except OSError:

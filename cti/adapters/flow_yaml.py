@@ -170,9 +170,11 @@ def _read_as(tag: str, text: str) -> str:
 def parse(file: str, text: str) -> Source:
     """One file as plain data with places. Never raises."""
     loader = _Loader(file)
+    scanner: Any = None
     try:
-        for event in yaml.parse(text.removeprefix("\ufeff"), Loader=yaml.SafeLoader):
-            loader.feed(event)
+        scanner = yaml.SafeLoader(text.removeprefix("\ufeff"))
+        while scanner.check_event():
+            loader.feed(scanner.get_event())
     except _Stop:
         return Source(file, None, problems=tuple(loader.problems))
     except yaml.reader.ReaderError as error:
@@ -182,6 +184,9 @@ def parse(file: str, text: str) -> Source:
         return Source(file, None, problems=tuple(loader.problems))
     except yaml.MarkedYAMLError as error:
         loader.problems.append(_syntax(file, error))
+        return Source(file, None, problems=tuple(loader.problems))
+    except (ValueError, OverflowError):  # PyYAML does not look at what an escape or a version number amounts to
+        loader.wrong(scanner, "not YAML: a number that is too large, or an escape that is no character")
         return Source(file, None, problems=tuple(loader.problems))
     if loader.root is None and not loader.problems:
         loader.problems.append(Problem(file, 1, 1, "the file is empty"))

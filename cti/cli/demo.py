@@ -42,8 +42,15 @@ def main_run(args: argparse.Namespace) -> int:
 
 async def _until_stopped(config: Config) -> int:
     work = asyncio.ensure_future(run.run(config))
+    stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    told = asyncio.ensure_future(stop.wait())
+    await asyncio.wait([work, told], return_when=asyncio.FIRST_COMPLETED)
+    while told.done() and not work.done():
+        work.cancel()  # on Python 3.11 a cancellation can get lost
+        await asyncio.wait([work], timeout=0.5)
+    told.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await work
     return 0

@@ -18,7 +18,7 @@ from typing import Literal
 from cti.adapters import flow_files
 from cti.cli import options
 from cti.config import Config
-from cti.embedded import asterisk, home, places, postgres, setup
+from cti.embedded import account, asterisk, home, places, postgres, setup
 from cti.embedded.fallback import SORRY
 from cti.embedded.supervisor import ORDER, running_pid
 from cti.errors import CtiError, Unavailable
@@ -145,7 +145,7 @@ def disk(config: Config) -> Iterator[Row]:
 
 def accounts(_: Config) -> Iterator[Row]:
     if os.geteuid() != 0:
-        yield "ok", f"runs as {pwd.getpwuid(os.geteuid()).pw_name}"
+        yield "ok", f"runs as {account.ourselves().name}"
         return
     try:
         pwd.getpwnam("cti")

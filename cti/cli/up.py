@@ -18,8 +18,9 @@ from pathlib import Path
 from cti import config as configuration
 from cti.config import PROJECT, Config
 from cti.embedded import home, http
+from cti.embedded.account import Account
 from cti.embedded.part import Part
-from cti.embedded.places import Account, Places, reachable
+from cti.embedded.places import Places, reachable
 from cti.errors import BadInput, CtiError
 
 
@@ -69,6 +70,7 @@ async def _run(path: Path, environ: Mapping[str, str], demo: bool, server_argv: 
             await seed_demo(here.places)
         server = server_part(here.config, here.places, server_argv)
         if here.places.account.drop and not server.account.drop:
+            here.places.not_owned()
             say(f"the server runs as root: the account {here.places.account.name} cannot read {PROJECT}")
         await here.start(server)
         if demo and importlib.util.find_spec("cti.cli.demo") is not None:
@@ -133,7 +135,8 @@ def server_part(config: Config, places: Places, argv: Sequence[str] | None = Non
     file = places.home / "cti.toml"
 
     async def ready() -> bool:
-        return await http.status(config, "/readyz") == 200
+        """It serves. What it waits for (/readyz) is no reason to end it: calls go on without Redis or the switch."""
+        return await http.status(config, "/healthz") == 200
 
     async def alive() -> bool:
         return await http.status(config, "/healthz") is not None
@@ -141,7 +144,7 @@ def server_part(config: Config, places: Places, argv: Sequence[str] | None = Non
     return Part(
         "server",
         list(argv or [sys.executable, "-m", "cti", "serve", "--config", str(file)]),
-        places.state / "logs/server.log",
+        places.logs / "server.log",
         server_account(config, places),
         ready=ready,
         alive=alive,
@@ -158,8 +161,8 @@ def demo_part(config: Config, places: Places) -> Part:
     return Part(
         "demo",
         [sys.executable, "-m", "cti", "demo-run", "--config", str(places.home / "cti.toml")],
-        places.state / "logs/demo.log",
-        Account("", os.geteuid(), os.getegid(), drop=False),
+        places.logs / "demo.log",
+        server_account(config, places),
         ready=ready,
         env={"CTI_HOME": str(places.home), "PYTHONUNBUFFERED": "1"},
         stop_seconds=5,

@@ -26,6 +26,7 @@ from cti.demo.call import Call
 from cti.demo.data import PEOPLE, SIMULATED, STAFF, YOU, Customer, customers
 from cti.demo.phone import Phone
 from cti.demo.voices import Voices
+from cti.embedded import http
 
 log = logging.getLogger(__name__)
 EVERY = 5.0  # seconds between callers
@@ -39,7 +40,7 @@ class Stage:
 
     def __init__(self, config: Config, sounds: Voices, stations: dict[str, str], tokens: dict[str, str]) -> None:
         self.sip = (config.sip.host, config.sip.port)
-        self.url = f"http://{config.http.host}:{config.http.port}"
+        self.url = http.url(config)
         self.sounds, self.stations, self.tokens = sounds, stations, tokens
         self.numbers = dialled(config.paths.flows)
         self.talking: set[str] = set()
@@ -53,7 +54,7 @@ async def run(config: Config) -> None:
     """Seed when needed, then simulate until cancelled. Raises BadInput, Unavailable when it cannot begin."""
     await seed.seed(config)
     stations, tokens = await credentials(config)
-    stage = Stage(config, await voices.load(config.paths.home / "demo-voices"), stations, tokens)
+    stage = Stage(config, await voices.load(config.paths.sounds / "demo-voices"), stations, tokens)
     timeout = aiohttp.ClientTimeout(total=10, sock_read=None)
     async with aiohttp.ClientSession(stage.url, timeout=timeout) as http, asyncio.TaskGroup() as people:
         for agent in SIMULATED:

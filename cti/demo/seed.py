@@ -19,6 +19,7 @@ from cti.config import Config
 from cti.core.messages import Event
 from cti.demo.data import PEOPLE, STAFF, YOU, Customer, Person, customers
 from cti.demo.history import past_calls
+from cti.embedded import http
 from cti.errors import BadInput, Unavailable
 
 MARK = "demo.seeded"  # the audit row that says: this is a demo home
@@ -151,7 +152,7 @@ async def store_events(link: Any, events: Sequence[Event]) -> None:
 
 def write_logins(config: Config) -> None:
     """HOME/demo-logins.txt: what a newcomer reads first."""
-    url = f"http://{config.http.host}:{config.http.port}"
+    url = http.url(config)
     lines = [
         "Demo logins (name / password):",
         f"  {YOU.name} / {YOU.password}      take calls: {url}/agent (your phone {YOU.station} is simulated; "
@@ -164,6 +165,8 @@ def write_logins(config: Config) -> None:
 
 
 def _write(path: Path, text: str) -> None:
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return  # the account that plays the people may not write there
     fresh = path.with_suffix(".new")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)

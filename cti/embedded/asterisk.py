@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shutil
 import subprocess
@@ -12,8 +11,8 @@ from pathlib import Path
 
 from cti.config import Config
 from cti.embedded import fallback, setup
-from cti.embedded.places import Account
-from cti.embedded.render import Tree, agi_dir, write_all
+from cti.embedded.account import Account, acting_as
+from cti.embedded.render import Tree, agi_dir, etc_dir, write_all
 from cti.errors import BadInput, Unavailable
 
 OLDEST = 20
@@ -93,17 +92,17 @@ def _version(argv: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def prepare(config: Config, found: Found, account: Account) -> None:
-    """Render the files, make its folders and links. Before every start: the system name changes."""
-    var = config.asterisk.config_dir.resolve().parent
-    for name in ("keys", "sounds", "spool"):
-        folder = var / name
-        folder.mkdir(exist_ok=True)
-        if account.drop:
-            os.chown(folder, account.uid, account.gid, follow_symlinks=False)
-    _relink(var / "sounds/en", found.tree.sounds)
-    _relink(var / "documentation", found.tree.data / "documentation")
-    _relink(var / "rest-api", found.tree.data / "rest-api")
-    fallback.prepare(agi_dir(config), config, account)
+    """Render the files, make its folders and links. Before every start: the system name changes.
+
+    All but the scripts is the account's own, so it is written with the account's rights."""
+    var = etc_dir(config).parent
+    with acting_as(account):
+        for name in ("keys", "sounds", "spool"):
+            (var / name).mkdir(exist_ok=True)
+        _relink(var / "sounds/en", found.tree.sounds)
+        _relink(var / "documentation", found.tree.data / "documentation")
+        _relink(var / "rest-api", found.tree.data / "rest-api")
+    fallback.prepare(agi_dir(config), config)
     write_all(config, found.tree, account)
 
 
@@ -113,7 +112,7 @@ def _relink(link: Path, target: Path) -> None:
 
 
 def start_argv(config: Config, found: Found) -> list[str]:
-    return [*found.argv, "-C", str(config.asterisk.config_dir.resolve() / "asterisk.conf"), "-f"]
+    return [*found.argv, "-C", str(etc_dir(config) / "asterisk.conf"), "-f"]
 
 
 def system_name(config: Config) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 from cti.config import PROJECT, Config
-from cti.embedded.places import Account
+from cti.embedded.account import Account
 from cti.embedded.render import write_atomic
 from cti.errors import Unavailable
 
@@ -21,8 +22,8 @@ SORRY = {
 }
 
 
-def prepare(target: Path, config: Config, account: Account) -> None:
-    """Everything the account of Asterisk needs to run the script, in `target`. Raises Unavailable."""
+def prepare(target: Path, config: Config) -> None:
+    """Everything the account of Asterisk needs to run the script, in `target`, which stays ours. Raises Unavailable."""
     (target / "asterisk").mkdir(parents=True, exist_ok=True)
     (target / "asterisk/__init__.py").touch()
     for name, file in (("asterisk.agi", "asterisk/agi.py"), ("six", "six.py")):
@@ -38,7 +39,8 @@ def prepare(target: Path, config: Config, account: Account) -> None:
         "sounds": [str(file.with_suffix("")) for file in spoken if file is not None],
         "seconds": LONGEST,
     }
-    write_atomic(target / "fallback.json", json.dumps(settings), account, secret=False)
+    us = Account("", os.geteuid(), os.getegid(), drop=False)
+    write_atomic(target / "fallback.json", json.dumps(settings), us, secret=False)
 
 
 def speak(target: Path, language: str) -> Path | None:

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
 import shutil
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from cti import config as configuration
 from cti.config import Config
 from cti.embedded import asterisk, places, postgres, redis, supervisor
 from cti.embedded.part import Part
 from cti.embedded.places import Places
-from cti.errors import CtiError, Unavailable
+from cti.errors import BadInput, CtiError, Unavailable
 
+T = TypeVar("T")
 TOML = """\
 # Settings of this home. `cti config show` lists every key; CTI_<SECTION>__<KEY> overrides one.
 # This file holds secrets: keep it 0600.
@@ -69,14 +72,29 @@ def create(path: Path, environ: Mapping[str, str], demo: bool = False) -> tuple[
     found = places.prepare(path)
     file = found.home / "cti.toml"
     if not file.exists():
-        text = TOML.format(secret=secrets.token_urlsafe(24), trunks=DEMO_TRUNK if demo else NO_TRUNK)
-        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "w") as f:
-            f.write(text)
+        _write_first(file, TOML.format(secret=secrets.token_urlsafe(24), trunks=DEMO_TRUNK if demo else NO_TRUNK))
     if found.account.drop:
         os.chown(file, 0, found.account.gid)
         file.chmod(0o640)
-    return configuration.load(file, environ), found
+    config = configuration.load(file, environ)
+    if not config.ami.secret:
+        raise BadInput(f"{file}: [ami] secret is empty: write 12 or more letters and digits, or remove the file")
+    return config, places.place(config, found)
+
+
+def _write_first(file: Path, text: str) -> None:
+    """Whole or not at all; when another start was faster, its file counts."""
+    fresh = file.with_name(f".cti.toml.{secrets.token_hex(4)}")
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(fd, "w") as f:
+            f.write(text)
+            f.flush()
+            os.fsync(fd)
+        with contextlib.suppress(FileExistsError):
+            file.hardlink_to(fresh)
+    finally:
+        fresh.unlink()
 
 
 def basic_parts(config: Config, found: Places) -> list[Part]:
@@ -95,7 +113,7 @@ def asterisk_part(config: Config, found: Places, binary: asterisk.Found) -> Part
     return Part(
         "asterisk",
         asterisk.start_argv(config, binary),
-        found.state / "logs/asterisk.log",
+        found.logs / "asterisk.log",
         found.account,
         ready=ready,
         before=lambda: asterisk.prepare(config, binary, found.account),
@@ -119,7 +137,7 @@ def _ami_greets(host: str, port: int, secret: str, username: str) -> bool:
 
 
 def check_ports(config: Config) -> None:
-    """Raises Unavailable: one line for each port that is taken, with what to set."""
+    """Raises Unavailable: one line for each port that cannot be had, with what to set."""
     tcp, udp = socket.SOCK_STREAM, socket.SOCK_DGRAM
     wanted = [
         ("http", config.http.host, config.http.port, tcp),
@@ -128,24 +146,32 @@ def check_ports(config: Config) -> None:
         ("ami", config.ami.host, config.ami.port, tcp),
         ("agi", config.agi.host, config.agi.port, tcp),
     ]
-    taken = {name: (host, port) for name, host, port, kind in wanted if not _free(host, port, kind)}
-    lines = [
-        f"port {port} on {host} is taken: set [{name}] port in cti.toml, or CTI_{name.upper()}__PORT"
-        for name, (host, port) in taken.items()
-    ]
+    asked = [(name, host, port, _refusal(host, port, kind)) for name, host, port, kind in wanted]
+    lines = [_lesson(name, host, port, error) for name, host, port, error in asked if error is not None]
     if lines:
-        raise Unavailable("\n".join(lines), "port_taken")
+        raise Unavailable("\n".join(dict.fromkeys(lines)), "port_taken")
 
 
-def _free(host: str, port: int, kind: socket.SocketKind) -> bool:
+def _lesson(name: str, host: str, port: int, error: OSError) -> str:
+    setting = f"set [{name}] port in cti.toml, or CTI_{name.upper()}__PORT"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is no address of this machine: set [{name}] host in cti.toml, or CTI_{name.upper()}__HOST"
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return f"port {port} on {host} is for root only: {setting}"
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is taken: {setting}"
+    return f"port {port} on {host}: {error.strerror}: {setting}"
+
+
+def _refusal(host: str, port: int, kind: socket.SocketKind) -> OSError | None:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
         if kind == socket.SOCK_STREAM:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error
+    return None
 
 
 @contextlib.asynccontextmanager
@@ -153,11 +179,11 @@ async def running(
     path: Path, environ: Mapping[str, str], say: supervisor.Say = print, demo: bool = False
 ) -> AsyncIterator[Home]:
     """Start a home's PostgreSQL, Redis and Asterisk; stop them, and what was added, at the end."""
-    config, found = await asyncio.to_thread(create, path, environ, demo)
-    with lock(found.home):
-        await asyncio.to_thread(supervisor.stop_leftovers, found.home / "pids", say)
+    with lock(path):
+        config, found = await whole(create, path, environ, demo)
+        await whole(supervisor.stop_leftovers, found.home / "pids", say)
         check_ports(config)
-        parts = await asyncio.to_thread(basic_parts, config, found)
+        parts = await whole(basic_parts, config, found)
         try:
             async with supervisor.running(parts, found.home / "pids", say) as kept:
                 yield Home(config, found, kept, say)
@@ -165,9 +191,21 @@ async def running(
             shutil.rmtree(found.run, ignore_errors=True)
 
 
+async def whole(function: Callable[..., T], *arguments: Any) -> T:
+    """Run it in a thread. Told to stop, it waits for its end first: nothing of it goes on once the lock is free."""
+    work = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
+
+
 @contextlib.contextmanager
 def lock(home: Path) -> Iterator[None]:
     """One supervisor a home. Raises CtiError when another one runs."""
+    home = home.resolve()
+    (home / "pids").mkdir(parents=True, exist_ok=True)
     with (home / "pids/lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

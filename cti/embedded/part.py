@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cti.embedded.places import Account
+from cti.embedded.account import Account
 
 
 async def always() -> bool:

@@ -14,28 +14,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pwd
 import re
 import secrets
 import stat
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cti.config import Config
+from cti.embedded.account import Account, acting_as, give_all, owner_of, service_account
 from cti.errors import BadInput
 
 HOMES = Path("/var/lib/cti/homes")
 NAMED = ".home-id"
+OWNED = ".owned"  # holds the number of the account that owns all the state; gone once a server ran as root
 STATE = ("postgres", "redis", "asterisk", "logs", "recordings", "sounds", "journal", "voicemail")
-
-
-@dataclass(frozen=True)
-class Account:
-    """`drop` is true when a part must change to it, false when we are it already."""
-
-    name: str
-    uid: int
-    gid: int
-    drop: bool
 
 
 @dataclass(frozen=True)
@@ -44,20 +37,11 @@ class Places:
     state: Path
     run: Path
     account: Account
+    logs: Path
 
-
-def service_account() -> Account:
-    """As root the account `cti`, else `nobody`; otherwise the one we are."""
-    if os.geteuid() != 0:
-        me = pwd.getpwuid(os.geteuid())
-        return Account(me.pw_name, me.pw_uid, me.pw_gid, drop=False)
-    for name in ("cti", "nobody"):
-        try:
-            found = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return Account(found.pw_name, found.pw_uid, found.pw_gid, drop=True)
-    raise BadInput("no account `cti` or `nobody`: run `make setup`, or start as an ordinary user")
+    def not_owned(self) -> None:
+        """Root is about to write there: the next start looks at every file."""
+        (self.state / OWNED).unlink(missing_ok=True)
 
 
 def reachable(path: Path, account: Account) -> bool:
@@ -89,7 +73,7 @@ def locate(home: Path) -> Places:
     near = not token and reachable(home if home.exists() else _existing(home), account)
     state = home if near else HOMES / (token or identity(home))
     base = Path("/run") if os.geteuid() == 0 and Path("/run").is_dir() else Path("/tmp")  # noqa: S108
-    return Places(home, state, base / f"cti-{os.geteuid()}-{identity(home)}", account)
+    return Places(home, state, base / f"cti-{os.geteuid()}-{identity(home)}", account, state / "logs")
 
 
 def prepare(home: Path) -> Places:
@@ -100,11 +84,11 @@ def prepare(home: Path) -> Places:
         _far_state(places.home)
         places = locate(home)
     for name in STATE:
-        _own(places.state / name, places.account, 0o750)
+        _own(places.state / name, places.account, 0o700 if name == "postgres" else 0o750)
         if places.state != places.home:
             _link(places.home / name, places.state / name)
-    for name in ("recordings/spool", "asterisk/etc", "logs/asterisk", "logs/asterisk/cel-custom"):
-        _own(places.state / name, places.account, 0o750)
+    _own_all(places)
+    inside(places.state / "asterisk", ("etc",), places.account)
     (places.home / "pids").mkdir(exist_ok=True)
     _own_short(places.run, places.account)
     _link(places.home / "run", places.run)
@@ -148,14 +132,59 @@ def _far_state(home: Path) -> None:
 
 
 def _own(path: Path, account: Account, mode: int) -> None:
+    """A folder of the account, in one that is not the account's."""
     path.mkdir(parents=True, exist_ok=True)
-    if path.is_symlink():
-        raise BadInput(f"{path} is a link: remove it")
-    if account.drop and path.stat().st_uid != account.uid:
-        for folder, _, files in os.walk(path):  # more than one file only when the account has changed
-            for one in (folder, *(f"{folder}/{f}" for f in files)):
-                os.chown(one, account.uid, account.gid, follow_symlinks=False)
-    path.chmod(0o700 if path.name == "postgres" else mode)
+    owner = owner_of(path)
+    if account.drop and owner.uid != account.uid:
+        os.chown(path, account.uid, account.gid, follow_symlinks=False)
+    path.chmod(mode)
+
+
+def _own_all(places: Places) -> None:
+    """What a server wrote that ran as root, or what another account owned, becomes the account's."""
+    mark = places.state / OWNED
+    uid = str(places.account.uid)
+    if not places.account.drop or (mark.is_file() and mark.read_text() == uid):
+        return
+    for name in STATE:
+        give_all(places.state / name, places.account)
+    mark.write_text(uid)
+
+
+def inside(folder: Path, names: Iterable[str], account: Account) -> None:
+    """Folders in one that is the account's, made with its rights. Raises BadInput where it has none."""
+    try:
+        with acting_as(account):
+            for name in names:
+                (folder / name).mkdir(exist_ok=True)
+                owner_of(folder / name)
+                (folder / name).chmod(0o750)
+    except OSError as error:
+        text = f"the account {account.name} cannot write {error.filename}: {error.strerror}"
+        raise BadInput(f"{text}; chown -R {account.name} {folder}, or choose another folder in [paths]") from None
+
+
+def place(config: Config, places: Places) -> Places:
+    """Make the folders that the settings name, also outside the home. Raises BadInput where the account may not write.
+
+    One that is there already keeps its owner: it may be anything, /var/log for instance."""
+    paths = config.paths
+    for folder in (paths.logs, paths.recordings, paths.sounds, paths.journal):
+        if not folder.exists():
+            _own(folder, places.account, 0o750)
+    logs, recordings = paths.logs.resolve(), paths.recordings.resolve()
+    inside(logs, ("asterisk", "asterisk/cel-custom"), places.account)
+    inside(recordings, ("spool",), places.account)
+    for folder in (paths.sounds, paths.journal):
+        _writable(folder.resolve(), places.account)
+    return replace(places, logs=logs)
+
+
+def _writable(folder: Path, account: Account) -> None:
+    name = f".{secrets.token_hex(8)}"
+    inside(folder, (name,), account)
+    with acting_as(account):
+        (folder / name).rmdir()
 
 
 def _own_short(path: Path, account: Account) -> None:

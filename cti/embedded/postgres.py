@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
+import secrets
 import shutil
 import signal
 import subprocess
 from pathlib import Path
 from typing import Any
 
+from cti.embedded.account import Account, ourselves
 from cti.embedded.part import Part
-from cti.embedded.places import Account, Places
+from cti.embedded.places import Places
 from cti.embedded.render import write_atomic
 from cti.errors import Unavailable
 
@@ -38,21 +39,26 @@ def bin_dir(data: Path | None = None) -> Path:
 def prepare(places: Places) -> None:
     """Make the cluster when there is none; write who may log in."""
     data = places.state / "postgres"
-    if not (data / "PG_VERSION").exists():
+    if not (data / "global/pg_control").exists():
         _make_cluster(data, places.account)
-    names = {places.account.name, pwd.getpwuid(os.geteuid()).pw_name}
+    names = {places.account.name, ourselves().name}
     idents = "".join(f'cti "{name}" cti\n' for name in sorted(names))
     write_atomic(data / "pg_hba.conf", HBA, places.account, secret=True)
     write_atomic(data / "pg_ident.conf", idents, places.account, secret=True)
 
 
 def _make_cluster(data: Path, account: Account) -> None:
-    for leftover in data.iterdir():  # an initdb that was killed
-        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    """All or nothing, also when killed half way. What stands there and is no cluster is put aside, not removed."""
+    for killed in data.parent.glob("postgres.new-*"):
+        shutil.rmtree(killed, ignore_errors=True)
+    fresh = data.with_name(f"postgres.new-{secrets.token_hex(4)}")
+    fresh.mkdir(mode=0o700)
+    if account.drop:
+        os.chown(fresh, account.uid, account.gid)
     argv = [
         "initdb",
         "-D",
-        str(data),
+        str(fresh),
         "-U",
         "cti",
         "-E",
@@ -62,7 +68,13 @@ def _make_cluster(data: Path, account: Account) -> None:
         "peer",
         "--no-instructions",
     ]
-    run(bin_dir() / argv[0], argv[1:], account)
+    try:
+        run(bin_dir() / argv[0], argv[1:], account)
+        if any(data.iterdir()):
+            data.rename(data.with_name(f"postgres.broken-{secrets.token_hex(4)}"))
+        fresh.rename(data)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def run(program: Path, arguments: list[str], account: Account) -> str:
@@ -106,7 +118,7 @@ def part(places: Places) -> Part:
         return await asyncio.to_thread(_accepts, binary, folder, places.account)
 
     return Part(
-        "postgres", argv, places.state / "logs/postgres.log", places.account,
+        "postgres", argv, places.logs / "postgres.log", places.account,
         ready=ready, stop_signal=signal.SIGINT, stop_seconds=20,
     )  # fmt: skip
 

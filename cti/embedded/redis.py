@@ -38,4 +38,4 @@ def part(places: Places) -> Part:
         finally:
             writer.close()
 
-    return Part("redis", [binary, *settings, *folder], places.state / "logs/redis.log", places.account, ready=ready)
+    return Part("redis", [binary, *settings, *folder], places.logs / "redis.log", places.account, ready=ready)

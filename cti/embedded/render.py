@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 
 from cti.config import NAME, PROJECT, SECRET, Config, Trunk
-from cti.embedded.places import Account
+from cti.embedded.account import Account, acting_as, owner_of
 from cti.errors import BadInput
 
 TEMPLATES = (PROJECT / "asterisk-conf", PROJECT / "dialplan")
@@ -70,7 +70,7 @@ def write_all(config: Config, tree: Tree, account: Account) -> str:
     """Render every file but the stations'. Returns the new random system name, also kept in `systemname`."""
     name = "cti" + secrets.token_hex(8)
     values = _values(config, tree, name)
-    target = config.asterisk.config_dir
+    target = etc_dir(config)
     done = {file: ENVIRONMENT.get_template(f"{file}.j2").render(values) for file in FILES}
     done |= dict.fromkeys(EMPTY, "; empty on purpose: silences a warning\n")
     done["systemname"] = name
@@ -87,17 +87,21 @@ def write_stations(config_dir: Path, stations: Sequence[Station], account: Accou
         if not NAME.fullmatch(s.number) or not SECRET.fullmatch(s.secret):
             raise BadInput(f"station {s.number!r}: number or secret has characters that are not allowed")
     text = ENVIRONMENT.get_template("pjsip_stations.conf.j2").render(stations=stations)
-    write_atomic(config_dir / "pjsip_stations.conf", text, account or _owner(config_dir), secret=True)
+    folder = _unlinked(config_dir)
+    write_atomic(folder / "pjsip_stations.conf", text, account or owner_of(folder), secret=True)
 
 
 def write_atomic(path: Path, text: str, account: Account, secret: bool) -> None:
-    """All or nothing, also when killed half way. A secret is readable by `account` alone."""
+    """All or nothing, also when killed half way; with the rights of `account`. A secret is readable by it alone."""
+    with acting_as(account):
+        _write_atomic(path, text, secret)
+
+
+def _write_atomic(path: Path, text: str, secret: bool) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644)
     try:
         with os.fdopen(fd, "w", encoding="utf-8") as file:
-            if os.geteuid() == 0:
-                os.fchown(fd, account.uid, account.gid)
             file.write(text)
             file.flush()
             os.fsync(fd)
@@ -106,14 +110,9 @@ def write_atomic(path: Path, text: str, account: Account, secret: bool) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _owner(folder: Path) -> Account:
-    info = folder.stat()
-    return Account("", info.st_uid, info.st_gid, drop=False)
-
-
 def _values(config: Config, tree: Tree, name: str) -> dict[str, Any]:
     paths = config.paths
-    folder = config.asterisk.config_dir.resolve()
+    folder = etc_dir(config)
     return {
         "config": config,
         "tree": tree,
@@ -138,7 +137,17 @@ def _values(config: Config, tree: Tree, name: str) -> dict[str, Any]:
 
 def agi_dir(config: Config) -> Path:
     """The scripts Asterisk runs; not in a folder that its account may write."""
-    return config.asterisk.config_dir.resolve().parent.parent / "agi"
+    return etc_dir(config).parent.parent / "agi"
+
+
+def etc_dir(config: Config) -> Path:
+    """The folder of the generated files."""
+    return _unlinked(config.asterisk.config_dir)
+
+
+def _unlinked(folder: Path) -> Path:
+    """Links above it are ours and followed; it stands in a folder of the account, which may have made it one."""
+    return folder.parent.resolve() / folder.name
 
 
 def overlaps(trunks: Sequence[Trunk], host: str) -> bool:

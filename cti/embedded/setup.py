@@ -2,11 +2,14 @@
 
 Steps: system packages (apt, as root; else says which), the account `cti`, `.venv`, Asterisk as plain files in
 a cache. Each done step leaves a stamp, so a second call only looks and needs no network. Nothing asks a
-question, and no service of the distribution is started.
+question, and no service of the distribution is started. Stopped or killed at any moment, the next call goes on from
+there; of two calls at once the second waits.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -14,6 +17,7 @@ import platform
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -23,7 +27,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent.parent
 LOCK = PROJECT / "asterisk.lock"
 STAMP = "cti-packages.json"
-SHARED, OWN = Path("/var/cache/cti"), Path.home() / ".cache/cti"
+SHARED, OWN = Path("/var/cache/cti"), Path(os.path.expanduser("~/.cache/cti"))  # noqa: PTH111  (Path.home may raise)
 ASTERISK = ("asterisk", "asterisk-core-sounds-en-gsm", "asterisk-moh-opsound-gsm")
 # program or file that shows the package is there -> package
 NEEDED = {
@@ -39,6 +43,7 @@ NEEDED = {
     "/usr/lib/python3*/ensurepip/__init__.py": "python3-venv",
 }
 OLDEST = (3, 11)
+POLICY, OURS = Path("/usr/sbin/policy-rc.d"), "# made by `make setup` of cti for as long as it runs"
 NO_NETWORK = re.compile("name resolution|resolving|[Cc]ould not connect|NewConnectionError|unreachable|[Pp]roxy")
 
 
@@ -48,39 +53,64 @@ class SetupError(Exception):
 
 def main() -> int:
     os.umask(0o022)  # the account that runs the parts must be able to read what is installed
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda got, _: sys.exit(128 + got))  # so that what is made for a while is removed
     try:
-        packages()
-        account()
-        python = virtual_environment()
-        asterisk()
+        with contextlib.ExitStack() as held:
+            for folder in (PROJECT, SHARED) if os.geteuid() == 0 else (PROJECT,):
+                held.enter_context(alone(folder))
+            packages()
+            account()
+            virtual_environment()
+            asterisk()
     except SetupError as e:
         print(f"setup: {e}", file=sys.stderr)
         return 1
-    return 0 if python else 1
+    return 0
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One setup at a time: the lock is on the folder itself, so there is nothing to leave behind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("setup: another `make setup` is running; waiting for it ...", flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def step(text: str, argv: list[str], env: dict[str, str] | None = None) -> str:
     """Run a program, showing that it runs. Returns its output; raises SetupError with its last words."""
     print(f"setup: {text} ...", flush=True)
     began = time.monotonic()
-    done = subprocess.run(
+    with subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        check=False, env={**os.environ, **(env or {})},
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise SetupError(f"{text} failed: {last_words(done.stdout)}")
+        env={**os.environ, **(env or {})},
+    ) as process:  # fmt: skip
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            process.terminate()  # not kill: apt finishes the package it is at, and is waited for
+            raise
+    if process.returncode != 0:
+        raise SetupError(f"{text} failed: {last_words(output)}")
     if time.monotonic() - began > 2:
         print(f"setup: {text}: {time.monotonic() - began:.0f} s", flush=True)
-    return done.stdout
+    return output
 
 
 def last_words(output: str) -> str:
     """The first and the last error, or the last line when nothing is marked as one; at most 500 characters."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("E: ", "ERROR: ", "error: "))] or lines[-1:]
-    text = " | ".join(dict.fromkeys([*errors[:1], *errors[-1:]]))[:400]
     network = "; no network? `make setup` goes on from here when there is" if NO_NETWORK.search(output) else ""
-    return text + network
+    return " | ".join(dict.fromkeys([*errors[:1], *errors[-1:]]))[:400] + network
 
 
 # ---------------------------------------------------------------- system packages, account
@@ -99,6 +129,7 @@ def _there(proof: str, package: str) -> bool:
 
 
 def packages() -> None:
+    _services_kept_off.remove_leftover()
     missing = missing_packages()
     if not missing:
         return
@@ -121,8 +152,8 @@ class _services_kept_off:
     """While it lasts no package starts a service, and PostgreSQL makes no cluster of its own."""
 
     def __init__(self) -> None:
-        policy, cluster = Path("/usr/sbin/policy-rc.d"), Path("/etc/postgresql-common/createcluster.conf")
-        self.made = {policy: "#!/bin/sh\nexit 101\n", cluster: "create_main_cluster = false\n"}
+        cluster = Path("/etc/postgresql-common/createcluster.conf")
+        self.made = {POLICY: f"#!/bin/sh\n{OURS}\nexit 101\n", cluster: "create_main_cluster = false\n"}
         self.made = {path: text for path, text in self.made.items() if not path.exists()}
 
     def __enter__(self) -> None:
@@ -132,9 +163,14 @@ class _services_kept_off:
             path.chmod(0o755)
 
     def __exit__(self, *_: object) -> None:
-        for path in self.made:
-            if path.name == "policy-rc.d":
-                path.unlink(missing_ok=True)
+        self.remove_leftover()
+
+    @staticmethod
+    def remove_leftover() -> None:
+        """While it is there no package of the machine starts its service. One that is not ours stays."""
+        with contextlib.suppress(OSError):
+            if OURS in POLICY.read_text().splitlines():
+                POLICY.unlink()
 
 
 def account() -> None:
@@ -144,9 +180,9 @@ def account() -> None:
     try:
         pwd.getpwnam("cti")
     except KeyError:
-        argv = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
+        argv = "useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin cti"
         try:
-            step("making the account cti", [*argv, "--shell", "/usr/sbin/nologin", "cti"])
+            step("making the account cti", argv.split())
         except (SetupError, OSError) as e:
             print(f"setup: {e}; the parts will run as nobody", flush=True)
 
@@ -160,19 +196,11 @@ def virtual_environment() -> Path:
     stamp, program = folder / ".cti-setup", folder / "bin/python"
     if stamp.exists() and stamp.read_text() == wanted and program.exists():
         return program
-    if not program.exists():
-        shutil.rmtree(folder, ignore_errors=True)
+    pip = [str(program), "-m", "pip"]
+    if not program.exists() or subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode != 0:
+        shutil.rmtree(folder, ignore_errors=True)  # also one that was stopped half way: Python is there before pip
         step("making .venv", [_python(), "-m", "venv", str(folder)])
-    pip = [
-        str(program),
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--disable-pip-version-check",
-        "-e",
-        f"{PROJECT}[test]",
-    ]
+    pip += ["install", "-q", "--disable-pip-version-check", "-e", f"{PROJECT}[test]"]
     step("installing the Python packages of pyproject.toml", pip)
     stamp.write_text(wanted)
     return program
@@ -218,8 +246,7 @@ def locked() -> dict[str, str]:
 
 def version_of(text: str) -> tuple[int, ...]:
     """`1:22.10.1~dfsg+~cs6-1` -> (22, 10, 1)"""
-    plain = text.split(":", 1)[-1]
-    digits = "".join(c if c.isdigit() or c == "." else " " for c in plain).split()
+    digits = "".join(c if c.isdigit() or c == "." else " " for c in text.split(":", 1)[-1]).split()
     return tuple(int(n) for n in digits[0].split(".") if n) if digits else (0,)
 
 
@@ -228,18 +255,26 @@ def asterisk() -> None:
         return
     if cached_asterisk() is not None:
         return
-    cache = SHARED if os.geteuid() == 0 else OWN
-    cache.mkdir(parents=True, exist_ok=True)
+    (cache := SHARED if os.geteuid() == 0 else OWN).mkdir(parents=True, exist_ok=True)
+    for left in cache.glob("fetching-*"):
+        if not Path("/proc", left.name.removeprefix("fetching-")).exists():
+            shutil.rmtree(left, ignore_errors=True)
     target = cache / f"fetching-{os.getpid()}"
     try:
         found = _fetch(target)
         version = found["asterisk"]["version"]
         _compare(found)
-        stamp = {"version": version, "packages": found}
-        (target / STAMP).write_text(json.dumps(stamp, indent=1))
-        target.rename(cache / f"asterisk-{'.'.join(map(str, version_of(version)))}-{platform.machine()}")
+        (target / STAMP).write_text(json.dumps({"version": version, "packages": found}, indent=1))
+        _settle(target, cache / f"asterisk-{'.'.join(map(str, version_of(version)))}-{platform.machine()}")
     finally:
         shutil.rmtree(target, ignore_errors=True)
+
+
+def _settle(target: Path, tree: Path) -> None:
+    """A whole tree that is there already is as good; half of one is replaced."""
+    if not (tree / STAMP).is_file():
+        shutil.rmtree(tree, ignore_errors=True)
+        target.rename(tree)
 
 
 def _fetch(target: Path) -> dict[str, dict[str, str]]:
@@ -295,17 +330,14 @@ def _ubuntu() -> bool:
 
 def _suite_and_mirror() -> tuple[str, str]:
     """Debian: sid, which has Asterisk 22; Ubuntu: its own suite. The mirror is the one apt uses here."""
-    own = os.environ.get("CTI_DEBIAN_MIRROR")
-    suite = "sid"
+    own, suite = os.environ.get("CTI_DEBIAN_MIRROR"), "sid"
     if _ubuntu():
         lines = Path("/etc/os-release").read_text().splitlines()
         suite = next(line.split("=")[1] for line in lines if line.startswith("VERSION_CODENAME="))
     if own:
         return suite, own
-    form = "$(REPO_URI) $(SUITE) $(ORIGIN)"
-    out = subprocess.run(
-        ["apt-get", "indextargets", "--format", form], capture_output=True, text=True, check=False
-    ).stdout
+    argv = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(SUITE) $(ORIGIN)"]
+    out = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
     rows = [line.split() for line in out.splitlines()]
     plain = [r[0] for r in rows if r[-1:] in (["Debian"], ["Ubuntu"]) and "security" not in r[1]]
     if not plain:

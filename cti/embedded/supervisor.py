@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from cti.embedded.account import acting_as
 from cti.embedded.part import Part
 from cti.embedded.postgres import as_account
 from cti.errors import BadInput, CtiError, Unavailable
@@ -84,7 +85,9 @@ class Kept:
         part = self.part
         await asyncio.to_thread(part.before)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(part.log, flags, 0o640), "ab") as log:
+        with acting_as(part.account):
+            opened = os.open(part.log, flags, 0o640)
+        with os.fdopen(opened, "ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *part.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
                 env={**os.environ, **part.env}, preexec_fn=_die_with_us if part.dies_with_us else None,

@@ -32,7 +32,11 @@ def test_ring_is_one_asynchronous_originate() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("endpoint", ["2001", "2001-web", "+628123456@carrier", "0812345@trunk-demo"])
+@pytest.mark.parametrize(
+    "endpoint",
+    ["2001", "2001-web", "+628123456@carrier", "0812345@trunk-demo", "0812345@trunk-sip.carrier.com",
+     f"0812345@trunk-{'1' * 40}"],
+)  # fmt: skip
 def test_endpoints_of_ours(endpoint: str) -> None:
     assert f"Channel: PJSIP/{endpoint}\r\n".encode() in ami_actions.ring(ring(endpoint=endpoint), "a")
 

@@ -95,6 +95,9 @@ def test_what_all_readers_agree_about_is_plain(word: str) -> None:
         ("x: 1\na: b\x00\n", 2, "the character U+0000 is not allowed"),
         ('a: "\\e[31m"\n', 1, "the character U+001B is not allowed"),
         ('a: "\\ud800"\n', 1, "the character U+D800 is not allowed"),
+        ('x: 1\na: "\\UFFFFFFFF"\n', 2, "an escape that is no character"),
+        ('x: 1\na: "b\\U00110000"\n', 2, "an escape that is no character"),
+        (f"%YAML 1.{'9' * 5000}\n---\na: 1\n", 1, "a number that is too large"),
         ("", 1, "the file is empty"),
         ("# nothing\n", 1, "the file is empty"),
         ("[" * 30 + "]" * 30, 1, "nested too deep"),
@@ -210,6 +213,39 @@ def test_recorded_prompts_are_looked_for(folder: Path) -> None:
     assert read_folder(folder).digest != before
     (folder / "prompts/en/other.wav").symlink_to("/etc/passwd")
     assert read_folder(folder).sounds == ("prompts/en/welcome.wav",)
+
+
+def test_a_name_that_is_not_utf_8_is_a_problem(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "prompts/en").mkdir(parents=True)
+    for name in (b"caf\xe9.yaml", b"prompts/en/na\xefve.wav"):
+        Path(os.fsdecode(bytes(folder) + b"/" + name)).write_text(FLOW)
+    assert told(folder) == [
+        "caf\\xe9.yaml: its name is not UTF-8 (rename it, in plain letters a-z)",
+        "prompts/en/na\\xefve.wav: its name is not UTF-8 (rename it, in plain letters a-z)",
+    ]
+    assert check(folder / os.fsdecode(b"caf\xe9.yaml"))[1]
+    assert main(["flow", "check", str(folder)]) == 1
+    assert "its name is not UTF-8" in capsys.readouterr().out
+
+
+def test_what_editors_leave_beside_a_file_is_not_read(folder: Path) -> None:
+    (folder / "prompts/en").mkdir(parents=True)
+    before = read_folder(folder)
+    for name in (".t.yaml.swp", ".t.yaml", "prompts/en/.x.wav", "prompts/en/.\udcff.wav"):
+        (folder / name).write_text("no: [")
+    assert read_folder(folder) == before
+
+
+def test_a_prompt_recorded_anew_is_a_change_and_a_touched_one_is_none(folder: Path) -> None:
+    file = folder / "prompts/en/welcome.wav"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"one")
+    first = read_folder(folder)
+    os.utime(file, (1, 1))
+    assert read_folder(folder) == first
+    file.write_bytes(b"two")
+    second = read_folder(folder)
+    assert second.files != first.files and second.digest != first.digest
 
 
 # ---------------------------------------------------------------- watching

@@ -57,32 +57,6 @@ async def test_the_epoch_rises(store: Store) -> None:
     assert [await store.take_epoch() for _ in range(3)] == [1, 2, 3]
 
 
-async def test_restore_gives_unfinished_calls_and_the_present_state_of_agents(store: Store, tmp_path: Path) -> None:
-    await postgres_people.add_user(store, user("ann"))
-    done, live, talked = kit_story.answered(seed=1), kit_story.answered(seed=2), kit_story.answered(seed=3)
-    states = kit_story.states("ann", time.time() - 30)
-    await keep(store, tmp_path, [*done.events, *live.events[5::-1], *talked.events[:15], *states])
-    found = await store.restore()
-    wanted = sorted([live.events[:6], talked.events[:15]], key=lambda events: events[0].call_id)
-    assert [(e.call_id, e.seq, e.type) for e in found.events] == [
-        (e.call_id, e.seq, e.type) for events in wanted for e in events
-    ]
-    assert [e.data for e in found.events] == [e.data for events in wanted for e in events]
-    assert found.events[0].at == pytest.approx(wanted[0][0].at, abs=1e-5)
-    assert [(e.agent, e.data["work"], e.at) for e in found.agents] == [("ann", "idle", pytest.approx(states[-1].at))]
-
-
-async def test_the_days_events_begin_with_the_day_and_with_what_was_under_way(store: Store, tmp_path: Path) -> None:
-    now = time.time()
-    before, over, after = kit_story.answered(now - 400, seed=1), kit_story.answered(now - 120, seed=2), None
-    after = kit_story.answered(now - 60, seed=3)
-    await keep(store, tmp_path, [*before.events, *over.events, *after.events])
-    seed = await store.wallboard_seed(now - 100)
-    assert {e.call_id for e in seed} == {over.call, after.call}
-    assert [e.at for e in seed] == sorted(e.at for e in seed)
-    assert {e.type for e in seed if e.call_id == over.call} >= {"call.queued", "call.connected", "call.wrapped"}
-
-
 async def test_people_are_agents_with_skills_and_stations(store: Store) -> None:
     await postgres_people.add_user(store, user("ann", station="2001", skills={"english": 3}, display_name="安"))
     await postgres_people.add_user(store, user("boss", "supervisor"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -19,8 +20,9 @@ import asyncpg
 import pytest
 
 from cti.cli import doctor, status
+from cti.cli.up import server_part
 from cti.config import load
-from cti.embedded import asterisk, home, places, supervisor
+from cti.embedded import asterisk, home, places, postgres, supervisor
 from cti.errors import BadInput, CtiError, Unavailable
 from tests.embedded.conftest import left_nothing
 
@@ -282,6 +284,126 @@ async def test_a_damaged_home_id_is_told(far: places.Places) -> None:
     with pytest.raises(BadInput, match="damaged"):
         places.prepare(far.home)
     (far.home / ".home-id").write_text(text)
+
+
+async def test_settings_half_written_are_none(
+    tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as broken, pytest.raises(OSError, match="disk full"):
+        broken.setattr(os, "fsync", full)
+        home.create(tmp_path / "home", environ)
+    assert not [p.name for p in (tmp_path / "home").iterdir() if "toml" in p.name]
+    assert home.create(tmp_path / "home", environ)[0].ami.secret
+
+
+async def test_of_two_first_starts_at_once_one_writes_the_settings(tmp_path: Path, environ: dict[str, str]) -> None:
+    found = places.prepare(tmp_path / "home")
+    file = found.home / "cti.toml"
+    home._write_first(file, "first")
+    home._write_first(file, "second")
+    assert file.read_text() == "first"
+    assert not list(found.home.glob(".cti.toml*"))
+
+
+async def test_an_empty_secret_is_refused_in_one_line(tmp_path: Path, environ: dict[str, str]) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/cti.toml").touch()
+    with pytest.raises(BadInput, match=r"home/cti.toml: \[ami\] secret is empty") as caught:
+        home.create(tmp_path / "home", environ)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("leftover", ["PG_VERSION", "base/1/pg_filenode.map"])
+async def test_a_killed_initdb_leaves_the_home_usable(tmp_path: Path, leftover: str) -> None:
+    found = places.prepare(tmp_path / "home")
+    file = found.state / "postgres" / leftover
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("15\n")
+    (found.state / "postgres.new-1").mkdir()
+    postgres.prepare(found)
+    postgres.prepare(found)
+    names = [p.name for p in found.state.glob("postgres*")]
+    assert (found.state / "postgres/global/pg_control").is_file()
+    assert sorted(name.split("-")[0] for name in names) == ["postgres", "postgres.broken"], "it may be a damaged disk"
+    assert (found.home / "postgres/PG_VERSION").exists()
+
+
+async def test_a_stop_during_initdb_frees_the_home_only_when_nothing_goes_on(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    path = tmp_path / "home"
+    async with up(path, environ) as first:
+        await until(lambda: any(places.locate(path).state.glob("postgres.new-*/PG_VERSION")))
+        first.process.send_signal(signal.SIGTERM)
+        async with up(path, environ) as second:
+            if await second.end():
+                assert second.said("already running")
+        assert await first.end() == 0
+    assert not list(places.locate(path).state.glob("postgres.new-*"))
+    postgres.prepare(places.locate(path))
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.EACCES, "port 80 on 10.0.0.1 is for root only: set [http] port"),
+     (errno.EADDRNOTAVAIL, "10.0.0.1 is no address of this machine: set [http] host"),
+     (errno.ENETDOWN, "port 80 on 10.0.0.1: Network is down")],
+)  # fmt: skip
+async def test_a_port_that_cannot_be_had_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+) -> None:
+    def refused(*_: object) -> OSError:
+        return OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(home, "_refusal", refused)
+    config = load(None, {"CTI_HOME": str(tmp_path), "CTI_HTTP__HOST": "10.0.0.1", "CTI_HTTP__PORT": "80"})
+    with pytest.raises(Unavailable) as caught:
+        home.check_ports(config)
+    assert str(caught.value).startswith(said)
+
+
+async def test_an_address_of_another_machine_is_no_taken_port(tmp_path: Path, environ: dict[str, str]) -> None:
+    config = load(None, {**environ, "CTI_HOME": str(tmp_path), "CTI_SIP__HOST": "192.0.2.77"})
+    with pytest.raises(Unavailable) as caught:
+        home.check_ports(config)
+    assert str(caught.value) == (
+        "192.0.2.77 is no address of this machine: set [sip] host in cti.toml, or CTI_SIP__HOST"
+    )
+
+
+async def test_a_server_that_serves_is_kept_while_redis_or_the_switch_is_away(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readline()).split()[1]
+        writer.write(b"HTTP/1.0 %d x\r\n\r\n" % (200 if path == b"/healthz" else 503))
+        writer.close()
+
+    config = load(None, {**environ, "CTI_HOME": str(tmp_path)})
+    part = server_part(config, places.locate(tmp_path / "home"))
+    async with await asyncio.start_server(answer, "127.0.0.1", config.http.port):
+        assert await part.ready()
+    assert not await part.ready()
+
+
+async def test_the_demo_is_played_by_the_service_account_and_ends_with_us(
+    open_path: Path, environ: dict[str, str]
+) -> None:
+    path = open_path / "home"
+    async with up(path, environ, "--demo") as running:
+        await until(lambda: running.said("CTI ready"), 40)
+        pid = supervisor.running_pid(path / "pids", "demo")
+        assert pid is not None
+        config = load(path / "cti.toml", environ)
+        assert Path(f"/proc/{pid}").stat().st_uid == server_part(config, places.locate(path)).account.uid
+        sounds = config.paths.sounds
+        await until(lambda: len(list(sounds.glob("demo-voices/*.ul"))) == 6, 30)
+        running.process.kill()
+        await running.end()
+        await until(lambda: supervisor.mark_of(pid) is None)
 
 
 async def test_status_tells_where_things_are(tmp_path: Path, environ: dict[str, str]) -> None:

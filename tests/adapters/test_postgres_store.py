@@ -222,7 +222,9 @@ async def test_sessions_and_tokens_end_with_time_password_and_user(store: Store)
     await store.session_create(ann.user_id, digest[2], "", time.time() + 60)
     await postgres_people.add_token(store, "ann", digest[0], None)
     await postgres_people.set_password(store, "ann", passwords.hash_password("another one"))
-    assert await store.session_user(digest[2]) is None and await store.token_user(digest[0]) is None
+    assert await store.session_user(digest[2]) is None and await store.token_user(digest[0]) is not None
+    await postgres_people.revoke_tokens(store, "ANN")
+    assert await store.token_user(digest[0]) is None
     await postgres_people.add_token(store, "ann", digest[3], 1)
     await store.session_create(ann.user_id, digest[2], "", time.time() + 60)
     await store.set_language(ann.user_id, "zh")

@@ -12,14 +12,12 @@ import contextlib
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
-from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
 from cti import __version__
-from cti.adapters import cel, tts, voicemail
+from cti.adapters import cel, postgres_start, tts, voicemail
 from cti.adapters.agi import AgiServer
 from cti.adapters.ami import AmiLink
 from cti.adapters.journal import Journal
@@ -30,6 +28,7 @@ from cti.adapters.redis import Fanout
 from cti.adapters.web.app import make_app
 from cti.adapters.web.hub import Hub
 from cti.adapters.web.ports import Settings
+from cti.adapters.web.server import make_runner
 from cti.config import Config
 from cti.core import views
 from cti.core.ivr import Book
@@ -50,14 +49,15 @@ from cti.core.messages import (
     Release,
     Ring,
 )  # fmt: skip
-from cti.core.stats import Stats
 from cti.core.switchboard import Output, Switchboard
 from cti.core.switchboard import Settings as Site
 from cti.engine import Engine
 from cti.errors import Unavailable
+from cti.figures import Figures
 from cti.flows import LiveFlows
 
 log = logging.getLogger(__name__)
+OVERLAP = 60.0  # s before the last thing known that the switch's journal is read back; the core knows what comes twice
 A_DAY = 86_400.0  # s that the switch's journal is read back where the database knows no call at all
 LINK_FIRST = 3.0  # s callers wait in the dialplan's music for the link to the switch
 
@@ -69,7 +69,7 @@ class App:
     def __init__(self, config: Config, apply_stations: Callable[[Any], Awaitable[None]] | None) -> None:
         self.config = config
         self.apply_stations = apply_stations
-        self.stats = Stats()
+        self.figures = Figures(config.site.time_zone, self.now)
         self.hub = Hub(config.site.country)
         self.tasks: set[asyncio.Task[None]] = set()
         self.stopping = asyncio.Event()
@@ -136,19 +136,21 @@ class App:
         self.engine = Engine(self.board, self.journal, self.dispatch, self.observe)
         self.recorder = Recorder(self.config.paths.recordings, self.engine.submit, self.engine.now)
         self.prompts = Prompts(self.config.paths.sounds.resolve(), self.config.paths.flows, tts.speak, tts.convert)
-        past = await self.store.restore()
-        self._roll_day(self.engine.now())
-        today = await self.store.wallboard_seed(self.day_start)
-        for event in [*past.events, *today]:
-            self.stats.apply(event)
-        recent = today or await self.store.last_events()
-        self.last_at = max((event.at for event in [*recent, *past.events]), default=self.engine.now() - A_DAY)
-        self.board.calls.remember_over(recent)
+        past = await postgres_start.restore(self.store)
+        await self._look_back()
         self.output = self.board.restore([*past.events, *past.agents], self.engine.now())
         await self._people()
         self.flows = LiveFlows(self.config, self.store, self._publish)
         await self.flows.start({call.version for call in self.board.calls.live.values()} - {0})
+        within = {name: queue.service_level.within for name, queue in self.board.floor.queues.items()}
+        await self.figures.restore(self.store, past, within)
         log.info("restored %d calls, epoch %d", len(self.board.calls.live), epoch)
+
+    async def _look_back(self) -> None:
+        """From when on the switch's own journal is read, and which calls are over of which it tells again."""
+        known = await postgres_start.last_known(self.store)
+        self.missed_since = self.engine.now() - A_DAY if known is None else known - OVERLAP
+        self.board.calls.remember_over(await postgres_start.over_since(self.store, self.missed_since))
 
     async def _serve(self) -> None:
         config = self.config
@@ -168,6 +170,8 @@ class App:
         folder = self.config.paths.home / "voicemail"
         self._keep(voicemail.read_in(folder, self.engine.submit), "voicemail")
         await self._linked()
+        self.engine.start()
+        self._keep(self.engine.follow_clock(), "clock")
         await self.agi.start()
         await self._start_web()
         loop = asyncio.get_running_loop()
@@ -186,8 +190,9 @@ class App:
         settings = Settings(
             site_name=site.name, time_zone=site.time_zone, country=site.country, languages=site.languages,
             recordings=self.config.paths.recordings.resolve(), version=__version__, status_key=self.config.status_key,
+            trusted_proxies=self.config.http.trusted_proxies,
         )  # fmt: skip
-        self.runner = web.AppRunner(make_app(self, self.store, settings, self.hub), access_log=None)
+        self.runner = make_runner(make_app(self, self.store, settings, self.hub))
         await self.runner.setup()
         await web.TCPSite(self.runner, self.config.http.host, self.config.http.port).start()
 
@@ -210,16 +215,19 @@ class App:
         return self.engine.now()
 
     def agents(self) -> list[views.Row]:
-        return views.agents(self.board, self.stats, self.now())
+        return views.agents(self.board, self.figures.stats, self.now())
 
     def queues(self) -> list[views.Row]:
-        return views.queues(self.board, self.stats, self.now())
+        return views.queues(self.board, self.figures.stats, self.now())
 
     def wallboard(self) -> views.Row:
-        return views.wallboard(self.board, self.stats, self.now())
+        return views.wallboard(self.board, self.figures.stats, self.now())
 
     def desk(self, agent: str) -> views.Row:
-        return views.desk(self.board, self.stats, agent, self.now())
+        return views.desk(self.board, self.figures.stats, agent, self.now())
+
+    def stations(self) -> dict[str, bool]:
+        return self.board.people.stations
 
     def live_calls(self) -> list[views.Row]:
         return views.live_calls(self.board, self.now())
@@ -263,12 +271,10 @@ class App:
 
     def observe(self, event: Event) -> None:
         """Every event after it is kept: the figures and the pages follow it."""
-        if min(event.at, self.now()) >= self.day_end:  # a fact dated in the future begins no day
-            self._roll_day(event.at)
-        self.stats.apply(event)
+        self.figures.stats.apply(event)
         if event.type == "agent.state_changed":
             agent = self.board.people.agents[event.agent]
-            row = views.agent_row(self.board, self.stats, agent, self.now())
+            row = views.agent_row(self.board, self.figures.stats, agent, self.now())
             self.hub.push("agent_state", row, event.agent)
         elif event.type in TOLD and event.agent:
             call = self.board.calls.live.get(event.call_id)
@@ -295,13 +301,6 @@ class App:
                 log.warning("the caller of %s is not looked up: PostgreSQL is away", command.call_id)
         self.submit(found)
 
-    def _roll_day(self, at: float) -> None:
-        zone = ZoneInfo(self.config.site.time_zone)
-        start = datetime.fromtimestamp(at, zone).replace(hour=0, minute=0, second=0, microsecond=0)
-        self.day_start = start.timestamp()
-        self.day_end = (start + timedelta(days=1)).timestamp()
-        self.stats.roll(self.day_start)
-
     # ------------------------------------------------------------ what changes while running
 
     async def _people(self) -> None:
@@ -313,7 +312,7 @@ class App:
 
     def _publish(self, book: Book) -> None:
         self.board.publish(book, FlowsPublished(at=self.now(), version=book.version))
-        self.stats.configure({name: queue.service_level.within for name, queue in book.queues.items()})
+        self.figures.stats.configure({name: queue.service_level.within for name, queue in book.queues.items()})
         self.engine.settle(Output([], []))  # its timer: those who wait are looked at by the new rules
         self._spawn(self._prepare(book))
 
@@ -323,7 +322,7 @@ class App:
 
     def _missed(self, since: float) -> Any:
         file = self.config.paths.logs / "asterisk/cel-custom/cti.csv"
-        return cel.read_facts(file, since or self.last_at - 10, "main")
+        return cel.read_facts(file, since or self.missed_since, "main")
 
 
 TOLD = frozenset({"call.connected", "call.disconnected", "call.ended", "call.wrapped", "offer.missed", "offer.rejected",

@@ -45,8 +45,11 @@ class Trunk(Section, frozen=True, kw_only=True):
 
 
 class Http(Section, frozen=True, kw_only=True):
+    """`trusted_proxies`: addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+
     host: str = "127.0.0.1"
     port: int = 8080
+    trusted_proxies: tuple[str, ...] = ()
 
 
 class Sip(Section, frozen=True, kw_only=True):
@@ -325,6 +328,8 @@ def _faults(config: Config) -> list[tuple[str, str]]:
         ours = name == "http" or ":" not in section.host  # Asterisk writes the others into its files and addresses
         check(f"{name}.host", ours, f"{section.host!r}: only IPv4 addresses, as 127.0.0.1, work here")
         check(f"{name}.port", 1 <= section.port <= 65535, f"{section.port} is no port (1 to 65535)")
+    for one in config.http.trusted_proxies:
+        check("http.trusted_proxies", _is_network(one), f"{one!r} is no IP address or network")
     for name in ("first", "last"):
         check(f"rtp.{name}", 1024 <= getattr(config.rtp, name) <= 65535, "is no port (1024 to 65535)")
     check("rtp.last", config.rtp.last - config.rtp.first >= 3, "must be at least first + 3")

@@ -12,29 +12,33 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from cti.core.messages import Command, Event, Input, Tick
+from cti.core.messages import ClockStepped, Command, Event, Input, Tick
 from cti.core.switchboard import Output, Switchboard
 
 log = logging.getLogger(__name__)
 
-JUMP = 2.0  # s the machine's clock may differ from ours before we follow it
+STEP = 2.0  # s the machine's clock may differ from ours before we take its time at once
+SLEW = 0.1  # s a second by which we come nearer to it otherwise
+EVERY = 1.0  # s between two looks
 
 
 class Clock:
-    """The time of day that runs like the monotonic clock: it never goes back and does not follow small corrections."""
+    """The time of day that runs like the monotonic clock, and after the machine's: it goes back only when that was set
+    back by more than STEP."""
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        now = time.monotonic() + self._offset
-        drift = time.time() - now
-        if abs(drift) > JUMP:
-            log.warning("the machine's clock jumped by %.1f s; deadlines follow it", drift)
-            self._offset += drift
-            now += drift
-        return now
+        return time.monotonic() + self._offset
+
+    def follow(self) -> float:
+        """Come nearer to the machine's clock; the seconds of a step, 0 without one. Called every EVERY seconds."""
+        drift = time.time() - self.now()
+        step = drift if abs(drift) > STEP else 0.0
+        self._offset += step or max(-SLEW, min(SLEW, drift))
+        return step
 
 
 class Journal(Protocol):
@@ -60,9 +64,25 @@ class Engine:
         self._observe = observe
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self._started = False
 
     def now(self) -> float:
         return self._clock.now()
+
+    def start(self) -> None:
+        """Let deadlines fall. Not before it is known what happened while no server ran."""
+        self._started = True
+        self._set_timer()
+
+    async def follow_clock(self) -> None:
+        """Forever. When the machine's clock is set, what is due in ten seconds is still due in ten seconds."""
+        while True:
+            await asyncio.sleep(EVERY)
+            step = self._clock.follow()
+            if step:
+                log.warning("the machine's clock was set by %.1f s", step)
+                self._stop_timer()
+                self.submit(ClockStepped(at=self.now(), by=step))
 
     def submit(self, message: Input) -> None:
         """Act on one input. Raises Refused or BadInput for a person's impossible wish, nothing for a fact."""
@@ -93,12 +113,16 @@ class Engine:
 
     def _set_timer(self) -> None:
         due = self.switchboard.next_at
-        if due is None or (self._timer is not None and due >= self._timer_at):
+        if not self._started or due is None or (self._timer is not None and due >= self._timer_at):
             return
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
         self._timer_at = due
         self._timer = asyncio.get_running_loop().call_later(max(0.0, due - self.now()), self._tick)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _tick(self) -> None:
         self._timer = None

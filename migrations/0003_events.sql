@@ -146,9 +146,12 @@ CREATE TABLE crm.offers (
     ended_at   timestamptz,
     result     text,
     decision   jsonb,
+    disconnected_at timestamptz,
+    wrapped_at timestamptz,
     PRIMARY KEY (call_id, offer)
 ) WITH (fillfactor = 70);
 CREATE INDEX offers_agent ON crm.offers (agent, offered_at);
+CREATE INDEX offers_offered ON crm.offers (offered_at);
 COMMENT ON TABLE  crm.offers IS 'Each time a visit was proposed to an agent, with exactly one result.';
 COMMENT ON COLUMN crm.offers.call_id IS 'The call.';
 COMMENT ON COLUMN crm.offers.offer IS 'Id of the offer, also of its recording.';
@@ -159,6 +162,8 @@ COMMENT ON COLUMN crm.offers.offered_at IS 'Since when it rang.';
 COMMENT ON COLUMN crm.offers.ended_at IS 'When it was answered or ended otherwise; null: rings.';
 COMMENT ON COLUMN crm.offers.result IS 'answered, missed, rejected, caller_left, cancelled; null: rings.';
 COMMENT ON COLUMN crm.offers.decision IS 'Why this agent.';
+COMMENT ON COLUMN crm.offers.disconnected_at IS 'When the conversation ended that began at ended_at; null: none, or it goes on.';
+COMMENT ON COLUMN crm.offers.wrapped_at IS 'When the agent had finished wrap-up after it.';
 
 CREATE TABLE crm.agent_states (
     event_id bigint NOT NULL,
@@ -167,21 +172,21 @@ CREATE TABLE crm.agent_states (
     reason   text,
     work     text,
     call_id  uuid,
+    at       timestamptz NOT NULL,
     since    timestamptz NOT NULL,
-    until    timestamptz
+    until    timestamptz,
+    PRIMARY KEY (agent, event_id)
 ) WITH (fillfactor = 70);
-CREATE UNIQUE INDEX agent_states_once
-    ON crm.agent_states (agent, since, wish, reason, work, call_id) NULLS NOT DISTINCT;
-CREATE INDEX agent_states_until ON crm.agent_states (agent, until);
 CREATE INDEX agent_states_since ON crm.agent_states (since);
-COMMENT ON TABLE  crm.agent_states IS 'What each agent wanted and did, from when to when.';
-COMMENT ON COLUMN crm.agent_states.event_id IS 'Event that began it; orders rows of the same instant.';
+COMMENT ON TABLE  crm.agent_states IS 'What each agent wanted and did, from when to when; spans of an agent never overlap.';
+COMMENT ON COLUMN crm.agent_states.event_id IS 'Event that began it. Order by it, not by time.';
 COMMENT ON COLUMN crm.agent_states.agent IS 'Login name.';
 COMMENT ON COLUMN crm.agent_states.wish IS 'logged_out, not_ready, ready.';
 COMMENT ON COLUMN crm.agent_states.reason IS 'Why not ready.';
 COMMENT ON COLUMN crm.agent_states.work IS 'idle, reserved, talking, wrap_up.';
 COMMENT ON COLUMN crm.agent_states.call_id IS 'Busy with which call.';
-COMMENT ON COLUMN crm.agent_states.since IS 'From.';
+COMMENT ON COLUMN crm.agent_states.at IS 'The event''s own time.';
+COMMENT ON COLUMN crm.agent_states.since IS 'From: at, but no earlier than the state before, and never in the future.';
 COMMENT ON COLUMN crm.agent_states.until IS 'To; null: still.';
 
 CREATE TABLE crm.recordings (

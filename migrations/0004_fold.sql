@@ -1,5 +1,5 @@
 -- Folds: rows of calls, visits, offers, recordings and agent states computed from events.
--- Each fold reads ALL events of a call, so it does not matter in which order, in how many pieces or how often
+-- Each fold of calls reads ALL events of a call, so it does not matter in which order, in how many pieces or how often
 -- they came: the same events end in the same rows. `SELECT crm.fold_calls(array_agg(call_id)) FROM crm.calls`
 -- recomputes everything.
 
@@ -101,24 +101,31 @@ CREATE FUNCTION crm.fold_offers(ids uuid[]) RETURNS void LANGUAGE sql AS $$
         FROM e
         WHERE type IN ('call.connected', 'offer.missed', 'offer.rejected', 'offer.cancelled', 'offer.caller_left')
         ORDER BY call_id, offer, type <> 'call.connected', seq
+    ), ends AS (  -- the wrap-up is what the same agent ends next
+        SELECT *, CASE lead(type) OVER next WHEN 'call.wrapped' THEN lead(at) OVER next END AS wrapped_at
+        FROM e WHERE type IN ('call.disconnected', 'call.wrapped')
+        WINDOW next AS (PARTITION BY call_id, agent ORDER BY seq)
+    ), talked AS (
+        SELECT DISTINCT ON (call_id, offer) * FROM ends WHERE type = 'call.disconnected' ORDER BY call_id, offer, seq
     ), ended AS (
         SELECT DISTINCT ON (call_id) * FROM e WHERE type = 'call.ended' ORDER BY call_id, seq
     )
     INSERT INTO crm.offers AS o
-        (call_id, offer, visit_seq, queue, agent, offered_at, ended_at, result, decision)
+        (call_id, offer, visit_seq, queue, agent, offered_at, ended_at, result, decision, disconnected_at, wrapped_at)
     SELECT made.call_id, made.offer, v.seq, coalesce(made.queue, (v.event).queue), made.agent, made.at,
         coalesce(finished.at, ended.at),
         coalesce(finished.result, CASE WHEN ended.seq IS NOT NULL THEN 'caller_left' END),
-        made.data -> 'decision'
+        made.data -> 'decision', talked.at, talked.wrapped_at
     FROM made
     LEFT JOIN finished ON (finished.call_id, finished.offer) = (made.call_id, made.offer)
+    LEFT JOIN talked ON (talked.call_id, talked.offer) = (made.call_id, made.offer)
     LEFT JOIN ended ON ended.call_id = made.call_id
     LEFT JOIN crm.visits_of(ids) AS v
            ON (v.call_id, v.visit) = (made.call_id, coalesce(made.data ->> 'visit', ''))
     ON CONFLICT (call_id, offer) DO UPDATE SET
-        (visit_seq, queue, agent, offered_at, ended_at, result, decision) =
+        (visit_seq, queue, agent, offered_at, ended_at, result, decision, disconnected_at, wrapped_at) =
         ROW (EXCLUDED.visit_seq, EXCLUDED.queue, EXCLUDED.agent, EXCLUDED.offered_at, EXCLUDED.ended_at,
-             EXCLUDED.result, EXCLUDED.decision)
+             EXCLUDED.result, EXCLUDED.decision, EXCLUDED.disconnected_at, EXCLUDED.wrapped_at)
 $$;
 COMMENT ON FUNCTION crm.fold_offers IS 'Recomputes crm.offers of these calls.';
 
@@ -235,21 +242,25 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION crm.fold_calls IS 'Recomputes every row of these calls from all their events.';
 
-CREATE FUNCTION crm.fold_agents(agents text[], first timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION crm.fold_agents(agents text[], first_id bigint, first_at timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('crm.fold'));
-    INSERT INTO crm.agent_states (event_id, agent, wish, reason, work, call_id, since)
+    INSERT INTO crm.agent_states (event_id, agent, wish, reason, work, call_id, at, since)
     SELECT e.event_id, e.agent, e.data ->> 'wish', nullif(e.data ->> 'reason', ''), e.data ->> 'work',
-        CASE WHEN e.data ->> 'work' <> 'idle' THEN e.call_id END, e.at
+        CASE WHEN e.data ->> 'work' <> 'idle' THEN e.call_id END, e.at, least(e.at, now())
     FROM crm.events AS e
-    WHERE e.type = 'agent.state_changed' AND e.agent = ANY (agents) AND e.at >= first
-    ORDER BY e.event_id
+    WHERE e.type = 'agent.state_changed' AND e.agent = ANY (agents) AND e.event_id >= first_id AND e.at >= first_at
     ON CONFLICT DO NOTHING;
-    UPDATE crm.agent_states AS s SET until = n.until
-    FROM (SELECT agent, since, event_id,
-              lead(since) OVER (PARTITION BY agent ORDER BY since, event_id) AS until
-          FROM crm.agent_states
-          WHERE agent = ANY (agents) AND (until IS NULL OR until >= first)) AS n
-    WHERE (s.agent, s.since, s.event_id) = (n.agent, n.since, n.event_id) AND s.until IS DISTINCT FROM n.until;
+    UPDATE crm.agent_states AS s SET (since, until) = ROW (n.since, n.until)
+    FROM (SELECT r.agent, r.event_id, r.since, lead(r.since) OVER (PARTITION BY r.agent ORDER BY r.event_id) AS until
+          FROM (SELECT t.agent, t.event_id, max(t.since) OVER (PARTITION BY t.agent ORDER BY t.event_id) AS since
+                FROM unnest(agents) AS a(agent)
+                CROSS JOIN LATERAL (SELECT coalesce(max(b.event_id), first_id) AS id FROM crm.agent_states AS b
+                                    WHERE b.agent = a.agent AND b.event_id < first_id) AS before
+                JOIN crm.agent_states AS t ON t.agent = a.agent AND t.event_id >= before.id) AS r) AS n
+    WHERE (s.agent, s.event_id) = (n.agent, n.event_id) AND (s.since, s.until) IS DISTINCT FROM (n.since, n.until);
 END $$;
-COMMENT ON FUNCTION crm.fold_agents IS 'Recomputes the states of these agents from `first` on.';
+COMMENT ON FUNCTION crm.fold_agents IS
+    'Recomputes the states of these agents from that event on. They follow each other as the events do, whatever their times:
+a wish carries the server''s time, a fact the switch''s. `first_at`: no such event is earlier; older partitions are not read.';

@@ -19,7 +19,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "integration"))  # `kit`
 
-from tests.embedded.conftest import free_port, left_nothing
+from tests.embedded.conftest import left_nothing
+from tests.kit_ports import free_port
 
 TOML = """
 [http]

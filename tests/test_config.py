@@ -46,6 +46,13 @@ def test_lists_and_booleans_from_variables() -> None:
     assert found.flows.auto_publish is True
 
 
+def test_trusted_proxies_are_addresses_or_networks() -> None:
+    good = config.load(None, {"CTI_HTTP__TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8, ::1"})
+    assert good.http.trusted_proxies == ("127.0.0.1", "10.0.0.0/8", "::1")
+    (said,) = problems(None, {"CTI_HTTP__TRUSTED_PROXIES": "127.0.0.1, proxy.test"})
+    assert "http.trusted_proxies: 'proxy.test' is no IP address or network" in said
+
+
 def test_every_problem_is_reported_at_once_with_its_place(tmp_path: Path) -> None:
     file = tmp_path / "cti.toml"
     file.write_text('debug = 1\n[http]\nprot = 1\nhost = "localhost"\n[sipp]\nport = 1\n[rtp]\nfirst = "x"\n[empty]\n')

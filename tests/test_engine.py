@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
+from cti import engine as module
 from cti.core.messages import Command, Event, HangUp, Hold
 from cti.core.switchboard import Output, Settings, Switchboard
-from cti.engine import Engine
+from cti.engine import Clock, Engine
 
 
 class Kept:
@@ -35,3 +40,58 @@ async def test_what_one_adapter_breaks_the_others_do_not_miss() -> None:
     engine.settle(Output([first_event, event], [first_command, command]))
     assert kept.done == ["kept", first_event, event, first_command, command]
     assert engine.faults == 2
+
+
+class Machine:
+    """The machine's clock, which somebody sets."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ahead = 0.0
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + self.ahead)
+
+
+def test_a_small_difference_is_made_up_for_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine, clock = Machine(monkeypatch), Clock()
+    machine.ahead = -0.25
+    seen = []
+    for _ in range(4):
+        assert clock.follow() == 0.0
+        seen.append(time.time() - clock.now())
+    assert seen == pytest.approx([-0.15, -0.05, 0.0, 0.0], abs=0.01)
+
+
+@pytest.mark.parametrize("by", [-3600.0, 3600.0])
+async def test_a_clock_that_is_set_is_followed_and_no_deadline_moves(
+    monkeypatch: pytest.MonkeyPatch, by: float
+) -> None:
+    monkeypatch.setattr(module, "EVERY", 0.01)
+    machine, kept = Machine(monkeypatch), Kept()
+    board = Switchboard(1, Settings())
+    engine = Engine(board, kept, kept.done.append, kept.done.append)
+    fell = asyncio.Event()
+    board._deadlines["test"] = lambda key, at: fell.set()
+    engine.start()
+    board.out.wake(engine.now() + 0.5, "test", "x")
+    engine.settle(Output([], []))
+    task = asyncio.create_task(engine.follow_clock())
+    began = time.monotonic()
+    machine.ahead = by
+    await asyncio.wait_for(fell.wait(), 5)
+    assert time.monotonic() - began > 0.4
+    assert abs(engine.now() - time.time()) < 0.1
+    task.cancel()
+
+
+async def test_no_deadline_falls_before_it_is_known_what_happened() -> None:
+    kept = Kept()
+    board = Switchboard(1, Settings())
+    engine = Engine(board, kept, kept.done.append, kept.done.append)
+    fell = asyncio.Event()
+    board._deadlines["test"] = lambda key, at: fell.set()
+    board.out.wake(engine.now() - 60, "test", "x")
+    engine.settle(Output([], []))
+    await asyncio.sleep(0.05)
+    assert not fell.is_set()
+    engine.start()
+    await asyncio.wait_for(fell.wait(), 5)

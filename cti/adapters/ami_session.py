@@ -158,13 +158,17 @@ class Session:
         mark = self._vetting.high
         # in this order: a call that CEL tells of and the snapshot does not have is over, not one that began between
         facts = await asyncio.to_thread(lambda: list(past()))
+        await self._devices()
+        asked_at = now()
         channels = await self._snapshot()
         self.live = True
         up()
         for fact in facts:
             self._say(fact)
         reachable = tuple(s for s, yes in self._stations.items() if yes)
-        self._say(SwitchUp(at=now(), node=self._node, channels=channels, reachable=reachable))
+        self._say(
+            SwitchUp(at=now(), node=self._node, asked_at=asked_at, channels=channels, reachable=reachable)
+        )  # fmt: skip
         buffered, self._buffer = self._buffer, []
         for name, h in buffered:
             if int(h["SequenceNumber"]) > mark:
@@ -175,10 +179,12 @@ class Session:
         channels = tuple(ami_facts.live(h) for h in rows)
         for one in channels:
             self._channels[one.uniqueid] = one.channel
+        return channels
+
+    async def _devices(self) -> None:
         for h in await self._requests.list_rows("DeviceStateList", b"DeviceStateChange"):
             if found := ami_facts.station(h):
                 self._stations[found[0]] = found[1]
-        return channels
 
     # ------------------------------------------------------------ frames
 

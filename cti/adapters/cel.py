@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cti.core.messages import Bridged, ChannelGone, ChannelNew, ChannelUp, Fact, Unbridged
+from cti.core.messages import Bridged, ChannelGone, ChannelNew, ChannelUp, Fact, HangupRequested, Unbridged
 from cti.core.numbers import caller_name
 
 log = logging.getLogger("cti.cel")
@@ -41,35 +41,32 @@ def read_facts(csv_path: str | os.PathLike[str], since: float, node: str) -> Ite
     The file as it was before its last rotation (`NAME.1`) is read first, when it reaches that far. Only the
     tail that is needed is read; a missing file has no facts. Raises OSError when a file cannot be read."""
     path = Path(csv_path)
-    for one in (path.with_name(path.name + ".1"), path):
-        if one.exists() and one.stat().st_mtime >= since - SLACK:
-            for row in _rows(_tail(one, since - SLACK)):
-                fact = _fact(row, node)
-                if fact is not None and fact.at >= since:
-                    yield fact
+    newest_first = (path, path.with_name(path.name + ".1"))  # then a rotation meanwhile only doubles facts
+    files = [one for one in newest_first if one.exists() and one.stat().st_mtime >= since - SLACK]
+    tails = [_tail(one, since - SLACK) for one in files]
+    rows = [row for lines in reversed(tails) for row in _rows(lines)]
+    yield from (fact for fact in _facts(rows, node) if fact.at >= since)
 
 
 def _tail(path: Path, since: float) -> list[str]:
     """The lines from the last one before `since` on, complete ones only."""
     with path.open("rb") as file:
-        start = file.seek(0, os.SEEK_END)
-        data = b""
-        while start > 0:
+        start, blocks = file.seek(0, os.SEEK_END), list[bytes]()
+        while start > 0 and not (blocks and _older(blocks[-1], since)):
             step = min(BLOCK, start)
             start = file.seek(start - step)
-            data = file.read(step) + data
-            oldest = _first_time(data if start == 0 else data[data.find(b"\n") + 1 :])
-            if oldest is not None and oldest < since:
-                break
+            blocks.append(file.read(step))
+    data = b"".join(reversed(blocks))
     whole = data if start == 0 else data[data.find(b"\n") + 1 :]
     return whole[: whole.rfind(b"\n") + 1].decode("utf-8", "replace").split("\n")[:-1]
 
 
-def _first_time(data: bytes) -> float | None:
-    for line in data.split(b"\n", 20)[:20]:
+def _older(block: bytes, since: float) -> bool:
+    """Whether the first event of a block that may begin within a line is before `since`."""
+    for line in block.split(b"\n", 20)[1:20]:
         for row in _rows([line.decode("utf-8", "replace")]):
-            return float(row[1])
-    return None
+            return float(row[1]) < since
+    return False
 
 
 def _rows(lines: list[str]) -> Iterator[list[str]]:
@@ -83,9 +80,21 @@ def _rows(lines: list[str]) -> Iterator[list[str]]:
             yield row
 
 
-def _fact(row: list[str], node: str) -> Fact | None:
-    build = _BUILD.get(row[0])
-    return build(row, float(row[1]), node) if build else None
+def _facts(rows: list[list[str]], node: str) -> Iterator[Fact]:
+    """Who hung up is written at the end, but was true before the bridge fell apart."""
+    exits = {row[2]: number for number, row in enumerate(rows) if row[0] == "BRIDGE_EXIT"}
+    ends = {row[2]: number for number, row in enumerate(rows) if row[0] == "HANGUP" and _by_itself(row)}
+    requests = {exits.get(uniqueid, number) for uniqueid, number in ends.items()}
+    for number, row in enumerate(rows):
+        at, build = float(row[1]), _BUILD.get(row[0])
+        if number in requests:
+            yield HangupRequested(at=at, node=node, uniqueid=row[2])
+        if build is not None and (fact := build(row, at, node)) is not None:
+            yield fact
+
+
+def _by_itself(row: list[str]) -> bool:
+    return _extra(row).get("hangupsource") == row[4]
 
 
 def _new(row: list[str], at: float, node: str) -> Fact | None:

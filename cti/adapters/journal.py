@@ -83,11 +83,6 @@ class Journal:
         journal._syncer.start()
         return journal
 
-    @property
-    def waiting(self) -> bool:
-        """Whether there are lines that the disk did not take yet."""
-        return bool(self._waiting)
-
     def append(self, events: Sequence[Event]) -> int:
         """Gives whole lines to the system, in order. Returns the position of the last; never raises."""
         lines = [_line(event) for event in events]
@@ -98,6 +93,13 @@ class Journal:
         self.grown.set()
         self._wake.set()
         return self.last
+
+    def begin_after(self, position: int) -> None:
+        """Go on there, in a new segment. Raises OSError."""
+        with self._guard:
+            self.last = self.synced = position
+            self._rotate()
+        self._wake.set()
 
     def read(self, position: int, limit: int = 1000) -> list[tuple[int, bytes]]:
         """Up to `limit` lines after `position`, each with its own position. Reading on is cheap."""

@@ -19,13 +19,12 @@ import msgspec
 
 from cti.adapters.postgres_db import QUERIES, Database, Row, connect, drop, plain
 from cti.adapters.postgres_writer import Log, Writer
-from cti.core.messages import AgentInfo, Event
+from cti.core.messages import AgentInfo
 from cti.core.storable import storable
 from cti.errors import BadInput, Unavailable
 
 log = logging.getLogger(__name__)
 Page = tuple[list[Row], str | None]
-SEED_SECONDS = 30.0
 
 
 class Station(NamedTuple):
@@ -44,13 +43,6 @@ class User(msgspec.Struct, frozen=True):
     disabled: bool
     language: str
     station: str | None
-
-
-class Restored(NamedTuple):
-    """events: all of unfinished calls in (call_id, seq) order; agents: the last state change of each agent."""
-
-    events: list[Event]
-    agents: list[Event]
 
 
 class CustomerMatch(NamedTuple):
@@ -104,35 +96,11 @@ class Store:
     def connected(self) -> bool:
         return not any(writer.fault for writer in self._writers.values())
 
-    # ------------------------------------------------------------ start
+    # ------------------------------------------------------------ start (more of it: postgres_start)
 
     async def take_epoch(self) -> int:
         """The leader's epoch, raised by one."""
         return int(await self.db.value("take_epoch"))
-
-    async def restore(self) -> Restored:
-        """What was going on. Call it after `catch_up`: the journal's tail belongs to it."""
-        events = await self._events("unfinished_events")
-        return Restored(events, await self._events("last_agent_events"))
-
-    async def wallboard_seed(self, since: float) -> list[Event]:
-        """The events that today's figures are folded from, in order of time."""
-        return await self._events("day_events", since)
-
-    async def last_events(self) -> list[Event]:
-        """The events of the last minute of which anything is known of calls, however long ago that was."""
-        last = await self.db.value("last_known")
-        return await self.wallboard_seed(last - 60) if last is not None else []
-
-    async def _events(self, query: str, *args: Any) -> list[Event]:
-        """These may be many: a connection with patience."""
-        link = await connect(self.dsn, SEED_SECONDS)
-        try:
-            return [_event(row) for row in await link.fetch(QUERIES[query], *args)]
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
-            raise Unavailable(f"cannot read events: {e}", "postgres_unavailable") from e
-        finally:
-            await drop(link)
 
     async def load_people(self) -> tuple[tuple[AgentInfo, ...], tuple[Station, ...]]:
         """All agents (users who have the role, a station or a skill) and all stations."""
@@ -222,6 +190,10 @@ class Store:
     async def session_user(self, token_sha256: bytes) -> User | None:
         """Whose login it is; None when it expired or the user is disabled."""
         return _user(await self.db.row("session_user", token_sha256))
+
+    async def session_touch(self, token_sha256: bytes, expires_at: float, longest: float) -> None:
+        """It lives until then, but never more than `longest` seconds after it was made."""
+        await self.db.rows("session_touch", token_sha256, expires_at, longest)
 
     async def session_delete(self, token_sha256: bytes) -> None:
         await self.db.rows("session_delete", token_sha256)
@@ -318,14 +290,6 @@ class Store:
     async def rolled_back_flows(self) -> list[tuple[int, dict[str, str]]]:
         """Versions that were rolled back: the same files are not published again by themselves."""
         return [(row["version"], row["files"]) for row in await self.db.rows("rolled_back_flows")]
-
-
-def _event(row: Any) -> Event:
-    call_id = str(row["call_id"]) if row["call_id"] else ""
-    return Event(
-        type=row["type"], at=row["at"], call_id=call_id, seq=row["seq"], agent=row["agent"] or "",
-        queue=row["queue"] or "", data=row["data"],
-    )  # fmt: skip
 
 
 def _user(row: Row | None) -> User | None:

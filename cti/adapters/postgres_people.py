@@ -62,7 +62,7 @@ async def list_users(store: Store) -> list[Row]:
 
 
 async def set_password(store: Store, name: str, password_hash: str) -> None:
-    """His logins end."""
+    """His logins and tokens end."""
     await _of_user(store, "set_password", name, password_hash)
 
 

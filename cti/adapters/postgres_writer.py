@@ -1,9 +1,10 @@
 """Brings the journal into PostgreSQL: COPY in batches, exactly once, and the rows folded in the same transaction.
 
 The position in the journal is stored in the batch's transaction, so a writer that is killed at any moment, or whose
-commit went out of sight, begins again exactly behind what is stored. While PostgreSQL is away the writer keeps
-trying and the journal grows. An event that PostgreSQL refuses is found by halving its batch and goes to
-`dead-letters.jsonl` in the journal's folder, with a log line; the others are stored.
+commit went out of sight, begins again exactly behind what is stored. What a power cut could still take from the
+journal is not stored yet: the cursor would be ahead of the journal, and what came next would count as stored. While
+PostgreSQL is away the writer keeps trying and the journal grows. An event that PostgreSQL refuses is found by halving
+its batch and goes to `dead-letters.jsonl` in the journal's folder, with a log line; the others are stored.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import asyncpg
 import msgspec
 
 from cti.adapters.postgres_db import AWAY, QUERIES, connect, drop
+from cti.adapters.postgres_partitions import Partitions
 from cti.core.messages import Event, decode
 from cti.core.storable import storable
 from cti.errors import Unavailable
@@ -43,11 +45,10 @@ class Log(Protocol):
     id: uuid.UUID
     folder: Path
     last: int
+    synced: int
     grown: asyncio.Event
 
-    @property
-    def waiting(self) -> bool: ...
-
+    def begin_after(self, position: int) -> None: ...
     def read(self, position: int, limit: int) -> list[tuple[int, bytes]]: ...
     def drop(self, stored: int) -> None: ...
 
@@ -69,7 +70,7 @@ class Writer:
         self.position: int | None = None
         self.fault = ""
         self._link: Any = None
-        self._days: set[date] = set()
+        self._partitions = Partitions()
         self._one = asyncio.Lock()
         self._dropped_at = 0.0
         self._buried: set[int] = set()
@@ -95,7 +96,7 @@ class Writer:
         target = self.journal.last
         while self.position is None or self.position < target:
             if not await self.step() and (self.position or 0) < target:
-                await asyncio.sleep(GATHER)  # the disk has not taken the lines yet
+                await asyncio.sleep(GATHER)  # they are not on the disk yet
 
     async def step(self) -> int:
         """Stores one batch and returns how many events it had. Raises Unavailable."""
@@ -127,22 +128,23 @@ class Writer:
             self._link = await connect(self.dsn, WRITE_SECONDS)
             await self._link.execute("SET synchronous_commit = on")
         if self.position is None:
-            found = await self._link.fetchval(QUERIES["journal_position"], self.journal.id)
-            self.position = found or 0
-        lines = self.journal.read(self.position, BATCH)
+            self.position = await self._link.fetchval(QUERIES["journal_position"], self.journal.id) or 0
+            self._check_journal(self.position)
+        synced = self.journal.synced
+        lines = [line for line in self.journal.read(self.position, BATCH) if line[0] <= synced]
         if not lines:
-            if not self.journal.waiting:
-                self.position = max(self.position, self.journal.last)  # an empty journal's lies before its first line
+            self.position = max(self.position, synced)  # an empty journal's lies before its first line
             return 0
         self._tell_gap(lines[0][0])
-        await self._store(self._rows(lines), lines[-1][0])
+        batch = self._rows(lines)
+        await self._partitions.make(self._link, days_of(batch, datetime.now(UTC)))
+        await self._store(batch, lines[-1][0])
         if self.notify is not None:
             self.notify(lines[-1][0])
         return len(lines)
 
     async def _store(self, batch: list[Stored], last: int) -> None:
         """One transaction; halves when PostgreSQL refuses something in it. The last half moves the cursor."""
-        await self._make_partitions(batch)
         try:
             await self._transaction(batch, last, fold=True)
         except AWAY:
@@ -185,8 +187,8 @@ class Writer:
             await self._link.execute(QUERIES["fold_calls"], list(calls))
         states = [row for row in rows if row[4] == "agent.state_changed" and row[5]]
         if states:
-            first = min(row[3] for row in states)
-            await self._link.execute(QUERIES["fold_agents"], sorted({row[5] for row in states}), first)
+            agents, first_at = sorted({row[5] for row in states}), min(row[3] for row in states)
+            await self._link.execute(QUERIES["fold_agents"], agents, states[0][0], first_at)
 
     # ------------------------------------------------------------ lines to rows
 
@@ -208,15 +210,15 @@ class Writer:
         with (self.journal.folder / "dead-letters.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
-    async def _make_partitions(self, batch: Sequence[Stored]) -> None:
-        now = datetime.now(UTC)
-        days = {stored.row[3].date() for stored in batch if now - OLDEST < stored.row[3] < now + NEWEST}
-        days |= {(now + timedelta(days=ahead)).date() for ahead in range(DAYS_AHEAD)}
-        if days - self._days:
-            await self._link.execute(QUERIES["make_event_partitions"], sorted(days - self._days))
-            self._days |= days
-
     # ------------------------------------------------------------ the rest
+
+    def _check_journal(self, stored: int) -> None:
+        """A journal that lost its end, or is an old copy, goes on behind what is stored: else new events would count
+        as stored that are not."""
+        if stored > self.journal.last:
+            lost = f"the journal ends at {self.journal.last}, but events up to {stored} are stored"
+            log.error("%s: was an old copy of it restored? New events go on behind them", lost)
+            self.journal.begin_after(stored)
 
     def _tell_gap(self, first: int) -> None:
         if self.position and first > self.position + 1:
@@ -231,7 +233,7 @@ class Writer:
     async def drop_link(self) -> None:
         """Closes the connection; the next step opens another."""
         link, self._link = self._link, None
-        self._days.clear()
+        self._partitions = Partitions()
         if link is not None:
             await drop(link)
 
@@ -242,6 +244,12 @@ class Writer:
         elif self.fault and not fault:
             log.warning("PostgreSQL is back, storing what waited in the journal")
         self.fault = fault
+
+
+def days_of(batch: Sequence[Stored], now: datetime) -> set[date]:
+    """The days of these events and the next ones."""
+    days = {stored.row[3].date() for stored in batch if now - OLDEST < stored.row[3] < now + NEWEST}
+    return days | {(now + timedelta(days=ahead)).date() for ahead in range(DAYS_AHEAD)}
 
 
 def row_of(position: int, line: bytes) -> tuple[Any, ...]:

@@ -11,6 +11,10 @@ INSERT INTO crm.journal_cursor AS c (journal, position) VALUES ($1, $2)
 ON CONFLICT (journal) DO UPDATE SET position = EXCLUDED.position WHERE c.position = $3
 RETURNING position
 
+-- name: lock_briefly
+-- For the rest of the transaction: who does not get a lock at once goes without.
+SET LOCAL lock_timeout = '200ms'
+
 -- name: make_event_partitions
 SELECT crm.make_event_partitions($1::date[])
 
@@ -18,8 +22,8 @@ SELECT crm.make_event_partitions($1::date[])
 SELECT crm.fold_calls($1::uuid[])
 
 -- name: fold_agents
--- $2: a timestamp.
-SELECT crm.fold_agents($1::text[], $2)
+-- $3: a timestamp.
+SELECT crm.fold_agents($1::text[], $2, $3)
 
 -- name: all_calls
 -- For `cti db refold`: ids after $1, in order.
@@ -34,15 +38,32 @@ SELECT array_agg(DISTINCT agent) AS agents FROM crm.events WHERE type = 'agent.s
 UPDATE crm.leader SET epoch = epoch + 1, taken_at = now() RETURNING epoch
 
 -- name: last_known
--- When something was last known of a call. The newest thousand: a call that began before them tells nothing newer.
-SELECT extract(epoch FROM max(coalesce(ended_at, connected_at, started_at)))::float8
-FROM (SELECT * FROM crm.calls ORDER BY started_at DESC LIMIT 1000) AS newest
+-- When the switch last told something of a call: connects and ends are its facts alone. Of the newest calls; where it
+-- told nothing of any of them, when the first of them began. A time from the future is a wrong clock's.
+WITH newest AS (SELECT * FROM crm.calls ORDER BY started_at DESC, call_id DESC LIMIT 20000),
+told AS (SELECT started_at, greatest(CASE WHEN connected_at <= now() THEN connected_at END,
+                                     CASE WHEN ended_at <= now() THEN ended_at END) AS at FROM newest)
+SELECT extract(epoch FROM coalesce(max(at), min(started_at)))::float8 FROM told
+
+-- name: over_lately
+-- How those of the newest calls began and ended that ended since $1.
+WITH newest AS (SELECT * FROM crm.calls ORDER BY started_at DESC, call_id DESC LIMIT 20000)
+SELECT e.call_id, e.seq, extract(epoch FROM e.at)::float8 AS at, e.type, e.agent, e.queue, e.data
+FROM crm.events_of((SELECT array_agg(call_id) FROM newest WHERE ended_at >= to_timestamp($1))) AS e
+WHERE e.type IN ('call.arrived', 'call.ended')
+ORDER BY e.call_id, e.seq
 
 -- name: unfinished_events
--- All events of calls of which something is still expected. A call that ended is given ten minutes.
+-- All events of calls of which something is still expected. A call that ended is given ten minutes, or as long as an
+-- agent is busy with it.
 WITH open AS (
     SELECT call_id FROM crm.calls
     WHERE NOT finished AND (ended_at IS NULL OR ended_at > now() - interval '10 minutes')
+    UNION
+    SELECT s.call_id FROM crm.users AS u
+    CROSS JOIN LATERAL (SELECT * FROM crm.agent_states AS a WHERE a.agent = u.name
+                        ORDER BY a.event_id DESC LIMIT 1) AS s
+    WHERE s.call_id IS NOT NULL
 ), ids AS (SELECT array_agg(call_id) AS ids FROM open)
 SELECT e.call_id, e.seq, extract(epoch FROM e.at)::float8 AS at, e.type, e.agent, e.queue, e.data
 FROM ids, crm.events_of(ids.ids) AS e
@@ -53,24 +74,36 @@ ORDER BY e.call_id, e.seq
 -- The event that began the present state of every user who is an agent.
 SELECT e.call_id, e.seq, extract(epoch FROM e.at)::float8 AS at, e.type, e.agent, e.queue, e.data
 FROM crm.users AS u
-JOIN crm.agent_states AS s ON s.agent = u.name AND s.until IS NULL
-JOIN crm.events AS e ON (e.event_id, e.at) = (s.event_id, s.since)
+CROSS JOIN LATERAL (SELECT * FROM crm.agent_states AS a WHERE a.agent = u.name
+                    ORDER BY a.event_id DESC LIMIT 1) AS s
+JOIN crm.events AS e ON (e.event_id, e.at) = (s.event_id, s.at)
 WHERE u.disabled_at IS NULL
 ORDER BY e.event_id
 
--- name: day_events
--- What the wallboard's figures are folded from: events since $1, before them those of calls then under way.
-WITH under_way AS (
-    SELECT call_id FROM crm.calls
-    WHERE started_at < to_timestamp($1) AND started_at > to_timestamp($1) - interval '1 day'
-      AND (ended_at IS NULL OR ended_at >= to_timestamp($1))
-)
-SELECT e.call_id, e.seq, extract(epoch FROM e.at)::float8 AS at, e.type, e.agent, e.queue, e.data
-FROM crm.events AS e
-WHERE e.type NOT IN ('flow.node', 'flow.started', 'call.identified', 'recording.started', 'recording.stopped')
-  AND (e.at >= to_timestamp($1)
-       OR (e.at >= to_timestamp($1) - interval '1 day' AND e.call_id IN (SELECT call_id FROM under_way)))
-ORDER BY e.at, e.event_id
+-- name: day_visits
+-- Sums of the visits that ended since $1, by queue and result, but for those of the calls $2. $3: {queue: T}, $4: T of
+-- the others. A visit that began more than a day before is none of a person.
+SELECT coalesce(queue, '') AS queue, coalesce(result, '') AS result, count(*) AS visits,
+    sum(wait)::float8 AS seconds, max(wait)::float8 AS longest,
+    count(*) FILTER (WHERE wait <= coalesce(($3::jsonb ->> queue)::float8, $4)) AS within
+FROM (SELECT *, greatest(extract(epoch FROM left_at - entered_at), 0) AS wait FROM crm.queue_visits
+      WHERE entered_at >= to_timestamp($1) - interval '1 day' AND left_at >= to_timestamp($1)) AS v
+WHERE NOT EXISTS (SELECT FROM unnest($2::uuid[]) AS other(id) WHERE other.id = v.call_id)
+GROUP BY 1, 2
+
+-- name: day_talks
+-- Sums of the offers and conversations since $1, by queue and agent, but for those of the calls $2.
+SELECT coalesce(queue, '') AS queue, coalesce(agent, '') AS agent,
+    count(*) FILTER (WHERE result = 'answered' AND ended_at >= to_timestamp($1)) AS calls,
+    count(*) FILTER (WHERE result = 'missed' AND ended_at >= to_timestamp($1)) AS missed,
+    count(*) FILTER (WHERE talked) AS talks,
+    coalesce(sum(extract(epoch FROM disconnected_at - ended_at)) FILTER (WHERE talked), 0)::float8 AS talk_seconds,
+    coalesce(sum(extract(epoch FROM wrapped_at - disconnected_at))
+             FILTER (WHERE result = 'answered' AND wrapped_at >= to_timestamp($1)), 0)::float8 AS wrap_seconds
+FROM (SELECT *, result = 'answered' AND disconnected_at >= to_timestamp($1) AS talked FROM crm.offers
+      WHERE offered_at >= to_timestamp($1) - interval '1 day') AS o
+WHERE NOT EXISTS (SELECT FROM unnest($2::uuid[]) AS other(id) WHERE other.id = o.call_id)
+GROUP BY 1, 2
 
 -- ---------------------------------------------------------------- people
 
@@ -106,9 +139,10 @@ INSERT INTO crm.users (name, display_name, role, password_hash, language, statio
 VALUES ($1, $2, $3, $4, $5, $6) RETURNING user_id
 
 -- name: set_password
--- Logins made with the old password end.
+-- Logins made with the old password end, and the API tokens, which are as good as a login.
 WITH u AS (UPDATE crm.users SET password_hash = $2 WHERE lower(name) = lower($1) RETURNING user_id),
-gone AS (DELETE FROM crm.sessions WHERE user_id IN (SELECT user_id FROM u))
+gone AS (DELETE FROM crm.sessions WHERE user_id IN (SELECT user_id FROM u)),
+revoked AS (DELETE FROM crm.api_tokens WHERE user_id IN (SELECT user_id FROM u))
 SELECT user_id FROM u
 
 -- name: disable_user
@@ -142,6 +176,10 @@ SELECT u.user_id::text, u.name, u.display_name, u.role, coalesce(u.password_hash
     false AS disabled, u.language, u.station
 FROM crm.sessions AS s JOIN crm.users AS u USING (user_id)
 WHERE s.token_sha256 = $1 AND s.expires_at > now() AND u.disabled_at IS NULL
+
+-- name: session_touch
+UPDATE crm.sessions SET expires_at = least(to_timestamp($2), created_at + make_interval(secs => $3))
+WHERE token_sha256 = $1 AND expires_at > now()
 
 -- name: session_delete
 DELETE FROM crm.sessions WHERE token_sha256 = $1

@@ -23,7 +23,7 @@ def register(sub: database.Subparsers) -> None:
     added.add_argument("--station", metavar="EXT", help="number of his phone; made when there is none")
     added.add_argument("--skill", nargs="+", action="extend", default=[], metavar="NAME=LEVEL")
     database.verb(verbs, "list", "all users", _list, True)
-    changed = database.verb(verbs, "passwd", "a new password; his logins end", _passwd)
+    changed = database.verb(verbs, "passwd", "a new password; his logins and tokens end", _passwd)
     changed.add_argument("user", metavar="NAME")
     changed.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
     disabled = database.verb(verbs, "disable", "lock a user out for good", _disable)

@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from cti.core.messages import MAIN, Event
+from cti.core.messages import MAIN, Event, SwitchUp
 
 KEYS = frozenset("0123456789*#")
+SLACK = 2.0  # s that the switch's clock and ours may differ
 
 
 class Visit(msgspec.Struct, kw_only=True):
@@ -36,6 +37,7 @@ class Offer(msgspec.Struct, kw_only=True):
     station: str
     channel_id: str
     at: float
+    recorded: bool = False
     connected_at: float | None = None
 
 
@@ -65,6 +67,8 @@ class Call(msgspec.Struct, kw_only=True):
     caller_name: str = ""
     called: str = ""
     arrived_at: float = 0.0
+    queued_at: float = 0.0  # the last time
+    identified: bool = False
     version: int = 0
     language: str = ""
     line: dict[str, Any] | None = None  # the flow's position, as core.ivr gave it
@@ -149,6 +153,13 @@ class Calls:
         uniqueids = {e.call_id: e.data.get("uniqueid", "") for e in events if e.type == "call.arrived"}
         self._over |= {uniqueids[e.call_id]: None for e in events if e.type == "call.ended" and e.call_id in uniqueids}
 
+    def missing(self, m: SwitchUp) -> list[Call]:
+        """The calls whose caller the switch does not have any more. Who came while it was asked may be in no list."""
+        live = {channel.uniqueid for channel in m.channels}
+        began = float("inf") if m.asked_at is None else m.asked_at - SLACK
+        here = [call for call in self.live.values() if call.node == m.node and call.ended_at is None]
+        return [call for call in here if call.uniqueid not in live and call.arrived_at < began]
+
     def is_over(self, uniqueid: str) -> bool:
         call = self.by_uniqueid.get(uniqueid)
         return uniqueid in self._over or (call is not None and call.ended_at is not None)
@@ -184,8 +195,13 @@ def _flow_ended(call: Call, event: Event) -> None:
     call.dequeued, call.dialed, call.talked = "", "", False
 
 
+def _identified(call: Call, event: Event) -> None:
+    call.identified = True
+
+
 def _queued(call: Call, event: Event) -> None:
     data = event.data
+    call.queued_at = event.at
     call.visits = data["visit"]
     call.visit = Visit(
         number=data["visit"],
@@ -215,6 +231,7 @@ def _offered(call: Call, event: Event) -> None:
         station=data["station"],
         channel_id=data["channel_id"],
         at=event.at,
+        recorded=data.get("recorded", False),
     )
     if call.visit is not None:
         call.visit.offer = data["offer"]
@@ -276,6 +293,7 @@ def _disposition(call: Call, event: Event) -> None:
 
 _FOLDS = {
     "call.arrived": _arrived,
+    "call.identified": _identified,
     "flow.started": _flow_started,
     "flow.node": _flow_node,
     "flow.at": _flow_at,

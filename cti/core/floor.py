@@ -35,6 +35,7 @@ from cti.errors import Refused
 
 BRIDGE_WITHIN = 3.0  # s from the phone's answer to the bridge
 RING_GRACE = 3.0  # s on top of the ring time before an offer without any fact is given up
+ROUNDING = 0.001  # s: a deadline that is due has been reached, whatever floats make of it
 
 # How a channel that never met its caller ended, by Q.850 cause: the offer's result and the agent's reason.
 RESULTS = {17: ("rejected", "busy"), 21: ("rejected", REJECTED), 19: ("missed", MISSED), 18: ("missed", MISSED),
@@ -64,11 +65,13 @@ class Floor:
             "relax": self._due_relax,
         }  # fmt: skip
 
-    def configure(self, queues: Mapping[str, QueueConfig], at: float) -> None:
-        """New queue settings hold from the next decision on, also for those who wait; a queue that is gone serves
-        them still."""
+    def configure(
+        self, queues: Mapping[str, QueueConfig], at: float, earlier: Mapping[str, QueueConfig] | None = None
+    ) -> None:
+        """New queue settings hold from the next decision on, also for those who wait. A queue that is gone serves those
+        who wait in it, and (`earlier`) those whose version of the flows still knows it."""
         kept = {name: queue for name, queue in self.queues.items() if self.lengths.get(name)}
-        self.queues = kept | dict(queues)
+        self.queues = kept | dict(earlier or {}) | dict(queues)
         for call in self.calls.live.values():
             if call.visit is not None:
                 self._set_deadlines(call.call_id, call.visit)
@@ -99,7 +102,7 @@ class Floor:
 
     def _needs(self, visit: Visit, at: float) -> Requirement:
         queue = self.queue(visit.queue)
-        return requirement_at(required_skills(queue, visit.skills), queue.relax, at - visit.entered_at)
+        return requirement_at(required_skills(queue, visit.skills), queue.relax, at - visit.entered_at + ROUNDING)
 
     def restored(self, at: float) -> None:
         """Those who wait are taken up when the queues are known (`configure`), phones that ring with SwitchUp."""
@@ -161,24 +164,25 @@ class Floor:
     def _offer(self, call: Call, visit: Visit, agent: Agent, at: float, rule: str, compared: int) -> None:
         offer = offer_id(call.call_id, call.rings + 1, self.epoch, at)
         channel = channel_id(self.epoch, offer)
+        recorded = self.queue(visit.queue).recording == "always"
         decision = Decision(rule=rule, waited=at - visit.entered_at, priority=visit.priority, candidates=compared,
                             idle=at - agent.idle_since)  # fmt: skip
         self.out.emit(
             "call.offered", at, call_id=call.call_id, agent=agent.agent, queue=visit.queue, offer=offer,
-            visit=visit.number, station=agent.station, channel_id=channel,
+            visit=visit.number, station=agent.station, channel_id=channel, recorded=recorded,
             decision={name: getattr(decision, name) for name in decision.__struct_fields__},
         )  # fmt: skip
         self.people.move(agent, at, call_id=call.call_id, work="reserved")
         self.out.command(Push(type="screen_pop", agent=agent.agent, data=self.pop(call, at)))
-        self._ring(call, agent, channel, offer, self.queue(visit.queue))
+        self._ring(call, agent, channel, self.queue(visit.queue).ring, offer if recorded else "")
         self.out.wake(at + self.queue(visit.queue).ring + RING_GRACE, "ring", channel)
 
-    def _ring(self, call: Call, agent: Agent, channel: str, offer: str, queue: QueueConfig) -> None:
+    def _ring(self, call: Call, agent: Agent, channel: str, timeout: float, recording: str) -> None:
         self.out.command(
             Ring(
                 node=call.node, channel_id=channel, call_id=call.call_id, endpoint=agent.station, peer=call.channel,
-                timeout=queue.ring, caller=call.caller or call.caller_entered, caller_name=call.caller_name,
-                recording_id=offer if queue.recording == "always" else "",
+                timeout=timeout, caller=call.caller or call.caller_entered, caller_name=call.caller_name,
+                recording_id=recording,
             )
         )  # fmt: skip
 
@@ -196,6 +200,7 @@ class Floor:
 
     def _end_offer(self, call: Call, offer: Offer, at: float, result: str, reason: str = "") -> None:
         """An offer ended without a connect: the caller is back at his place, the agent as `result` asks."""
+        at = max(at, offer.at)
         if call.ended_at is not None:
             result, reason = "caller_left", ""
             self._abandon(call, call.ended_at)
@@ -214,13 +219,15 @@ class Floor:
         if at >= visit.entered_at + visit.max_wait:
             self.leave(call, at, "timeout")
         else:
+            self._set_deadlines(call.call_id, visit)  # those that fell while the phone rang did nothing
             self._route_call(call, at)
 
     def leave(self, call: Call, at: float, result: str) -> None:
         """A visit ends without an agent."""
         assert call.visit is not None
-        self.out.emit("call.dequeued", at, call_id=call.call_id, queue=call.visit.queue, visit=call.visit.number,
-                      result=result)  # fmt: skip
+        visit = call.visit
+        self.out.emit("call.dequeued", max(at, visit.entered_at), call_id=call.call_id, queue=visit.queue,
+                      visit=visit.number, result=result)  # fmt: skip
 
     def _ringing(self, channel: str) -> tuple[Call, Offer] | None:
         """The offer of an agent's channel, as long as it has not met its caller."""
@@ -265,7 +272,11 @@ class Floor:
             self._end_offer(call, offer, at, "caller_left")
 
     def _abandon(self, call: Call, at: float) -> None:
-        if call.visit is not None:
+        if call.visit is None:
+            return
+        if call.uniqueid in self.calls.dropped:
+            self.leave(call, at, "left")
+        else:
             short = at - call.visit.entered_at < self.queue(call.visit.queue).short_abandon
             self.leave(call, at, "short_abandon" if short else "abandoned")
 
@@ -285,9 +296,9 @@ class Floor:
         self.nodes_down.discard(m.node)
         live = {channel.uniqueid for channel in m.channels}
         self.calls.answered &= live
+        for call in self.calls.missing(m):
+            self._caller_gone(call, m.at)
         for call in [call for call in self.calls.live.values() if call.node == m.node]:
-            if call.ended_at is None and call.uniqueid not in live:
-                self._caller_gone(call, m.at)
             if call.offer is not None and call.offer.connected_at is None:
                 self._still_rings(call, call.offer, call.offer.channel_id in live, m.at)
         for agent in self.people.agents.values():
@@ -324,6 +335,8 @@ class Floor:
         call, offer = self.offered_to(m.call_id, m.agent)
         if offer.connected_at is not None:
             raise Refused("the call is answered already", "already_answered")
+        if call.node in self.nodes_down:
+            raise Refused("the telephone system does not answer just now: the phone cannot be stopped", "switch_away")
         self.out.command(HangUp(node=call.node, uniqueid=offer.channel_id, cause=21))
         self._end_offer(call, offer, m.at, "rejected", REJECTED)
 
@@ -351,7 +364,11 @@ class Floor:
 
     def _due_max_wait(self, key: str, at: float) -> None:
         call = self._visitor(key)
-        if call is not None and call.visit is not None and not call.visit.offer:
+        if call is None or call.visit is None or call.visit.offer:
+            return
+        if call.node in self.nodes_down:  # whether he is still there is not known
+            self.out.wake(at + RING_GRACE, "max_wait", key)
+        else:
             self.leave(call, at, "timeout")
 
     def _due_relax(self, key: str, at: float) -> None:

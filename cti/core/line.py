@@ -147,7 +147,7 @@ class Lines:
         if call is None or call.ended_at is not None:
             return
         self.customers[m.call_id] = m
-        if m.customers and not call.line:
+        if m.customers and not call.identified:
             ids = [customer.get("customer_id") for customer in m.customers]
             self.out.emit("call.identified", m.at, call_id=m.call_id, customers=ids)
         self._looked_up(call, m.at)
@@ -162,12 +162,13 @@ class Lines:
         if not step.looked_up:
             step.looked_up = True
             if step.present and call.line is None:
-                self._go_on(call, at)
+                self._go_on(call, max(at, call.arrived_at))
 
     # ------------------------------------------------------------ the FastAGI loop
 
     def _line_ready(self, m: LineReady) -> None:
         if self.calls.is_over(m.uniqueid):
+            self.out.command(Release(node=m.node, uniqueid=m.uniqueid))
             return
         call = self._arrive(m)
         step = self._step(call)
@@ -330,11 +331,14 @@ class Lines:
                 self._ended(call, step.left)
 
     def _ended(self, call: Call, left: Left) -> None:
+        result = call.flow_over
+        at = max(left.at, call.arrived_at, call.queued_at, call.connected_at or 0.0)
         if call.dial is not None:
             self.out.command(HangUp(node=call.node, uniqueid=call.dial.channel_id))
-            self._dial_over(call, left.at, "answered" if call.dial.connected_at is not None else "caller_left")
-        self.out.emit("call.ended", left.at, call_id=call.call_id, cause=left.cause, side=left.side,
-                      flow_result=call.flow_over)  # fmt: skip
+            met = call.dial.connected_at is not None
+            result = result or ("transferred_out" if met else "")
+            self._dial_over(call, at, "answered" if met else "caller_left")
+        self.out.emit("call.ended", at, call_id=call.call_id, cause=left.cause, side=left.side, flow_result=result)
 
     def _side(self, call: Call) -> str:
         if call.uniqueid in self.calls.requested:
@@ -344,15 +348,19 @@ class Lines:
 
     def _switch_up(self, m: SwitchUp) -> None:
         """Calls and dialled numbers whose channel is gone, and of which CEL did not tell either, ended by now."""
+        for call in self.calls.missing(m):
+            self._ended(call, self._step(call).left or Left(m.at, 0, self._side(call)))
         live = {channel.uniqueid for channel in m.channels}
-        for call in list(self.calls.live.values()):
-            if call.node != m.node or call.ended_at is not None:
-                continue
-            if call.uniqueid not in live:
-                self._ended(call, self._step(call).left or Left(m.at, 0, self._side(call)))
-            elif call.dial is not None and call.dial.channel_id not in live:
+        for call in list(self.dials.values()):
+            if call.node == m.node and call.dial is not None and call.dial.channel_id not in live:
                 self._dial_over(call, m.at, "answered" if call.dial.connected_at is not None else "fail")
+        self._end_strangers(m)
+
+    def _end_strangers(self, m: SwitchUp) -> None:
+        """Phones that we rang and know nothing of any more; one that talks stays, unless its caller still waits."""
+        bridges = {channel.uniqueid: channel.bridge for channel in m.channels}
+        waiting = {bridges.get(call.uniqueid) for call in self.calls.live.values() if call.visit is not None} - {""}
         for channel in m.channels:
             known = channel.uniqueid in self.calls.by_channel or channel.uniqueid in self.dials
-            if is_ours(channel.uniqueid) and not known and not channel.bridge:
+            if is_ours(channel.uniqueid) and not known and (not channel.bridge or channel.bridge in waiting):
                 self.out.command(HangUp(node=m.node, uniqueid=channel.uniqueid))

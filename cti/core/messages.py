@@ -103,8 +103,10 @@ class LiveChannel(msgspec.Struct, frozen=True, kw_only=True):
 class SwitchUp(Fact, frozen=True, kw_only=True):
     """The link to a node is (again) up. All its live channels, and which stations are reachable.
 
-    Facts that were missed and are known from CEL were submitted before this one, with their true times."""
+    Facts that were missed and are known from CEL were submitted before this one, with their true times.
+    `asked_at`: when the channels were asked for; a call that began after it may be missing in the list."""
 
+    asked_at: float | None = None
     channels: tuple[LiveChannel, ...] = ()
     reachable: tuple[str, ...] = ()
 
@@ -173,6 +175,12 @@ class CustomerFound(Fact, frozen=True, kw_only=True):
 
 class Tick(Fact, frozen=True, kw_only=True):
     """Time has passed; whatever was due by `at` happens now."""
+
+
+class ClockStepped(Fact, frozen=True, kw_only=True):
+    """The machine's clock was set, by so many seconds: what is due in ten seconds is still due in ten seconds."""
+
+    by: float
 
 
 # ---------------------------------------------------------------- inputs: configuration
@@ -260,7 +268,7 @@ class Event(Message, frozen=True, kw_only=True):
     flow.ended            flow, how
     call.queued           queue; visit, priority, skills, entered_at, max_wait, node (flow node)
     call.dequeued         queue; visit, result (of the queue visit), agent when answered
-    call.offered          queue, agent; offer, visit, decision, station, channel_id
+    call.offered          queue, agent; offer, visit, decision, station, channel_id, recorded
     offer.missed          queue, agent; offer       (likewise offer.rejected, offer.cancelled,
                           offer.caller_left): the offer ended without a connect; reason
     call.connected        queue, agent; offer, visit, bridge
@@ -398,7 +406,7 @@ class Push(Command, frozen=True, kw_only=True):
 Input = (
     ChannelNew | ChannelUp | HangupRequested | ChannelGone | Bridged | Unbridged | OriginateFailed
     | StationState | SwitchUp | SwitchDown | LineReady | LineDone | LineLost | RecordingFinished
-    | MessageLeft | CustomerFound | Tick | PeopleChanged | FlowsPublished
+    | MessageLeft | CustomerFound | Tick | ClockStepped | PeopleChanged | FlowsPublished
     | SetAgentState | WrapUp | AnswerCall | RejectCall | HangUpCall | SetDisposition
 )  # fmt: skip
 AnyCommand = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cti.core.messages import Command, Event
@@ -34,13 +34,15 @@ class Outbox:
         self._count += 1
         heapq.heappush(self._due, (at, self._count, kind, key))
 
-    def due(self, at: float) -> list[tuple[str, str]]:
-        """The (kind, key) of all deadlines up to `at`, in order; they are removed."""
-        found = []
+    def due(self, at: float) -> Iterator[tuple[str, str]]:
+        """The (kind, key) of the deadlines up to `at`, in order; each is removed when it is given out."""
         while self._due and self._due[0][0] <= at:
             _, _, kind, key = heapq.heappop(self._due)
-            found.append((kind, key))
-        return found
+            yield kind, key
+
+    def shift(self, by: float) -> None:
+        """The clock was set: every deadline keeps its distance."""
+        self._due = [(at + by, count, kind, key) for at, count, kind, key in self._due]
 
     @property
     def next_at(self) -> float | None:

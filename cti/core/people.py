@@ -9,7 +9,16 @@ from cti.core import agent as moves
 from cti.core.acd import FreeAgents
 from cti.core.agent import LINK, Agent
 from cti.core.call import Calls
-from cti.core.messages import Event, PeopleChanged, SetAgentState, StationState, SwitchUp, Work, WrapUp
+from cti.core.messages import (
+    ClockStepped,
+    Event,
+    PeopleChanged,
+    SetAgentState,
+    StationState,
+    SwitchUp,
+    Work,
+    WrapUp,
+)  # fmt: skip
 from cti.core.outbox import Outbox
 from cti.errors import BadInput, Refused
 
@@ -24,10 +33,11 @@ class People:
         self.calls = calls
         self.agents: dict[str, Agent] = {}
         self.stations: dict[str, bool] = {}
+        self.heard: dict[str, bool] = {}  # of all phones the switch has told of, also those no station is known for yet
         self.free = FreeAgents()
         self.handlers: dict[type, Callable[[Any], None]] = {
             PeopleChanged: self._people, StationState: self._station, SetAgentState: self._set_state,
-            WrapUp: self._wrap_up, SwitchUp: self._switch_up,
+            WrapUp: self._wrap_up, SwitchUp: self._switch_up, ClockStepped: self._clock_stepped,
         }  # fmt: skip
         self.deadlines: dict[str, Callable[[str, float], None]] = {"wrap": self._due_wrap}
 
@@ -97,6 +107,11 @@ class People:
         if agent.work == "wrap_up" and agent.wrap_until is not None and agent.wrap_until <= at:
             self._end_wrap_up(agent, agent.call_id, at, "timer")
 
+    def _clock_stepped(self, m: ClockStepped) -> None:
+        for agent in self.agents.values():
+            if agent.wrap_until is not None:
+                self.move(agent, m.at, wrap_until=agent.wrap_until + m.by)
+
     def _wrap_up(self, m: WrapUp) -> None:
         agent = self.agent(m.agent)
         if agent.work != "wrap_up" or agent.wrap_until is None:
@@ -153,6 +168,7 @@ class People:
     # ------------------------------------------------------------ configuration and stations
 
     def _people(self, m: PeopleChanged) -> None:
+        self.stations = {station: self.heard.get(station, False) for station in m.stations}
         for info in m.agents:
             agent = self.agents.setdefault(info.agent, Agent(agent=info.agent, since=m.at))
             agent.name, agent.skills, agent.usual_station, agent.gone = info.name, info.skills, info.station, False
@@ -163,10 +179,10 @@ class People:
                 agent.gone = True
                 self._sort(agent)
                 self._state_wish(agent, m.at, "logged_out", "removed")
-        self.stations = {station: self.stations.get(station, False) for station in m.stations}
 
     def _station(self, m: StationState) -> None:
         """An agent whose phone is lost is not ready(link), and ready again when it is back."""
+        self.heard[m.station] = m.reachable
         if m.station not in self.stations:
             return
         self.stations[m.station] = m.reachable
@@ -180,5 +196,6 @@ class People:
                 self._state_wish(agent, m.at, "ready", "")
 
     def _switch_up(self, m: SwitchUp) -> None:
+        self.heard = dict.fromkeys(m.reachable, True)
         for station in self.stations:
             self._station(StationState(node=m.node, at=m.at, station=station, reachable=station in m.reachable))

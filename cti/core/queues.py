@@ -185,7 +185,7 @@ QUEUE = {
     "agents": one_of("longest_idle", "fastest", "best_level"),
     "priority": whole(-1000, 1000),
     "service_level": _service_level,
-    "ring": duration(5, 300),
+    "ring": duration(5, 120),
     "wrap_up": duration(0, 3600),
     "max_wait": duration(1, 86400),
     "max_size": whole(1, 100_000),

@@ -16,11 +16,14 @@ it beside the number.
 
 What is live (who waits, what an agent does) knows no day: `roll` starts a new day and keeps it. Events from
 before the day only tell what is live. A wait whose begin was never told counts as no wait.
+
+At a start the calls that go on are folded from their events as ever, and the day's other calls, of which nothing
+more is expected, are added as sums that the database made: a start costs the same at any hour of the day.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from cti.core.messages import Event
@@ -63,6 +66,29 @@ class AgentFigures(NamedTuple):
     since: float | None
 
 
+class VisitSums(NamedTuple):
+    """The visits of a queue that ended today with one result."""
+
+    queue: str
+    result: str
+    visits: int
+    seconds: float  # waited, of all
+    longest: float
+    within: int  # how many waited no longer than the queue's T
+
+
+class TalkSums(NamedTuple):
+    """What an agent did today with the calls of a queue."""
+
+    queue: str
+    agent: str
+    calls: int  # conversations begun
+    missed: int
+    talks: int  # conversations ended
+    talk_seconds: float  # of those
+    wrap_seconds: float  # of wrap-ups that ended
+
+
 class _Day:
     """One queue's sums of a day."""
 
@@ -75,6 +101,18 @@ class _Day:
     def offered(self) -> int:
         return sum(self.results.values()) - self.results.get("closed", 0)
 
+    def add_visits(self, sums: VisitSums) -> None:
+        self.results[sums.result] = self.results.get(sums.result, 0) + sums.visits
+        self.longest = max(self.longest, sums.longest)
+        if sums.result == "answered":
+            self.answer_seconds += sums.seconds
+            self.within += sums.within
+
+    def add_talks(self, sums: TalkSums) -> None:
+        self.talks += sums.talks
+        self.talk_seconds += sums.talk_seconds
+        self.wrap_seconds += sums.wrap_seconds
+
 
 class _Desk:
     """One agent: sums of the day, and what he does."""
@@ -84,6 +122,11 @@ class _Desk:
         self.talk_seconds = 0.0
         self.state, self.reason = "logged_out", ""
         self.since: float | None = None
+
+    def add(self, sums: TalkSums) -> None:
+        self.calls += sums.calls
+        self.missed += sums.missed
+        self.talk_seconds += sums.talk_seconds
 
 
 class _Talk:
@@ -134,6 +177,14 @@ class Stats:
         fold = self._folds.get(event.type)
         if fold is not None and self._first_time(event):
             fold(event)
+
+    def add(self, visits: Iterable[VisitSums], talks: Iterable[TalkSums]) -> None:
+        """Count what happened today to calls whose events are not applied."""
+        for sums in visits:
+            self._day(sums.queue).add_visits(sums)
+        for talk in talks:
+            self._day(talk.queue).add_talks(talk)
+            self._desk(talk.agent).add(talk)
 
     def queue(self, name: str, now: float) -> QueueFigures:
         """One queue's figures; all nothing for one that had no call."""

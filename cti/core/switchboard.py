@@ -20,6 +20,7 @@ from cti.core.ids import call_id
 from cti.core.line import Lines
 from cti.core.messages import (
     ChannelGone,
+    ClockStepped,
     Command,
     CustomerFound,
     Event,
@@ -110,6 +111,8 @@ class Switchboard:
                 self.calls.requested.setdefault(message.uniqueid, message.at)
             if isinstance(message, CustomerFound):
                 self._customer(message)
+            if isinstance(message, ClockStepped):
+                self.out.shift(message.by)
             for part in self.parts:
                 handler = part.handlers.get(type(message))
                 if handler is not None:
@@ -179,9 +182,11 @@ class Switchboard:
 
     def publish(self, book: ivr.Book, message: FlowsPublished) -> None:
         """A version of the flows is live for new calls; calls that run keep theirs."""
-        self.lines.books = {**self._books_in_use(), message.version: book}
+        used = self._books_in_use()
+        self.lines.books = {**used, message.version: book}
         self.lines.version = message.version
-        self.floor.configure(book.queues, message.at)
+        earlier = {name: queue for version in sorted(used) for name, queue in used[version].queues.items()}
+        self.floor.configure(book.queues, message.at, earlier)
 
     def _books_in_use(self) -> dict[int, ivr.Book]:
         used = {call.version for call in self.calls.live.values()}

@@ -66,11 +66,12 @@ class Talk:
             self._connected(call, call.offer, m.at, m.bridge)
 
     def _connected(self, call: Call, offer: Offer, at: float, bridge: str) -> None:
+        at = max(at, offer.at)  # the offer has our time, the bridge the switch's
         about: dict[str, Any] = {"call_id": call.call_id, "agent": offer.agent}
         queued: dict[str, Any] = {"queue": offer.queue, "visit": offer.visit}
         self.out.emit("call.connected", at, **about, **queued, offer=offer.offer, bridge=bridge)
         self.out.emit("call.dequeued", at, **about, **queued, result="answered")
-        if self.floor.queue(offer.queue).recording == "always":
+        if offer.recorded:
             self.out.emit("recording.started", at, **about, recording_id=offer.offer)
         self.people.move(self.people.agents[offer.agent], at, call_id=call.call_id, work="talking")
 
@@ -140,7 +141,9 @@ class Talk:
 
     def _disposition(self, m: SetDisposition) -> None:
         call = self.calls.live.get(m.call_id)
-        if call is None or m.agent not in (call.agent, ""):
+        agent = self.people.agents.get(m.agent)
+        wraps_up = agent is not None and agent.call_id == m.call_id
+        if call is None or not (wraps_up or m.agent in (call.agent, "")):
             raise Refused("this call is closed or another agent's", "call_gone")
         self.out.emit("call.disposition_set", m.at, call_id=m.call_id, agent=m.agent, code=m.code, note=m.note)
 

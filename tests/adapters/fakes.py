@@ -42,6 +42,7 @@ class FakeStore:
         hashed = _hasher.hash(PASSWORD)
         self.users = {n: FakeUser(i, n, d, r, hashed, station=s) for i, n, d, r, s in people}
         self.sessions: dict[bytes, tuple[int, float]] = {}
+        self.made: dict[bytes, float] = {}
         self.tokens = {hashlib.sha256(f"token-{n}".encode()).digest(): n for n in self.users}
         self.calls: list[dict[str, Any]] = []
         self.recordings: list[dict[str, Any]] = []
@@ -55,12 +56,17 @@ class FakeStore:
     async def session_create(self, user_id: Any, token_sha256: bytes, ip: str | None, expires_at: float) -> None:
         assert len(token_sha256) == 32
         self.sessions[token_sha256] = (user_id, expires_at)
+        self.made[token_sha256] = time.time()
 
     async def session_user(self, token_sha256: bytes) -> FakeUser | None:
         user_id, expires_at = self.sessions.get(token_sha256, (0, 0.0))
         if expires_at <= time.time():
             return None
         return next((u for u in self.users.values() if u.user_id == user_id), None)
+
+    async def session_touch(self, token_sha256: bytes, expires_at: float, longest: float) -> None:
+        user_id, _ = self.sessions[token_sha256]
+        self.sessions[token_sha256] = (user_id, min(expires_at, self.made[token_sha256] + longest))
 
     async def session_delete(self, token_sha256: bytes) -> None:
         self.sessions.pop(token_sha256, None)
@@ -119,6 +125,7 @@ class FakeEngine:
                 "state": "logged_out", "next_wish": None, "next_reason": "", "station": station, "reachable": True,
                 "call_id": "", "since": time.time(), "skills": {"sales": 5}, "wrap_up_until": None,
             }  # fmt: skip
+        self.phones = {"2001": True, "2009": True, "2404": False}
         self.pops: dict[str, dict[str, Any]] = {}
         self.waiting = {"sales": 0, "support": 0}
         self.longest: dict[str, float | None] = {"sales": None, "support": None}
@@ -191,9 +198,12 @@ class FakeEngine:
 
     def desk(self, agent: str) -> dict[str, Any]:
         row = self.rows[agent]
-        stations = [{"station": n, "reachable": n != "2404"} for n in ("2001", "2009", "2404")]
+        stations = [{"station": number, "reachable": up} for number, up in self.phones.items()]
         pop = self.pops.get(agent) if row["call_id"] else None
         return {"agent": dict(row), "pop": pop, "call": None, "stations": stations}
+
+    def stations(self) -> dict[str, bool]:
+        return self.phones
 
     def live_calls(self) -> list[dict[str, Any]]:
         return [{**pop["call"], "agent": agent} for agent, pop in self.pops.items()]

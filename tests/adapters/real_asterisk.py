@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cti.config import Config
 from cti.embedded import asterisk, home, render
+from tests.kit_ports import free_port
 
 STATIONS = ("2001", "2002", "2003")
 
@@ -32,20 +33,13 @@ class RealAsterisk:
         return self.config.paths.logs / "asterisk" / "cel-custom" / "cti.csv"
 
 
-def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def running(path: Path) -> Iterator[RealAsterisk]:
     """Raises TimeoutError when it does not greet within 20 s."""
     first = 30000 + secrets.randbelow(100) * 200
     environ = {
         **os.environ,
-        "CTI_SIP__PORT": str(free_port(socket.SOCK_DGRAM)),
+        "CTI_SIP__PORT": str(free_port()),
         "CTI_AMI__PORT": str(free_port()),
         "CTI_AGI__PORT": str(free_port()),
         "CTI_RTP__FIRST": str(first),

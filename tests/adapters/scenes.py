@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -47,7 +48,6 @@ class Stage:
         self.real = real
         self.facts: list[Any] = []
         self._new = asyncio.Event()
-        self._rings = 0
         self.phones: list[Any] = []
         self.agi = AgiServer(
             host=real.config.agi.host, port=real.config.agi.port, submit=self.submit, render=self._render,
@@ -79,9 +79,10 @@ class Stage:
                 self._new.clear()
                 await self._new.wait()
 
-    def ring(self, ready: LineReady, endpoint: str = "2001", timeout: float = 10, recording: str = "") -> str:
-        self._rings += 1
-        uniqueid = f"cti-1-{int(time.time())}-{self._rings}"
+    def ring(
+        self, ready: LineReady, endpoint: str = "2001", timeout: float = 10, recording: str = "", uniqueid: str = ""
+    ) -> str:
+        uniqueid = uniqueid or f"cti-1-{uuid.uuid4()}"
         self.ami.execute(
             Ring(channel_id=uniqueid, call_id="call-1", endpoint=endpoint, peer=ready.channel, timeout=timeout,
                  caller=ready.caller, caller_name=ready.caller_name, recording_id=recording)

@@ -55,10 +55,7 @@ async def test_a_second_ring_with_the_same_id_dials_nobody(real: RealAsterisk) -
         on.agi.execute(Hold(uniqueid=ready.uniqueid))
         ours = on.ring(ready)
         await on.see(Bridged, ours)
-        on._rings -= 1  # the same channel_id again, as after a crash
-        again = on.ring(ready)
-        if again != ours:
-            pytest.skip("the clock moved on between the two")
+        on.ring(ready, uniqueid=ours)  # as after a crash
         await asyncio.sleep(0.5)  # the time an outcome takes
         assert not [f for f in on.facts if isinstance(f, OriginateFailed)]
         assert len(agent.calls) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,16 @@ def test_a_call(path: Path) -> None:
         Unbridged(at=1000000003.0, bridge="ba59af45-2c23", **who),
         ChannelGone(at=1000000004.0, cause=17, **who),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("bridged", [True, False])
+def test_who_hung_up_is_known_before_the_bridge_falls_apart(path: Path, bridged: bool) -> None:
+    own = HANGUP.replace("PJSIP/2001-00000001", CALLER)
+    text = "".join(CALL[: 4 if bridged else 2]) + line("HANGUP", 1000000004, extra=own)
+    kinds = [type(fact).__name__ for fact in facts(path, text)]
+    assert kinds[-3:] == (
+        ["HangupRequested", "Unbridged", "ChannelGone"] if bridged else ["ChannelUp", "HangupRequested", "ChannelGone"]
+    )
 
 
 def test_only_what_is_new_enough(path: Path) -> None:
@@ -118,6 +129,31 @@ def test_only_the_tail_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert [f.at for f in read_facts(path, 1000001990, "n")] == [1000001990 + n for n in range(10)]
     assert asked[0] < 50
     assert len(list(read_facts(path, 0, "n"))) == 2000
+
+
+def test_a_long_tail_is_read_in_a_moment(path: Path) -> None:
+    """As long as the file is, each block is looked at once."""
+    old, new = line("ANSWER", 1000000000), line("ANSWER", 1000000100)
+    path.write_text(old + new * ((20 << 20) // len(new)))
+    began = time.monotonic()
+    assert len(cel._tail(path, 1000000050.0)) > 150_000
+    assert time.monotonic() - began < 1
+
+
+def test_a_rotation_while_it_is_read_hides_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.with_name("cti.csv.1").write_text(CALL[0])
+    path.write_text("".join(CALL[1:3]))
+    tail, texts = cel._tail, [CALL[3]]
+
+    def rotate(one: Path, since: float) -> list[str]:
+        found = tail(one, since)
+        if texts:
+            path.rename(path.with_name("cti.csv.1"))
+            path.write_text(texts.pop())
+        return found
+
+    monkeypatch.setattr(cel, "_tail", rotate)
+    assert {fact.at for fact in read_facts(path, 1000000001, "n")} >= {1000000001, 1000000002}
 
 
 def test_the_file_before_the_rotation_is_read_too(path: Path) -> None:

@@ -21,19 +21,23 @@ from cti.core.messages import Event, encode
 pytestmark = pytest.mark.services
 TABLES = {
     "calls": "call_id", "queue_visits": "call_id, seq", "offers": "call_id, offer", "recordings": "recording_id",
-    "agent_states": "agent, since",
+    "agent_states": "agent, event_id",
 }  # fmt: skip
 
 
 async def store(link: Any, events: Sequence[Event], first_id: int) -> None:
-    rows = [row_of(first_id + n, encode(event)) for n, event in enumerate(events)]
+    await keep(link, [(first_id + n, event) for n, event in enumerate(events)])
+
+
+async def keep(link: Any, events: Sequence[tuple[int, Event]]) -> None:
+    """As the writer does, each at its position in the journal."""
+    rows = [row_of(position, encode(event)) for position, event in events]
     async with link.transaction():
         await link.execute(QUERIES["make_event_partitions"], sorted({row[3].date() for row in rows}))
         await link.copy_records_to_table("events", schema_name="crm", columns=COLUMNS, records=rows)
         await link.execute(QUERIES["fold_calls"], list({row[1] for row in rows if row[1]}))
-        await link.execute(
-            QUERIES["fold_agents"], list({row[5] for row in rows if row[5]}), min(row[3] for row in rows)
-        )
+        agents, first_at = list({row[5] for row in rows if row[5]}), min(row[3] for row in rows)
+        await link.execute(QUERIES["fold_agents"], agents, min(row[0] for row in rows), first_at)
 
 
 async def tables(link: Any) -> dict[str, list[dict[str, Any]]]:
@@ -43,9 +47,10 @@ async def tables(link: Any) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def batches(events: list[Event], rnd: random.Random) -> list[list[Event]]:
-    """Shuffled, a third of them twice, cut at random places."""
-    pile = events + rnd.sample(events, len(events) // 3)
+def batches(events: list[Event], rnd: random.Random) -> list[list[tuple[int, Event]]]:
+    """Shuffled, a third of those of calls twice, cut at random places. Each keeps its position in the journal."""
+    doubles = rnd.sample([event for event in events if event.call_id], len(events) // 3)
+    pile = list(enumerate([*events, *doubles], 1))
     rnd.shuffle(pile)
     cuts = sorted({0, len(pile), *(rnd.randrange(len(pile)) for _ in range(rnd.randrange(6)))})
     return [pile[a:b] for a, b in itertools.pairwise(cuts)]
@@ -64,11 +69,12 @@ async def test_shuffled_doubled_and_split_events_end_in_the_same_rows(pg: Cluste
     assert [len(rows) for rows in wanted.values()] == [3, 3, 3, 1, 12]
     for seed in range(12):
         rnd = random.Random(seed)
-        link, first = await connect(await pg.make_database(migrated=True)), 1
+        link = await connect(await pg.make_database(migrated=True))
         for batch in batches(events, rnd):
-            await store(link, batch, first)
-            first += len(batch)
+            await keep(link, batch)
         assert await tables(link) == wanted, f"seed {seed}"
+        await link.execute(QUERIES["fold_agents"], ["ann", "zoe"], 0, datetime.fromtimestamp(0, UTC))
+        assert await tables(link) == wanted, f"seed {seed}, folded again"
         await link.close()
 
 
@@ -198,10 +204,10 @@ async def test_the_customer_is_known_when_exactly_one_matches(dsn: str, customer
 async def test_states_of_an_agent_follow_each_other(dsn: str) -> None:
     at = time.time() - 50
     link = await connect(dsn)
-    steps = kit_story.states("ann", at)
-    await store(link, [steps[0], steps[5]], 1)
-    await store(link, steps[2:4], 3)
-    await store(link, [steps[1], steps[4]], 5)
+    steps = list(enumerate(kit_story.states("ann", at), 1))
+    await keep(link, [steps[0], steps[5]])
+    await keep(link, steps[2:4])
+    await keep(link, [steps[1], steps[4]])
     rows = await link.fetch("SELECT * FROM crm.v_agent_states ORDER BY since")
     await link.close()
     assert [(r["wish"], r["work"], r["reason"]) for r in rows] == [
@@ -209,6 +215,30 @@ async def test_states_of_an_agent_follow_each_other(dsn: str) -> None:
         ("ready", "talking", None), ("ready", "wrap_up", None), ("ready", "idle", None),
     ]  # fmt: skip
     assert [r["until"] for r in rows] == [*(r["since"] for r in rows[1:]), None]
+
+
+def state(at: float, work: str, wish: str = "ready", **more: Any) -> Event:
+    data = {"wish": wish, "work": work, "reason": "", **more}
+    return Event(type="agent.state_changed", at=at, agent="ann", data=data)
+
+
+async def test_states_are_in_the_order_in_which_they_were_decided_whatever_their_clock(dsn: str) -> None:
+    """A wish carries the server's time; the fact that was told after it the switch's, which is earlier. The second
+    batch tells a state again that was before."""
+    at = time.time() - 50
+    told = [state(at, "talking"), state(at + 5.02, "talking", next_wish="not_ready"), state(at + 5, "wrap_up"),
+            state(at + 9, "idle"), state(at + 9, "reserved"), state(at + 9, "idle"),
+            state(at + 99, "reserved"), state(at + 9, "idle")]  # fmt: skip
+    link = await connect(dsn)
+    for cut in (slice(0, 5), slice(5, 7), slice(7, 8)):
+        await store(link, told[cut], 1 + cut.start)
+    rows = await link.fetch("SELECT * FROM crm.agent_states ORDER BY event_id")
+    await link.close()
+    assert [row["work"] for row in rows] == [event.data["work"] for event in told]
+    since = [round(row["since"].timestamp() - at, 3) for row in rows]
+    assert since[:6] == [0, 5.02, 5.02, 9, 9, 9]
+    assert 49 < since[6] == since[7] < 70  # a time from the future is the time at which it came
+    assert [row["until"] for row in rows] == [*(row["since"] for row in rows[1:]), None]
 
 
 async def test_old_days_are_not_read(dsn: str) -> None:

@@ -57,32 +57,6 @@ async def test_the_epoch_rises(store: Store) -> None:
     assert [await store.take_epoch() for _ in range(3)] == [1, 2, 3]
 
 
-async def test_restore_gives_unfinished_calls_and_the_present_state_of_agents(store: Store, tmp_path: Path) -> None:
-    await postgres_people.add_user(store, user("ann"))
-    done, live, talked = kit_story.answered(seed=1), kit_story.answered(seed=2), kit_story.answered(seed=3)
-    states = kit_story.states("ann", time.time() - 30)
-    await keep(store, tmp_path, [*done.events, *live.events[5::-1], *talked.events[:15], *states])
-    found = await store.restore()
-    wanted = sorted([live.events[:6], talked.events[:15]], key=lambda events: events[0].call_id)
-    assert [(e.call_id, e.seq, e.type) for e in found.events] == [
-        (e.call_id, e.seq, e.type) for events in wanted for e in events
-    ]
-    assert [e.data for e in found.events] == [e.data for events in wanted for e in events]
-    assert found.events[0].at == pytest.approx(wanted[0][0].at, abs=1e-5)
-    assert [(e.agent, e.data["work"], e.at) for e in found.agents] == [("ann", "idle", pytest.approx(states[-1].at))]
-
-
-async def test_the_days_events_begin_with_the_day_and_with_what_was_under_way(store: Store, tmp_path: Path) -> None:
-    now = time.time()
-    before, over, after = kit_story.answered(now - 400, seed=1), kit_story.answered(now - 120, seed=2), None
-    after = kit_story.answered(now - 60, seed=3)
-    await keep(store, tmp_path, [*before.events, *over.events, *after.events])
-    seed = await store.wallboard_seed(now - 100)
-    assert {e.call_id for e in seed} == {over.call, after.call}
-    assert [e.at for e in seed] == sorted(e.at for e in seed)
-    assert {e.type for e in seed if e.call_id == over.call} >= {"call.queued", "call.connected", "call.wrapped"}
-
-
 async def test_people_are_agents_with_skills_and_stations(store: Store) -> None:
     await postgres_people.add_user(store, user("ann", station="2001", skills={"english": 3}, display_name="安"))
     await postgres_people.add_user(store, user("boss", "supervisor"))
@@ -223,8 +197,9 @@ async def test_sessions_and_tokens_end_with_time_password_and_user(store: Store)
     await store.session_delete(digest[0])
     assert await store.session_user(digest[0]) is None
     await store.session_create(ann.user_id, digest[2], "", time.time() + 60)
+    await postgres_people.add_token(store, "ann", digest[0], None)
     await postgres_people.set_password(store, "ann", passwords.hash_password("another one"))
-    assert await store.session_user(digest[2]) is None
+    assert await store.session_user(digest[2]) is None and await store.token_user(digest[0]) is None
     await postgres_people.add_token(store, "ann", digest[3], 1)
     await store.session_create(ann.user_id, digest[2], "", time.time() + 60)
     await store.set_language(ann.user_id, "zh")
@@ -234,6 +209,21 @@ async def test_sessions_and_tokens_end_with_time_password_and_user(store: Store)
     assert await store.token_user(digest[3]) is None and await store.session_user(digest[2]) is None
     disabled = await store.user_by_name("ann")
     assert disabled is not None and disabled.disabled
+
+
+async def test_a_session_in_use_lives_on_but_not_for_ever(store: Store) -> None:
+    await postgres_people.add_user(store, user("Ann"))
+    ann = await store.user_by_name("ann")
+    assert ann is not None
+    session = hashlib.sha256(b"ann").digest()
+    await store.session_create(ann.user_id, session, "", time.time() + 0.3)
+    await store.session_touch(session, time.time() + 60, 3600)
+    await asyncio.sleep(0.4)
+    assert await store.session_user(session) == ann
+    await store.session_touch(session, time.time() + 60, 0.1)  # older than that by now
+    assert await store.session_user(session) is None
+    await store.session_touch(session, time.time() + 60, 3600)  # an expired one does not come back
+    assert await store.session_user(session) is None
 
 
 @pytest.mark.parametrize(

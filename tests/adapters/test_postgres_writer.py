@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +21,12 @@ import kit_story
 import pytest
 from kit_pg import Cluster
 
-from cti.adapters import postgres_writer
+from cti.adapters import postgres_partitions, postgres_writer
 from cti.adapters.journal import Journal
 from cti.adapters.postgres import Store
 from cti.adapters.postgres_db import connect
-from cti.adapters.postgres_writer import Writer
-from cti.core.messages import Event
+from cti.adapters.postgres_writer import COLUMNS, Writer, row_of
+from cti.core.messages import Event, encode
 from cti.errors import Unavailable
 
 pytestmark = pytest.mark.services
@@ -141,6 +145,47 @@ async def test_a_commit_whose_answer_was_lost(dsn: str, journal: Journal, monkey
     await writer.drop_link()
 
 
+async def test_what_a_power_cut_could_take_back_is_not_stored_yet(
+    dsn: str, journal: Journal, monkeypatch: Any
+) -> None:
+    writer, disk = Writer(dsn, journal), threading.Event()
+    await writer.catch_up()
+    monkeypatch.setattr(os, "fdatasync", lambda handle: disk.wait(20))
+    first = journal.append([event(1)])
+    for _ in range(3):
+        assert await writer.step() == 0
+    assert await stored(dsn) == [] and writer.position is not None and writer.position < first
+    disk.set()
+    await writer.catch_up()
+    assert await stored(dsn) == [1]
+    await writer.drop_link()
+
+
+async def test_an_old_copy_of_the_journal_swallows_no_event(dsn: str, tmp_path: Path, caplog: Any) -> None:
+    """Its positions were given away before; likewise when a power cut took its end."""
+    folder, copy = tmp_path / "journal", tmp_path / "copy"
+
+    async def served(*numbers: int) -> int:
+        journal = Journal.open(folder)
+        writer = Writer(dsn, journal)
+        await writer.catch_up()
+        last = journal.append([event(n) for n in numbers])
+        await writer.catch_up()
+        await writer.drop_link()
+        journal.close()
+        return last
+
+    await served(1, 2)
+    shutil.copytree(folder, copy)
+    last = await served(3, 4, 5)
+    shutil.rmtree(folder)
+    shutil.copytree(copy, folder)
+    assert await served(6) == last + 1
+    assert await served(7, 8) == last + 3
+    assert await stored(dsn) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert caplog.text.count("was an old copy of it restored?") == 1
+
+
 async def test_an_outage_loses_nothing_and_is_told_once(tmp_path: Path, caplog: Any) -> None:
     pg = await asyncio.to_thread(Cluster.start)
     journal = Journal.open(tmp_path / "journal")
@@ -199,6 +244,7 @@ async def test_what_cannot_be_stored_goes_to_the_dead_letters(dsn: str, journal:
     with path.open("ab") as file:  # as if the disk had gone bad
         file.write(b'{"is":"Event","type":"half\n')
     journal.last += 1
+    journal._wake.set()
     writer = Writer(dsn, journal)
     await writer.catch_up()
     kept = await stored(dsn)
@@ -241,6 +287,56 @@ async def test_events_with_an_absurd_time_are_kept_apart(dsn: str, journal: Jour
     writer = Writer(dsn, journal)
     await writer.catch_up()
     assert await stored(dsn, "count(*)", "WHERE tableoid = 'crm.events_other'::regclass") == [3]
+    await writer.drop_link()
+
+
+async def test_a_day_that_a_wrong_clock_was_in_before_stops_nobody(dsn: str, journal: Journal, caplog: Any) -> None:
+    """Its partition can never be made: events_other has rows of it."""
+    journal.append([event(0)])
+    link = await connect(dsn)
+    row = row_of(1, encode(Event(type="t", at=time.time() + 86400, seq=9)))
+    await link.copy_records_to_table("events", schema_name="crm", columns=COLUMNS, records=[row])
+    writer = Writer(dsn, journal)
+    for n in range(1, 4):
+        await writer.catch_up()
+        journal.append([event(n), Event(type="t", at=time.time() + 86400, seq=n)])
+    await writer.catch_up()
+    assert await stored(dsn, "seq", "WHERE at < now() ORDER BY event_id") == [0, 1, 2, 3]
+    assert await stored(dsn, "count(*)", "WHERE tableoid = 'crm.events_other'::regclass") == [4]
+    made = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'crm.events'::regclass"
+    assert await link.fetchval(made) == postgres_writer.DAYS_AHEAD  # events_other is one of them
+    assert caplog.text.count("are in events_other already") == 1
+    await link.close()
+    await writer.drop_link()
+
+
+async def test_a_dump_that_runs_holds_up_neither_writer_nor_readers(
+    dsn: str, journal: Journal, caplog: Any, monkeypatch: Any
+) -> None:
+    dump, reader, writer = await connect(dsn), await connect(dsn), Writer(dsn, journal)
+    async with dump.transaction():
+        await dump.fetch("SELECT FROM crm.events LIMIT 1")
+        for n in range(3):
+            journal.append([event(n)])
+            began = time.monotonic()
+            store = asyncio.ensure_future(writer.catch_up())
+            await asyncio.sleep(0.05)
+            await reader.fetch("SELECT FROM crm.events LIMIT 1")
+            assert time.monotonic() - began < 1
+            await store
+            assert time.monotonic() - began < 1.5
+    assert await stored(dsn) == [0, 1, 2]
+    assert caplog.text.count("no partition for") == 1
+    monkeypatch.setattr(postgres_partitions, "AGAIN", 0.0)
+    writer._partitions._not_before = 0.0
+    for n in range(3, 6):
+        journal.append([event(n)])
+        await writer.catch_up()
+    assert await stored(dsn) == [0, 1, 2, 3, 4, 5]
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    assert await reader.fetchval("SELECT to_regclass($1)", f"crm.events_{tomorrow:%Y%m%d}") is not None
+    await dump.close()
+    await reader.close()
     await writer.drop_link()
 
 

@@ -18,6 +18,7 @@ from webkit import CSRF, Site, a_site, code, login
 from cti.adapters.web import auth, wire
 from cti.adapters.web.app import ROUTES
 from cti.adapters.web.crm import inside
+from cti.adapters.web.ports import SYSTEM_REASONS
 from cti.core.messages import HangUpCall, SetAgentState, SetDisposition
 from cti.errors import BadInput, Unavailable
 
@@ -249,6 +250,22 @@ async def test_bad_bodies_change_nothing(site: Site, body: str) -> None:
         status, name = await code(answer)
         assert status == 400 and name in ("bad_json", "bad_field")
         assert site.engine.inputs == []
+
+
+@pytest.mark.parametrize("body", [{"reason": "lunch\n"}, {"station": "2001\n"}, {"reason": "l\nunch"}])
+async def test_a_line_break_at_the_end_is_no_letter(site: Site, body: dict[str, str]) -> None:
+    async with site.client("anna", token=True) as client:
+        assert await code(await client.put(STATE, json={"state": "not_ready"} | body)) == (400, "bad_field")
+        assert await code(await client.patch("/api/v1/me", json={"language": "en\n"})) == (400, "bad_field")
+    assert site.engine.inputs == []
+
+
+@pytest.mark.parametrize("reason", SYSTEM_REASONS)
+async def test_what_the_server_says_of_an_agent_he_does_not_say_of_himself(site: Site, reason: str) -> None:
+    async with site.client("anna", token=True) as client:
+        answer = await client.put(STATE, json={"state": "not_ready", "reason": reason})
+        assert await code(answer) == (400, "reserved_reason")
+    assert site.engine.inputs == []
 
 
 def test_lists_nested_deeply_are_refused() -> None:
@@ -543,6 +560,29 @@ def test_every_text_the_pages_name_is_in_the_catalogue() -> None:
         used |= set(re.findall(r"\bt\([\"']([a-z_]+\.[a-z_]+)[\"'][,)]", path.read_text("utf-8")))
     assert len(used) > 60
     assert used <= set(english)
+
+
+def test_every_refusal_has_a_text_of_its_own_in_every_language() -> None:
+    """What a person may meet (409, and what is named here) by its code; other faults by whose they are."""
+    import ast
+
+    from cti.adapters.web.pages import read_catalogs
+    from cti.adapters.web.ports import REASONS, SYSTEM_REASONS, Settings
+
+    root = Path(auth.__file__).parents[2]
+    codes = {"unavailable", "forbidden", "not_found", "too_many_tries", "no_such_station", "no_such_agent",
+             "reserved_reason", "unreachable", "server", "request", "other"}  # fmt: skip
+    for path in [*root.glob("core/*.py"), *(p for p in root.glob("adapters/web/*.py") if p.name != "problems.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+                given = [a.value for a in node.args if isinstance(a, ast.Constant)]
+                if node.func.id == "Refused" or (node.func.id == "Problem" and given[:1] == [409]):
+                    assert isinstance(node.args[-1], ast.Constant) and len(node.args) > 1, f"{path}: no plain code"
+                    codes.add(str(given[-1]))
+    assert {"station_in_use", "pick_up_phone", "call_gone", "not_in_wrap_up"} <= codes
+    for language, texts in read_catalogs(Settings().webui / "i18n").items():
+        assert {f"refused.{code}" for code in codes} <= set(texts), language
+        assert {f"reason.{reason}" for reason in (*REASONS, *SYSTEM_REASONS)} <= set(texts), language
 
 
 async def test_a_page_speaks_the_readers_language(site: Site) -> None:

@@ -13,7 +13,7 @@ import pytest
 from fakes import a_pop
 from webkit import CSRF, Site, a_site, close_code, code, hear
 
-from cti.adapters.web.hub import KEEP, MAX_QUEUED, Hub, Socket
+from cti.adapters.web.hub import KEEP, KEEP_BYTES, MAX_QUEUED, Hub, Socket
 
 
 @pytest.fixture
@@ -105,6 +105,8 @@ async def test_a_reconnect_gets_what_it_missed_in_order_else_a_snapshot(site: Si
             assert (state["type"], state["data"]["agent_id"]) == ("agent_state", "anna")
             seen = state["seq"]
         async with client.ws_connect(f"/ws?since={seen}") as ws:
+            desk = await hear(ws, "desk", "screen_pop", "agent_state", "beat")  # how it is now comes last, always
+            assert (desk["type"], desk["data"]["agent"]["work"], desk["seq"]) == ("desk", "reserved", site.hub.seq)
             assert (await hear(ws, "desk", "screen_pop", "agent_state", "beat"))["type"] == "beat"
         for stale in (0, seen + 1_000_000):
             async with client.ws_connect(f"/ws?since={stale}") as ws:
@@ -122,6 +124,38 @@ def test_what_is_no_longer_kept_is_not_pretended_to_be_complete() -> None:
     assert len(hub.missed(["agent:anna"], before + 1) or ()) == KEEP
     assert hub.missed(["agent:budi"], before) == []
     assert hub.missed(["agent:anna"], before - 1) is None  # from before this server's start
+
+
+def test_what_is_kept_is_bounded_in_bytes_so_that_a_reconnect_does_not_close_itself() -> None:
+    hub = Hub()
+    since = []
+    for i in range(KEEP):
+        since.append(hub.seq)
+        hub.push("notice", {"n": i, "note": "很" * 7000}, "anna")
+    assert hub.missed(["agent:anna"], since[0]) is None
+    kept = hub.missed(["agent:anna"], since[-5])
+    assert kept is not None and [json.loads(one)["data"]["n"] for one in kept] == list(range(KEEP - 5, KEEP))
+    most = next(hub.missed(["agent:anna"], seq) for seq in since if hub.missed(["agent:anna"], seq) is not None)
+    assert most is not None and sum(len(one.encode()) for one in most) <= KEEP_BYTES <= MAX_QUEUED / 4
+
+
+async def test_a_phone_that_comes_or_goes_is_told_to_whom_it_concerns(site: Site) -> None:
+    site.engine.change("anna", wish="not_ready", reason="lunch")
+    site.engine.change("budi", wish="not_ready", reason="lunch")
+    async with (
+        site.client("anna", token=True) as anna, anna.ws_connect("/ws") as hers,
+        site.client("budi", token=True) as budi, budi.ws_connect("/ws") as his,
+    ):  # fmt: skip
+        await hear(hers, "desk")
+        await hear(his, "desk")
+        for up in (False, True):
+            site.engine.phones["2001"] = up
+            desk = await hear(hers, "desk")
+            assert {"station": "2001", "reachable": up} in desk["data"]["stations"]
+        assert (await hear(his, "desk", "beat"))["type"] == "beat"
+        site.engine.change("budi", wish="logged_out", reason="")
+        site.engine.phones["2404"] = True  # one he may choose now
+        assert {"station": "2404", "reachable": True} in (await hear(his, "desk"))["data"]["stations"]
 
 
 async def test_the_wallboard_comes_when_it_changed_and_only_then(site: Site) -> None:
@@ -155,6 +189,23 @@ async def test_pick_up_goes_to_the_program_that_said_it_can(site: Site) -> None:
         await phone.close()
         assert (await hear(page, "phone"))["data"]["can_answer"] is False
         assert await code(await client.post(f"/api/v1/calls/{call_id}/answer")) == (409, "pick_up_phone")
+
+
+async def test_only_the_phone_at_which_the_agent_sits_can_be_told_to_answer(site: Site) -> None:
+    async with (
+        site.client("anna", token=True) as client,
+        client.ws_connect("/ws") as page,
+        client.ws_connect("/ws") as phone,
+    ):
+        await phone.send_json({"type": "phone", "data": {"station": "2009"}})
+        assert (await hear(page, "phone"))["data"]["can_answer"] is False  # she sits at 2001
+        call_id = site.engine.ring("anna")
+        assert await code(await client.post(f"/api/v1/calls/{call_id}/answer")) == (409, "pick_up_phone")
+        site.engine.change("anna", station="2009")
+        while not (await hear(page, "phone"))["data"]["can_answer"]:
+            pass
+        assert (await client.post(f"/api/v1/calls/{call_id}/answer")).status == 200
+        assert (await hear(phone, "pick_up"))["data"]["call_id"] == call_id
 
 
 async def test_nobody_answers_the_phone_another_agent_sits_at(site: Site) -> None:
@@ -228,10 +279,20 @@ async def test_a_page_that_does_not_read_is_cut_off_and_others_are_served(site: 
         b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAuthorization: Bearer token-sari\r\n\r\n"
     )
     await until(lambda: len(site.hub) == 1)
-    for _ in range(600):  # more than the kernel's and our own buffers hold
-        site.hub.push("queue", {"filler": "x" * 20_000})
-        await asyncio.sleep(0)
-    await until(lambda: len(site.hub) == 0, within=5.0)
+    async with site.client("anna", token=True) as client, client.ws_connect("/ws") as ws:
+        await hear(ws, "desk")
+        most = 0
+        for n in range(600):  # more than the kernel's and our own buffers hold
+            site.hub.push("queue", {"filler": "很" * 7_000})
+            most = max([most, *(socket._bytes for socket in site.hub._sockets)])
+            if n % 100 == 0:
+                began = time.monotonic()
+                site.hub.push("notice", {}, "anna")
+                await hear(ws, "notice")
+                assert time.monotonic() - began < 0.5
+            await asyncio.sleep(0)
+        await until(lambda: len(site.hub) == 1, within=5.0)
+        assert 0 < most <= MAX_QUEUED
     writer.close()
     reader.feed_eof()
 

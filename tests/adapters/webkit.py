@@ -14,6 +14,7 @@ from aiohttp import web
 from fakes import PASSWORD, FakeEngine, FakeStore
 
 from cti.adapters.web import Hub, Settings, make_app
+from cti.adapters.web.server import make_runner
 
 CSRF = {"X-CSRF": "1"}
 
@@ -30,7 +31,7 @@ class Site:
             wallboard_seconds=0.05, beat_seconds=0.2, **settings,
         )  # fmt: skip
         self.app = make_app(self.engine, self.store, self.settings, self.hub)
-        self.runner = web.AppRunner(self.app, shutdown_timeout=1.0)
+        self.runner = make_runner(self.app)
         self.url = ""
         self.port = 0
 

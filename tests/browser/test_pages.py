@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -98,8 +99,9 @@ async def test_a_call_from_ring_to_wrap_up(desk: Any) -> None:
     assert await page.input_value("#note") == "promised a call"
     await page.click("#finish")
     await page.wait_for_selector("#idle")
-    [said] = [m for m in site.engine.inputs if isinstance(m, SetDisposition)]
+    *before, said = [m for m in site.engine.inputs if isinstance(m, SetDisposition)]
     assert (said.call_id, said.code, said.note) == (call_id, "resolved", "promised a call")
+    assert all(m.call_id == call_id and "promised a call".startswith(m.note) for m in before)  # while she typed
     assert "王小明" not in await desk.text("#pop")
 
 
@@ -114,6 +116,138 @@ async def test_a_note_is_saved_when_the_time_is_up(desk: Any) -> None:
     await until(lambda: any(isinstance(m, SetDisposition) for m in site.engine.inputs))
     [said] = [m for m in site.engine.inputs if isinstance(m, SetDisposition)]
     assert (said.call_id, said.code, said.note) == (call_id, "other", "wants tea")
+
+
+def saved(site: Any) -> list[tuple[str, str]]:
+    return [(m.code, m.note) for m in site.engine.inputs if isinstance(m, SetDisposition)]
+
+
+async def test_a_note_is_saved_while_it_is_typed(desk: Any) -> None:
+    """Where there is no wrap-up the call is closed when the talk ends."""
+    site, page = desk.site, desk.page
+    await desk.login("anna")
+    site.engine.ring("anna")
+    site.engine.change("anna", work="talking")
+    await page.fill("#note", "wants tea")
+    await until(lambda: saved(site) == [("other", "wants tea")])
+    await page.keyboard.press("End")
+    await page.keyboard.type(" and milk")
+    site.engine.change("anna", work="idle")
+    await until(lambda: saved(site)[-1] == ("other", "wants tea and milk"))
+
+
+async def test_a_note_that_could_not_be_sent_is_saved_when_the_link_is_back(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    await desk.login("anna")
+    site.engine.ring("anna")
+    site.engine.change("anna", work="talking")
+    await page.route("**/disposition", lambda route: route.abort())
+    async with page.expect_event("requestfailed"):
+        await page.fill("#note", "wants tea")
+    await page.unroute("**/disposition")
+    assert saved(site) == []
+    site.hub.close_all()
+    await until(lambda: saved(site) == [("other", "wants tea")])
+
+
+async def test_a_note_that_the_server_will_not_have_keeps_nobody_in_wrap_up(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    await desk.login("anna")
+    site.engine.ring("anna")
+    site.engine.change("anna", work="wrap_up", wrap_up_until=time.time() + 60)
+    await page.fill("#note", "wants tea")
+
+    async def gone(route: Any) -> None:
+        problem = {"status": 409, "code": "call_gone", "detail": "this call is closed"}
+        await route.fulfill(status=409, content_type="application/problem+json", body=json.dumps(problem))
+
+    await page.route("**/disposition", gone)
+    await page.click("#finish")
+    await page.wait_for_selector("#idle")
+    said = await desk.text("#toast")
+    assert "not saved: This call is over or with a colleague" in said and "wants tea" in said
+
+
+async def test_a_connection_that_died_silently_does_not_hold_the_buttons(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    await page.add_init_script("const real = AbortSignal.timeout.bind(AbortSignal);"
+                               "AbortSignal.timeout = (ms) => real(ms / 4);")
+    site.engine.change("anna", wish="not_ready", reason="lunch")
+    await desk.login("anna")
+    dead = True
+
+    async def silent(route: Any) -> None:
+        if not dead:
+            await route.continue_()
+
+    await page.route("**/state", silent)
+    await page.click("#ready")
+    await page.wait_for_selector("#toast:has-text('does not answer')")
+    dead = False
+    await page.click("#ready")
+    await page.wait_for_selector(".pill[data-state=ready]")
+
+
+async def test_a_refusal_is_told_in_the_readers_language(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    site.store.users["anna"].language = "zh"
+    await desk.login("anna")
+    codes = {"station_in_use": "同事正在使用", "busy": "通话中无法操作", "never_heard_of": "现在无法执行"}
+    for code, text in codes.items():
+        problem = json.dumps({"status": 409, "code": code, "detail": "in English"})
+        await page.unroute_all()
+        await page.route("**/state", lambda route: route.fulfill(status=409, body=problem))  # noqa: B023
+        await page.click("#sign-on")
+        await page.wait_for_selector(f"#toast:has-text('{text}')")
+        assert "English" not in await desk.text("#toast")
+
+
+async def test_the_focus_stays_where_the_keyboard_put_it(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    focus = "document.activeElement.id"
+    await desk.login("anna")
+    await page.focus("#sign-on")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector(".pill[data-state=ready]")
+    assert await page.evaluate(focus) == "ready"
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Tab")
+    assert await page.evaluate(focus) == "wish-break"
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector(".pill[data-state=not_ready]")
+    assert await page.evaluate(focus) == "not-ready"
+    await page.focus("#ready")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector(".pill[data-state=ready]")
+    assert await page.evaluate(focus) == "ready"
+    site.engine.change("anna", calls_today=7)
+    await page.wait_for_timeout(300)
+    assert await page.evaluate(focus) == "ready"
+
+
+async def test_what_was_missed_does_not_set_the_clock_back(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    site.engine.change("anna", wish="ready")
+    await desk.login("anna")
+    clock = "import('/static/lib.js').then((lib) => lib.now() - Date.now())"
+    before = await page.evaluate(clock)
+    old = "new Date(Date.now() - 90000).toISOString()"
+    await page.evaluate(f"import('/static/lib.js').then((lib) => lib.setServerTime({old}))")
+    assert abs(await page.evaluate(clock) - before) < 1000
+
+
+async def test_the_desk_follows_a_phone_that_comes_and_goes(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    await desk.login("anna")
+    await page.wait_for_selector("#station option[value='2404']:has-text('off')", state="attached")
+    site.engine.phones["2404"] = True
+    await page.wait_for_selector("#station option[value='2404']:text-is('2404')", state="attached")
+    site.engine.change("anna", wish="not_ready", reason="lunch")
+    site.engine.rows["anna"]["reachable"] = site.engine.phones["2001"] = False
+    await page.wait_for_selector("#idle .bad:has-text('2001 is not reachable')")
+    site.engine.rows["anna"]["reachable"] = site.engine.phones["2001"] = True
+    await page.wait_for_selector("#idle .why:has-text('you are not ready')")
 
 
 async def test_answering_from_here_and_rejecting(desk: Any) -> None:

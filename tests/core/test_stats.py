@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cti.core.messages import Event
-from cti.core.stats import AgentFigures, QueueFigures, Stats, Waiting
+from cti.core.stats import AgentFigures, QueueFigures, Stats, TalkSums, VisitSums, Waiting
 
 DAY = 1_000_000.0
 
@@ -219,6 +219,23 @@ def test_yesterdays_events_tell_only_what_is_live() -> None:
     assert stats.queue("sales", DAY)[1:8] == (0, 0, 0, 0, 0, {}, None)
     assert stats.queue("sales", DAY).longest_since == DAY - 20
     assert stats.agent("ani")[1:4] == (0, 0, 0.0)
+
+
+def test_sums_count_like_the_calls_they_are_made_of() -> None:
+    calls = [
+        Story("a").waits(0, 10, "answered", "ani").talks("ani", 10, 70, 75),
+        Story("b").waits(0, 30, "answered", "ani").talks("ani", 80, 100, 110),
+        Story("c").waits(0, 50, "abandoned").tell("offer.missed", 60, "ani"),
+    ]
+    last = Story("d").waits(100, 105, "answered", "ani").talks("ani", 200, 230, 240)
+    stats = told(last)
+    stats.add(
+        [VisitSums("sales", "answered", 2, 40.0, 30.0, 1), VisitSums("sales", "abandoned", 1, 50.0, 50.0, 0)],
+        [TalkSums("sales", "ani", 2, 1, 2, 80.0, 15.0)],
+    )
+    wanted = told(*calls, last)
+    assert stats.queue("sales", DAY) == wanted.queue("sales", DAY)
+    assert stats.agent("ani")[:4] == wanted.agent("ani")[:4]
 
 
 def test_types_it_does_not_know_are_let_by() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,14 +14,9 @@ from cti import config as configuration
 from cti.config import Config
 from cti.embedded import places, postgres, supervisor
 from tests.embedded.conftest import left_nothing
+from tests.kit_ports import free_port
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
-
-
-def free_port(kind: int = socket.SOCK_DGRAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -245,7 +245,7 @@ async def test_an_agent_without_the_skill_is_never_rung_until_he_has_it(world: W
         await asyncio.sleep(1)  # he stays idle for a while: that he is not rung can only be seen by waiting
         assert phone.calls == []
         await world.cti("agent", "skill", name, "sales=3")
-        await phone.next_call(3)
+        await phone.next_call()
         await line.wait()
         await world.cti("agent", "skill", name, "sales=0")
         await world.until(lambda d: "sales" not in d["items"][0]["skills"], "/agents", name)
@@ -269,7 +269,7 @@ async def test_the_phone_that_registered_last_is_rung(world: World) -> None:
         async with Agent(world.sip, dead.phone.number, secret, talk=0.2) as back:
             caller = number()
             line = await direct(world, caller).start()
-            await back.next_call(2)
+            await back.next_call()
             await line.wait()
             assert (await ended(world, caller))["agent"] == name
         dead.phone.silent = False

@@ -147,10 +147,12 @@ async def test_who_hangs_up_while_the_server_is_away_left_then(world: World) -> 
         rows = {caller.number: await siege.over(world, caller.number) for caller in (by_caller, by_both, by_agent)}
         for one in (by_caller, by_both):
             assert abs(seconds(rows[one.number], "ended_at") - left[one.number]) < 0.5
-        assert rows[by_caller.number]["hangup_side"] in ("caller", "system")
+        assert rows[by_caller.number]["hangup_side"] == "caller"
+        assert rows[by_agent.number]["hangup_side"] == "agent"
         call = rows[by_agent.number]["call_id"]
-        sql = "SELECT at FROM crm.v_call_events WHERE call_id = $1 AND type = 'call.disconnected'"
-        assert abs((await world.rows(sql, call))[0]["at"].timestamp() - said) < 0.5
+        sql = "SELECT at, data FROM crm.v_call_events WHERE call_id = $1 AND type = 'call.disconnected'"
+        (over,) = await world.rows(sql, call)
+        assert abs(over["at"].timestamp() - said) < 0.5 and over["data"]["by"] == "agent"
         row = await siege.over(world, queued.number)
         assert row["outcome"] in ("abandoned", "short_abandon")
         assert abs(seconds(row, "ended_at") - left[queued.number]) < 0.5

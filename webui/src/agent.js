@@ -1,8 +1,10 @@
 // The agent's page. The server is the only truth: this file draws its last word and sends wishes.
-import { api, boot, draw, duration, el, icon, moment, named, now, number, plain, t, tickAll, timer, wireBar } from "./lib.js";
+import { api, boot, draw, el, icon, named, now, t, tickAll, timer, wireBar } from "./lib.js";
+import { caller, facts, queueCard, recentTable } from "./cards.js";
 import { openLink } from "./link.js";
 import { drawPop, whoIs } from "./pop.js";
 import { alertRing, wireKeys } from "./attention.js";
+import { draft, forgetSaved, keep, onRefused, save, saveAll } from "./draft.js";
 
 const at = (id) => document.getElementById(id);
 const me = boot.me.agent_id;
@@ -16,7 +18,13 @@ let station = ""; // chosen for the next sign-on
 
 function hear({ type, data }) {
   const handlers = {
-    desk: () => { desk = data; if (!desk.pop) desk.pop = keptPop(data.agent); refresh(); },
+    desk: () => {
+      desk = data;
+      if (data.agent && !desk.pop) desk.pop = keptPop(data.agent);
+      saveAll();
+      if (recent) refreshSoon();
+      else refresh();
+    },
     agent_state: () => {
       if ((data.agent_id ?? data.agent) !== me) return;
       const before = desk.agent;
@@ -24,7 +32,7 @@ function hear({ type, data }) {
       if (before && before.work !== data.work) refreshSoon();
       if (data.work === "idle" && before?.work !== "idle") {
         desk.pop = null;
-        forgetSaved();
+        saveAll().then(forgetSaved);
       }
     },
     screen_pop: () => { desk.pop = data; sessionStorage.setItem("pop", JSON.stringify(data)); },
@@ -75,23 +83,34 @@ async function ask(work) {
   }
 }
 
-function explain(refusal) {
-  const known = boot.texts[`refused.${refusal.code}`];
-  toast(known ? t(`refused.${refusal.code}`, { station: wantedStation() }) : refusal.message || t("refused.other"));
+/** Why the server refused, in the reader's language: by its code, else by whose fault it is. */
+function because({ code, status }) {
+  const kind = status >= 500 ? "server" : status === 409 ? "other" : "request";
+  return t([`refused.${code}`, `refused.${kind}`].find((id) => id in boot.texts), { station: wantedStation() });
 }
+const explain = (refusal) => toast(because(refusal));
 
 let toastEnds = 0;
-function toast(text) {
+function toast(text, seconds = 7) {
   at("toast").textContent = text;
   clearTimeout(toastEnds);
-  toastEnds = setTimeout(() => at("toast").replaceChildren(), 7000);
+  toastEnds = setTimeout(() => at("toast").replaceChildren(), seconds * 1000);
 }
+
+onRefused((id, refusal, { note }) => toast(t(note.trim() ? "wrap.not_saved" : "wrap.code_not_saved", { why: because(refusal), note }), 30));
 
 function setState(state, reason = "") {
   const body = { state, reason };
   if (state !== "logged_out" && desk.agent.wish === "logged_out") body.station = wantedStation();
-  at("state").querySelector(".menu")?.removeAttribute("open");
+  closeMenu();
   return ask(async () => { desk.agent = await api("PUT", `/agents/${encodeURIComponent(me)}/state`, body); });
+}
+
+function closeMenu() {
+  const menu = at("state").querySelector(".menu[open]");
+  if (!menu) return;
+  if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+  menu.open = false;
 }
 
 const wantedStation = () => station || desk.agent?.station || desk.agent?.usual_station || boot.me.station || desk.stations[0]?.station || "";
@@ -99,32 +118,19 @@ const callId = () => desk.agent?.call_id || desk.call?.call_id || desk.pop?.call
 const doCall = (verb) => ask(() => api("POST", `/calls/${callId()}/${verb}`));
 const wrapUp = (action) => ask(async () => { desk.agent = await api("POST", `/agents/${encodeURIComponent(me)}/wrap-up`, { action }); });
 
-async function finish() {
+/** Finishing does not wait for a note that the server will not have; it does for a server that cannot be reached. */
+function finish() {
   const id = callId();
-  await ask(async () => {
-    await saveDraft(id);
+  return ask(async () => {
+    await save(id);
     desk.agent = await api("POST", `/agents/${encodeURIComponent(me)}/wrap-up`, { action: "finish" });
   });
-}
-
-/** What was chosen and typed about this call goes to the server, once; a note without a choice is "other". */
-async function saveDraft(id) {
-  const { code, note = "", saved } = draft(id);
-  if (saved || (!code && !note.trim())) return;
-  await api("PUT", `/calls/${id}/disposition`, { code: code ?? "other", note });
-  const now_ = draft(id);
-  if (now_.code === code && (now_.note ?? "") === note) setDraft(id, { code, note, saved: true });
-}
-
-function forgetSaved() {
-  const kept = Object.keys(sessionStorage).filter((key) => key.startsWith("draft:"));
-  for (const key of kept) if (draft(key.slice(6)).saved) sessionStorage.removeItem(key);
 }
 
 /** Nothing typed is lost when the time is up: it is saved a moment before. */
 function saveInTime() {
   const { work, wrap_up_until: until, call_id: id } = desk.agent ?? {};
-  if (work === "wrap_up" && until && Date.parse(until) - now() < 2500) saveDraft(id).catch(() => {});
+  if (work === "wrap_up" && until && Date.parse(until) - now() < 2500) save(id).catch(() => {});
 }
 
 // ---------------------------------------------------------------- drawing
@@ -147,14 +153,14 @@ function drawAll() {
   const work = agent.work;
   document.body.dataset.work = work;
   const open = at("state").querySelector(".menu")?.open;
-  draw(at("state"), [shownState(agent), agent, desk.stations], () => stateCard(agent, open));
-  draw(at("queues"), queues, queueCard);
+  draw(at("state"), [shownState(agent), agent, desk.stations], () => stateCard(agent, open), "#ready, #sign-on");
+  draw(at("queues"), queues, () => queueCard(queues));
   const pop = work !== "idle" && (!agent.call_id || desk.pop?.call.call_id === agent.call_id) ? desk.pop : null;
   const key = [work, agent.call_id, pop?.call, work === "reserved" && desk.can_answer, agent.wrap_up_until,
     work === "idle" && [agent.wish, agent.reason, agent.reachable, agent.station]];
   draw(at("centre"), key, () => centre(agent, pop));
   drawPop(at("pop"), pop);
-  draw(at("recent"), recent, recentTable);
+  draw(at("recent"), recent, () => recentTable(recent));
   alertRing(work === "reserved" ? whoIs(pop) : null, callId());
   speak(agent);
 }
@@ -190,12 +196,12 @@ function signOn(agent) {
 
 function wishes(agent, open) {
   const wish = agent.work !== "idle" && agent.next_wish ? agent.next_wish : agent.wish;
-  const item = (text, state, reason) => el("button", { type: "button", onclick: () => setState(state, reason) }, text);
+  const item = (text, state, reason) => el("button", { type: "button", id: `wish-${reason ?? state}`, onclick: () => setState(state, reason) }, text);
   return el("div", { class: "wishes" },
     el("button", { type: "button", id: "ready", class: agent.work === "idle" && wish === "not_ready" ? "primary" : null, "aria-pressed": String(wish === "ready"), "aria-keyshortcuts": "Alt+Shift+R",
       onclick: () => setState("ready") }, agent.work === "idle" && wish === "not_ready" ? t("do.back") : t("do.ready")),
     el("details", { class: "menu", open: Boolean(open) },
-      el("summary", { "aria-keyshortcuts": "Alt+Shift+S" }, t("do.not_ready")),
+      el("summary", { id: "not-ready", "aria-keyshortcuts": "Alt+Shift+S" }, t("do.not_ready")),
       el("div", { class: "items", "aria-label": t("do.reason") },
         boot.reasons.map((reason) => item(named("reason", reason), "not_ready", reason)),
         el("hr"), item(t("do.sign_off"), "logged_out"))));
@@ -237,7 +243,7 @@ function talkCard(agent, pop) {
 }
 
 function wrapCard(agent, pop) {
-  const saved = draft();
+  const saved = draft(callId());
   const choice = (code) => el("label", {}, el("input", { type: "radio", name: "code", value: code, checked: saved.code === code, onchange: keepDraft }), named("disposition", code));
   return el("form", { class: "card call", id: "wrap", "data-state": "wrap_up", onsubmit: (event) => { event.preventDefault(); finish(); } },
     el("div", { class: "head" }, icon24("wrap_up"), el("h2", {}, t("wrap.title")),
@@ -250,18 +256,14 @@ function wrapCard(agent, pop) {
       el("button", { class: "primary", id: "finish", "aria-keyshortcuts": "Alt+Shift+Enter" }, t("do.finish"))));
 }
 
-function draft(id = callId()) {
-  try { return JSON.parse(sessionStorage.getItem(`draft:${id}`)) ?? {}; } catch { return {}; }
-}
-const setDraft = (id, what) => sessionStorage.setItem(`draft:${id}`, JSON.stringify(what));
 function keepDraft() {
-  const code = at("centre").querySelector("input[name=code]:checked")?.value ?? draft().code;
-  setDraft(callId(), { code, note: at("note").value });
+  const code = at("centre").querySelector("input[name=code]:checked")?.value ?? draft(callId()).code;
+  keep(callId(), code, at("note").value);
 }
 
 function noteField() {
   const field = el("textarea", { id: "note", maxlength: 4000, placeholder: t("wrap.note_hint"), oninput: keepDraft });
-  field.value = draft().note ?? "";
+  field.value = draft(callId()).note ?? "";
   return el("div", { class: "note" }, el("label", { for: "note" }, t("wrap.note")), field);
 }
 
@@ -269,39 +271,6 @@ function icon24(name) {
   const svg = icon(name);
   svg.setAttribute("width", "26");
   return svg;
-}
-
-function caller(pop) {
-  const name = whoIs(pop);
-  const digits = pop?.call.caller_national || pop?.call.caller || t("call.withheld");
-  return el("div", {}, el("p", { class: "who" }, name), name === digits ? null : el("p", { class: "number num" }, digits));
-}
-
-function facts(pop) {
-  if (!pop) return null;
-  const { queue, called, flow_path: path = [], waited_seconds: waited, variables = {} } = pop.call;
-  const pair = (name, value) => (value ? [el("dt", {}, name), el("dd", {}, value)] : []);
-  const collected = Object.entries(variables).map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(" · ");
-  const step = (part) => el("li", {}, plain(part));
-  return el("dl", { class: "facts" },
-    pair(t("call.queue"), queue && plain(queue)), pair(t("call.dialled"), called),
-    path.length ? pair(t("call.path"), el("ol", { class: "crumbs" }, path.map(step))) : [],
-    pair(t("call.waited"), waited == null ? "" : duration(waited)), pair(t("call.variables"), collected));
-}
-
-function queueCard() {
-  const row = (queue) => el("li", {}, el("span", {}, plain(queue.queue)), el("b", { class: "num" }, t("queuebar.waiting", { count: number(queue.waiting) })));
-  return [el("h2", {}, t("queuebar.title")), queues.length ? el("ul", { class: "qlist" }, queues.map(row)) : el("p", { class: "muted" }, "–")];
-}
-
-function recentTable() {
-  if (!recent?.length) return el("p", { class: "muted" }, t("recent.none"));
-  const talk = (call) => (call.connected_at && call.ended_at ? duration((Date.parse(call.ended_at) - Date.parse(call.connected_at)) / 1000) : "–");
-  const head = ["recent.time", "recent.who", "call.queue", "recent.talk", "recent.result"].map((id) => el("th", { scope: "col", class: id === "call.queue" ? "less" : null }, t(id)));
-  const row = (call) => el("tr", {}, el("td", { class: "num" }, moment(call.started_at)),
-    el("td", {}, call.customer_name || call.caller_name || call.caller || t("call.withheld")), el("td", { class: "less" }, call.queue ? plain(call.queue) : "–"), el("td", { class: "num" }, talk(call)),
-    el("td", {}, call.disposition ? named("disposition", call.disposition) : call.outcome && call.ended_at ? named("outcome", call.outcome) : "–"));
-  return el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, recent.map(row)));
 }
 
 // ---------------------------------------------------------------- said aloud by screen readers
@@ -340,12 +309,10 @@ wireKeys({
 at("help-button").addEventListener("click", () => at("help").showModal());
 at("help-close").addEventListener("click", () => at("help").close());
 document.addEventListener("click", (event) => {
-  const menu = at("state").querySelector(".menu[open]");
-  if (menu && !menu.contains(event.target)) menu.open = false;
+  if (!at("state").querySelector(".menu")?.contains(event.target)) closeMenu();
 });
 document.addEventListener("keydown", (event) => {
-  const menu = at("state").querySelector(".menu[open]");
-  if (event.key === "Escape" && menu) { menu.open = false; menu.querySelector("summary").focus(); }
+  if (event.key === "Escape") closeMenu();
 });
 
 wireBar();

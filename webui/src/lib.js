@@ -55,17 +55,29 @@ export function icon(name) {
 }
 
 const drawn = new WeakMap();
-/** Redraw a place only when what it shows changed, so that focus and what is typed stay. */
-export function draw(place, key, build) {
+/** Redraw a place only when what it shows changed, so that what is typed stays. The focus goes to the new element of the
+ * same id; when there is none, to `home` if that is given. */
+export function draw(place, key, build, home = "") {
   const text = JSON.stringify(key);
   if (drawn.get(place) === text) return;
   drawn.set(place, text);
+  const focus = place.contains(document.activeElement) ? document.activeElement : null;
   place.replaceChildren(...[build()].flat().filter(Boolean));
+  if (!focus) return;
+  const next = (focus.id && document.getElementById(focus.id)) || (home && place.querySelector(home));
+  if (next) next.focus({ preventScroll: true });
 }
 
 // ---- time: the server's clock, the site's zone
 let ahead = 0;
-export const setServerTime = (at) => { ahead = Date.parse(at) - Date.now(); };
+let newest = 0;
+/** What was said earlier and is told only now does not set the clock back. */
+export function setServerTime(at) {
+  const said = Date.parse(at);
+  if (said < newest) return;
+  newest = said;
+  ahead = said - Date.now();
+}
 export const now = () => Date.now() + ahead;
 
 export function duration(seconds) {
@@ -122,16 +134,19 @@ export class Refusal extends Error {
   }
 }
 
+const DEADLINE = 10000; // ms; on a connection that died silently no answer ever comes
+export const request = (address, how = {}) => fetch(address, { ...how, signal: AbortSignal.timeout(DEADLINE) });
+
 export async function api(method, path, body) {
   const headers = { "X-CSRF": "1" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {
-    answer = await fetch(`/api/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
+    answer = await request(`/api/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
   } catch {
-    throw new Refusal(0, "unreachable", t("login.trouble"), null);
+    throw new Refusal(0, "unreachable", "", null);
   }
-  if (answer.ok) return answer.status === 204 ? null : answer.json();
+  if (answer.ok) return answer.status === 204 ? null : answer.json().catch(() => { throw new Refusal(0, "unreachable", "", null); });
   const problem = await answer.json().catch(() => ({}));
   if (answer.status === 401 && path !== "/session") toLogin();
   throw new Refusal(answer.status, problem.code ?? "error", problem.detail ?? "", answer.headers.get("Retry-After"));

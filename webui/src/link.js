@@ -1,5 +1,5 @@
 // The line to the server: messages in order, a reconnect that asks for what was missed, and honesty about silence.
-import { boot, clock, now, setServerTime, t, toLogin } from "./lib.js";
+import { boot, clock, now, request, setServerTime, t, toLogin } from "./lib.js";
 
 const SILENCE = 11000; // the server gives a sign of life every 5 s
 const light = document.getElementById("link");
@@ -61,7 +61,7 @@ export function openLink(onMessage, onChange = () => {}) {
 
   async function again() {
     // A refused upgrade looks like any other failure to a page: ask why.
-    const answer = await fetch("/api/v1/me").catch(() => null);
+    const answer = await request("/api/v1/me").catch(() => null);
     if (answer?.status === 401) toLogin();
     else connect();
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 from typing import Annotated, Any, Literal
@@ -12,13 +13,15 @@ from aiohttp import web
 
 from cti.adapters.web.auth import COOKIE, Auth, Who, sha256
 from cti.adapters.web.hub import Hub
-from cti.adapters.web.ports import DISPOSITIONS, OUTCOMES, Engine, Page, Row, Settings, Store
+from cti.adapters.web.ports import DISPOSITIONS, OUTCOMES, SYSTEM_REASONS, Engine, Page, Row, Settings, Store
 from cti.adapters.web.problems import Problem
 from cti.adapters.web.wire import T, encode, jsonable, read_json, read_limit, read_time, seal, unseal
 from cti.adapters.web.ws import Sockets, is_agent
 from cti.core.messages import AnswerCall, HangUpCall, RejectCall, SetAgentState, SetDisposition, WrapUp
 from cti.errors import BadInput
 
+END = r"(?![\s\S])"  # as \Z, in words that JSON Schema has too; Python's $ lets a line break through
+BODY_SECONDS = 10.0  # a body that comes slower is not waited for
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
@@ -39,13 +42,13 @@ class Login(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class MePatch(msgspec.Struct, forbid_unknown_fields=True):
-    language: Annotated[str, msgspec.Meta(pattern="^[a-z]{2}$")]
+    language: Annotated[str, msgspec.Meta(pattern=rf"^[a-z]{{2}}{END}")]
 
 
 class StateChange(msgspec.Struct, forbid_unknown_fields=True):
     state: Literal["ready", "not_ready", "logged_out"]
-    reason: Annotated[str, msgspec.Meta(pattern="^([a-z][a-z0-9_]{0,31})?$")] = ""
-    station: Annotated[str, msgspec.Meta(pattern="^([0-9A-Za-z]{1,20})?$")] = ""
+    reason: Annotated[str, msgspec.Meta(pattern=rf"^([a-z][a-z0-9_]{{0,31}})?{END}")] = ""
+    station: Annotated[str, msgspec.Meta(pattern=rf"^([0-9A-Za-z]{{1,20}})?{END}")] = ""
 
 
 class WrapUpChange(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,10 +66,15 @@ def reply(data: Any, status: int = 200) -> web.Response:
 
 
 async def body(request: web.Request, shape: type[T]) -> T:
-    """The JSON body. Raises BadInput, Problem 413 or 415."""
+    """The JSON body. Raises BadInput, Problem 408, 413 or 415."""
     if request.content_type != "application/json":
         raise Problem(415, "send Content-Type: application/json")
-    return read_json(await request.read(), shape)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            raw = await request.read()
+    except TimeoutError:
+        raise Problem(408, f"the body did not come within {BODY_SECONDS:g} seconds") from None
+    return read_json(raw, shape)
 
 
 def uuid_in(request: web.Request, name: str = "id") -> str:
@@ -123,8 +131,7 @@ async def login(deps: Deps, request: web.Request, _: Who | None) -> web.StreamRe
     if old:
         await _drop_session(deps, old)
     response = reply(me_row(deps, Who(user)))
-    secure = request.secure or deps.settings.secure_cookie
-    response.set_cookie(COOKIE, token, httponly=True, samesite="Strict", path="/", secure=secure)
+    response.set_cookie(COOKIE, token, httponly=True, samesite="Strict", path="/", secure=request.secure)
     return response
 
 
@@ -184,6 +191,8 @@ async def agents(deps: Deps, request: web.Request, who: Who) -> Row:
 async def set_state(deps: Deps, request: web.Request, who: Who) -> Row:
     name = _own_agent(request, who)
     asked = await body(request, StateChange)
+    if asked.reason in SYSTEM_REASONS:
+        raise BadInput(f"{asked.reason} is what the server says when it happened", "reserved_reason")
     _agent(deps, name)
     deps.engine.submit(
         SetAgentState(
@@ -216,7 +225,7 @@ async def wallboard(deps: Deps, request: web.Request, who: Who) -> Row:
 
 async def status(deps: Deps, request: web.Request, who: Who | None) -> Row:
     """For supervisors, and for `cti status`, which knows the installation's key."""
-    key = request.headers.get("X-Status-Key", "").encode()
+    key = request.headers.get("X-Status-Key", "").encode("utf-8", "surrogateescape")
     if not (deps.settings.status_key and hmac.compare_digest(key, deps.settings.status_key.encode())):
         if who is None:
             raise Problem(401, "log in first")

@@ -21,7 +21,8 @@ from cti.adapters.web.hub import Hub
 from cti.adapters.web.openapi import document
 from cti.adapters.web.ports import Engine, Settings, Store
 from cti.adapters.web.problems import Problem, add_headers, problem_of
-from cti.adapters.web.ws import Sockets
+from cti.adapters.web.proxies import networks, seen_through
+from cti.adapters.web.ws import Sockets, seat
 
 MAX_BODY = 64 * 1024
 SUPERVISORS = frozenset({"supervisor", "admin"})
@@ -108,6 +109,7 @@ ROUTES = (
 def make_app(engine: Engine, store: Store, settings: Settings, hub: Hub) -> web.Application:
     """The application; run it with `aiohttp.web.AppRunner`. The caller owns the hub and pushes into it."""
     auth = Auth(store, settings)
+    hub.seat_of = lambda agent: seat(engine.desk(agent)["agent"] or {})
     sockets = Sockets(engine, hub, auth, settings)
     deps = Deps(engine=engine, store=store, hub=hub, auth=auth, sockets=sockets, settings=settings)
     app = web.Application(middlewares=[_outer], client_max_size=MAX_BODY)
@@ -122,7 +124,10 @@ def make_app(engine: Engine, store: Store, settings: Settings, hub: Hub) -> web.
 
 
 def _around(route: Route, deps: Deps) -> Handler:
+    trusted = networks(deps.settings.trusted_proxies)
+
     async def handle(request: web.Request) -> web.StreamResponse:
+        request = seen_through(request, trusted)
         who = await deps.auth.who(request)
         check_csrf(request, None if route.handler is api.login else who)
         if not route.open and who is None:
@@ -143,7 +148,8 @@ async def _outer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPRedirection:
         raise
     except Exception as error:
-        problem = problem_of(error)
+        unknown = isinstance(error, OSError) and request.path.startswith("/static/")
+        problem = Problem(404) if unknown else problem_of(error)
         if request.method == "GET" and not request.path.startswith("/api/") and _wants_page(request):
             page = request.app[pages.PAGES]
             response = page.render("error.html", page.language(request, None), problem_code=problem.code)
@@ -161,7 +167,7 @@ def _wants_page(request: web.Request) -> bool:
 
 def _clocks(deps: Deps) -> Callable[[web.Application], AsyncIterator[None]]:
     async def run(app: web.Application) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(t) for t in (deps.sockets.beats(), deps.sockets.boards())]
+        tasks = [asyncio.create_task(t) for t in (deps.sockets.beats(), deps.sockets.boards(), deps.sockets.desks())]
         yield
         for task in tasks:
             task.cancel()

@@ -1,19 +1,22 @@
 """Who is asking: passwords, sessions, API tokens, and the guards around them.
 
 A session is a random token in a cookie (HttpOnly, SameSite=Strict); only its sha256 is stored. It ends at
-logout, when unused for `idle_seconds`, and at the latest after `session_seconds`. Unsafe methods with a
-cookie need `X-CSRF` (any value) and, where the browser says where the request comes from, our own origin.
-A request with `Authorization: Bearer` needs neither: no other site can make a browser send it.
+logout, when unused for `idle_seconds` (its row expires then; use moves that on, so a restart forgets nothing),
+and at the latest after `session_seconds`. While the database is away those it knew a minute ago may go on.
+Unsafe methods with a cookie need `X-CSRF` (any value) and, where the browser says where the request comes from,
+our own origin. A request with `Authorization: Bearer` needs neither: no other site can make a browser send it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import math
 import secrets
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,12 +25,15 @@ import argon2
 import msgspec
 from aiohttp import web
 
+from cti.adapters.web.known import Known
 from cti.adapters.web.ports import Settings, Store, User
 from cti.adapters.web.problems import Problem
+from cti.errors import Unavailable
 
 COOKIE = "cti_session"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_WAITING = 100  # password checks in line before we say "later"
+AWAY_SECONDS = 1.0  # a database that did not answer is not asked again before
 _hasher = argon2.PasswordHasher()
 
 
@@ -47,7 +53,8 @@ class Who(msgspec.Struct, frozen=True):
 
 
 def sha256(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    """Of the bytes the client sent: what is not UTF-8 comes from aiohttp as surrogates."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 class Throttle:
@@ -115,7 +122,7 @@ class Passwords:
 
 
 class Auth:
-    """Logs people in and out and tells who a request is from. `clock` is seconds since the epoch."""
+    """Logs people in and out and tells who a request is from."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
@@ -123,7 +130,8 @@ class Auth:
         self._passwords = Passwords()
         self._pairs = Throttle(10, 300.0)  # one name from one address
         self._addresses = Throttle(60, 300.0)  # any name from one address
-        self._seen: dict[bytes, float] = {}
+        self._known = Known()
+        self._away_until = 0.0
 
     async def login(self, name: str, password: str, ip: str) -> tuple[str, User]:
         """A new session's token. Raises Problem 401 or 429. Never says whether the name exists."""
@@ -140,7 +148,7 @@ class Auth:
             raise Problem(401, "the name or the password is wrong", "bad_login")
         self._pairs.forget(key)
         token = secrets.token_urlsafe(32)
-        expires_at = time.time() + self._settings.session_seconds
+        expires_at = time.time() + min(self._settings.idle_seconds, self._settings.session_seconds)
         await self._store.session_create(user.user_id, sha256(token), ip, expires_at)
         return token, user
 
@@ -152,8 +160,10 @@ class Auth:
         self._pairs.failed(key, now)  # counted before it is checked, so that many at once are no way around
 
     async def logout(self, session: bytes) -> None:
-        self._seen.pop(session, None)
-        await self._store.session_delete(session)
+        """It ends here and now; its row goes, if the database can be reached, else when it was not used for long."""
+        self._known.end(session)
+        with contextlib.suppress(Unavailable):
+            await self._store.session_delete(session)
 
     async def who(self, request: web.Request) -> Who | None:
         """The person of an Authorization header, else of the cookie; None without either or when it is void.
@@ -161,25 +171,46 @@ class Auth:
         A bearer header that is wrong is not rescued by a cookie."""
         if "Authorization" in request.headers:
             scheme, _, token = request.headers["Authorization"].partition(" ")
-            user = await self._store.token_user(sha256(token.strip())) if scheme.lower() == "bearer" else None
-            return Who(user) if user is not None and not user.disabled else None
+            if scheme.lower() != "bearer":
+                return None
+            user = await self._user(sha256(token.strip()), self._store.token_user)
+            return Who(user) if user is not None else None
         token = request.cookies.get(COOKIE, "")
         return await self.of_session(sha256(token)) if token else None
 
     async def of_session(self, session: bytes) -> Who | None:
-        """The person of a session; using it keeps it alive."""
-        user = await self._store.session_user(session)
-        if user is None or user.disabled:
-            self._seen.pop(session, None)
+        """The person of a session; using it keeps it alive, and its row is told so at most once a minute."""
+        user = await self._user(session, self._store.session_user)
+        if user is None:
+            return None
+        idle = self._settings.idle_seconds
+        if self._known.touch_due(session, time.monotonic(), min(60.0, idle / 10)):
+            with contextlib.suppress(Unavailable):
+                await self._store.session_touch(session, time.time() + idle, self._settings.session_seconds)
+        return Who(user, session)
+
+    async def _user(self, key: bytes, ask: Callable[[bytes], Awaitable[User | None]]) -> User | None:
+        """The database's answer; what it said before, while it is away. Raises Unavailable."""
+        if self._known.has_ended(key):
             return None
         now = time.monotonic()
-        if now - self._seen.get(session, now) > self._settings.idle_seconds:
-            await self.logout(session)
+        if now < self._away_until and (user := self._known.recall(key, now)) is not None:
+            return user
+        try:
+            user = await ask(key)
+        except Unavailable:
+            self._away_until = time.monotonic() + AWAY_SECONDS
+            if (user := self._known.recall(key, time.monotonic())) is None:
+                raise
+            return user
+        if user is None or user.disabled:
+            if self._known.forget(key):  # expired, or ended elsewhere
+                await self.logout(key)
             return None
-        if len(self._seen) > 50_000:
-            self._seen.clear()
-        self._seen[session] = now
-        return Who(user, session)
+        if self._known.has_ended(key):  # while we asked
+            return None
+        self._known.confirm(key, user, time.monotonic())
+        return user
 
     def close(self) -> None:
         self._passwords.close()

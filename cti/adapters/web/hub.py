@@ -22,7 +22,8 @@ from cti.adapters.web.wire import encode, iso, jsonable
 FLOOR = "floor"
 FLOOR_TYPES = frozenset({"agent_state", "queue", "wallboard"})  # what supervisors see of an agent's pushes
 MAX_QUEUED = 2 * 1024 * 1024  # bytes waiting for one socket
-KEEP = 500  # messages kept for reconnects, per audience
+KEEP = 500  # messages kept for reconnects, per audience,
+KEEP_BYTES = 256 * 1024  # and what they may hold: well under MAX_QUEUED, or a reconnect would close itself
 PHONE_TYPE = "pick_up"
 
 
@@ -45,7 +46,7 @@ class Socket:
         if self.closed.is_set():
             return
         self._waiting.append(message)
-        self._bytes += len(message)
+        self._bytes += size_of(message)
         self._more.set()
         if self._bytes > MAX_QUEUED:
             self.close(1013)
@@ -55,7 +56,7 @@ class Socket:
             self._more.clear()
             await self._more.wait()
         message = self._waiting.popleft()
-        self._bytes -= len(message)
+        self._bytes -= size_of(message)
         return message
 
     def close(self, code: int) -> None:
@@ -70,16 +71,30 @@ class Socket:
 class _Ring(msgspec.Struct):
     complete_from: int  # every message after this seq is here
     messages: deque[tuple[int, str]] = msgspec.field(default_factory=deque)
+    size: int = 0
+
+    def add(self, seq: int, message: str) -> None:
+        self.messages.append((seq, message))
+        self.size += size_of(message)
+        while len(self.messages) > KEEP or self.size > KEEP_BYTES:
+            self.complete_from, old = self.messages.popleft()
+            self.size -= size_of(old)
+
+
+def size_of(message: str) -> int:
+    """At most so many bytes."""
+    return len(message) if message.isascii() else 3 * len(message)
 
 
 class Hub:
     """Every open page of this server. All methods are synchronous and belong to the loop's thread.
 
-    `country` is the region in whose national form numbers are shown."""
+    `country` is the region in whose national form numbers are shown. `seat_of` tells an agent's station now."""
 
     def __init__(self, country: str = "ID", clock: Callable[[], float] = time.time) -> None:
         self._country = country
         self._clock = clock
+        self.seat_of: Callable[[str], str] = lambda agent: ""
         self.seq = int(clock() * 1000)
         self._start = self.seq
         self._sockets: set[Socket] = set()
@@ -100,10 +115,12 @@ class Hub:
             audiences.append(FLOOR)
         if type != "wallboard":
             for audience in audiences:
-                self._keep(audience, message)
+                self._rings.setdefault(audience, _Ring(self._start)).add(self.seq, message)
         for socket in set().union(*(self._by_audience.get(a, set()) for a in audiences)):
             socket.seq = self.seq
             socket.put(message)
+        if type == "agent_state" and any(page.station for page in self._pages(agent)):
+            self._tell_phone(agent)  # he may have moved to another one
 
     def message(self, type: str, data: Any, *, number: bool = True) -> str:
         """The text of a message. Without `number` it repeats the last seq: it says nothing new."""
@@ -114,12 +131,6 @@ class Hub:
             data = {**data, "pop": readable_pop(data["pop"], self._country)}
         at = iso(self._clock())
         return encode({"type": type, "seq": self.seq, "at": at, "data": jsonable(data)}).decode()
-
-    def _keep(self, audience: str, message: str) -> None:
-        ring = self._rings.setdefault(audience, _Ring(self._start))
-        ring.messages.append((self.seq, message))
-        if len(ring.messages) > KEEP:
-            ring.complete_from = ring.messages.popleft()[0]
 
     def missed(self, audiences: Iterable[str], since: int) -> list[str] | None:
         """What these audiences were told after `since`, in order; None when it is no longer known."""
@@ -163,16 +174,24 @@ class Hub:
     def set_phone(self, socket: Socket, station: str) -> None:
         """This program can (or no longer can) answer the phone of `station`; the agent's pages learn it."""
         socket.station = station
-        message = self.message("phone", {"can_answer": self.can_answer(socket.agent)}, number=False)
-        for page in self._by_audience.get(f"agent:{socket.agent}", set()):
+        self._tell_phone(socket.agent)
+
+    def _tell_phone(self, agent: str) -> None:
+        message = self.message("phone", {"can_answer": self.can_answer(agent)}, number=False)
+        for page in self._pages(agent):
             page.put(message)
 
     def can_answer(self, agent: str) -> bool:
-        """Whether some program said that it can answer this agent's phone."""
+        """Whether some program said that it can answer the phone at which this agent sits."""
         return bool(self._phones(agent))
 
     def _phones(self, agent: str) -> list[Socket]:
-        return [s for s in self._by_audience.get(f"agent:{agent}", set()) if s.station]
+        claims = [page for page in self._pages(agent) if page.station]
+        seat = self.seat_of(agent) if claims else ""
+        return [page for page in claims if page.station == seat]
+
+    def _pages(self, agent: str) -> set[Socket]:
+        return self._by_audience.get(f"agent:{agent}", set())
 
     def anyone_on(self, audience: str) -> bool:
         return audience in self._by_audience

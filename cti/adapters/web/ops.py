@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from aiohttp import web
 
 from cti.adapters.web.api import Deps, reply
 from cti.adapters.web.auth import Who
 from cti.adapters.web.problems import Problem
+from cti.adapters.web.proxies import is_local
 
 SPARE = {"redis"}  # holds only what can be made again
 
@@ -28,7 +27,7 @@ async def readyz(deps: Deps, request: web.Request, _: Who | None) -> web.StreamR
 
 async def metrics(deps: Deps, request: web.Request, who: Who | None) -> web.StreamResponse:
     """Figures in Prometheus' text form, for this machine and for supervisors' tokens."""
-    if not (_is_local(request) or (who and who.is_supervisor)):
+    if not (is_local(request) or (who and who.is_supervisor)):
         raise Problem(403, "figures are for this machine or a supervisor's token")
     figures = {**deps.engine.metrics(), "web_sockets": len(deps.hub)}
     lines = [
@@ -36,9 +35,3 @@ async def metrics(deps: Deps, request: web.Request, who: Who | None) -> web.Stre
     ]
     return web.Response(text="".join(lines), content_type="text/plain", charset="utf-8")
 
-
-def _is_local(request: web.Request) -> bool:
-    try:
-        return ipaddress.ip_address(request.remote or "").is_loopback
-    except ValueError:
-        return False

@@ -20,6 +20,7 @@ Page = tuple[list[Row], str | None]  # rows and the cursor of the next page, Non
 
 DISPOSITIONS = ("sold", "resolved", "callback_needed", "wrong_number", "no_interest", "other")
 REASONS = ("break", "lunch", "training", "meeting", "admin")  # what the page's menu offers
+SYSTEM_REASONS = ("link", "missed", "rejected", "busy", "removed")  # what only the server may say
 OUTCOMES = frozenset(
     [
         "answered",
@@ -86,6 +87,9 @@ class Engine(Protocol):
     def desk(self, agent: str) -> Row:
         """agent (its row), pop (screen_pop data or None), call (or None): all a page needs after a load."""
 
+    def stations(self) -> Mapping[str, bool]:
+        """number -> whether its phone can be reached."""
+
     def live_calls(self) -> list[Row]: ...
     def health(self) -> dict[str, Row]:
         """name -> ok, detail, age."""
@@ -98,6 +102,9 @@ class Store(Protocol):
     async def session_create(
         self, user_id: Any, token_sha256: bytes, ip: str | None, expires_at: float
     ) -> object: ...
+    async def session_touch(self, token_sha256: bytes, expires_at: float, longest: float) -> object:
+        """It lives until then, but never more than `longest` seconds after it was made."""
+
     async def session_user(self, token_sha256: bytes) -> User | None: ...
     async def session_delete(self, token_sha256: bytes) -> object: ...
     async def token_user(self, token_sha256: bytes) -> User | None: ...
@@ -131,7 +138,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     recordings: Path = Path("recordings")
     webui: Path = Path(__file__).parents[3] / "webui"
     version: str = "0.1.0"
-    secure_cookie: bool = False  # set behind a TLS proxy
+    trusted_proxies: tuple[str, ...] = ()  # whose X-Forwarded-For and -Proto are believed
     session_seconds: float = 12 * 3600.0
     idle_seconds: float = 1800.0
     status_key: str = ""  # lets `cti status` of this machine read the live state; empty: supervisors only

@@ -6,6 +6,7 @@ import logging
 from http import HTTPStatus
 
 from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
 
 from cti.adapters.web.wire import encode
 from cti.errors import BadInput, CtiError, Refused, Unavailable
@@ -18,6 +19,7 @@ CODES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    408: "too_slow",
     409: "refused",
     410: "gone",
     413: "too_large",
@@ -84,6 +86,10 @@ def problem_of(error: Exception) -> Problem:
         case web.HTTPException():
             keep = {k: v for k, v in error.headers.items() if k in ("Allow", "Content-Range", "Retry-After")}
             return Problem(error.status, code=CODES.get(error.status, "error"), headers=keep)
+        case RequestPayloadError() | ConnectionError():
+            return Problem(400, "the body is damaged or was cut off", "bad_body")
+        case UnicodeEncodeError():  # surrogates: half a character, or bytes that are not UTF-8; only clients send them
+            return Problem(400, "the request is not valid UTF-8")
         case CtiError():
             return Problem(500, str(error), error.code)
         case _:

@@ -3,8 +3,8 @@
     -> {"type":"phone","data":{"station":"2009"}}  this program can answer that phone ("": no longer)
     <- {"type":"error","data":{"code":...}}        for anything else; nothing changes
 
-On connect: with ?since=SEQ what was missed since, else (or when that is no longer known) a snapshot:
-`desk` (and `screen_pop` while there is one) for agents, `wallboard` for supervisors.
+On connect: with ?since=SEQ what was missed since, then how it is now: `desk` for agents, `wallboard` for
+supervisors. Without it, or when that is no longer known, the latter only, and `screen_pop` while there is one.
 Close codes: 1001 server stops or connect again, 1008 flood, 1009 frame too big, 1013 reads too slowly, 4401 logged out.
 """
 
@@ -20,7 +20,7 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from cti.adapters.web.auth import Auth, Who, same_origin
 from cti.adapters.web.hub import FLOOR, Hub, Socket
-from cti.adapters.web.ports import Engine, Settings
+from cti.adapters.web.ports import Engine, Row, Settings
 from cti.adapters.web.problems import Problem
 from cti.adapters.web.wire import encode, read_json
 from cti.errors import BadInput
@@ -40,7 +40,7 @@ class _Said(msgspec.Struct):
 
 
 class Sockets:
-    """The handler of /ws and the two clocks behind it."""
+    """The handler of /ws and the clocks behind it."""
 
     def __init__(self, engine: Engine, hub: Hub, auth: Auth, settings: Settings) -> None:
         self._engine = engine
@@ -72,19 +72,21 @@ class Sockets:
         audiences = [f"agent:{who.name}", *([FLOOR] if who.is_supervisor else [])]
         socket = Socket(who.name, audiences, who.session, self._hub.seq)
         missed = None if since is None else self._hub.missed(audiences, since)
-        for message in missed if missed is not None else self._snapshot(who):
+        for message in [*(missed or ()), *self._snapshot(who, pop=missed is None)]:
             socket.put(message)
-        if missed is not None and who.is_supervisor:
-            socket.put(self._hub.message("wallboard", self._engine.wallboard(), number=False))
         self._hub.add(socket)
         return socket
 
-    def _snapshot(self, who: Who) -> list[str]:
+    def _desk(self, agent: str) -> Row:
+        return {**self._engine.desk(agent), "can_answer": self._hub.can_answer(agent)}
+
+    def _snapshot(self, who: Who, pop: bool) -> list[str]:
+        """How it is now. Also after what was missed: phones come and go without a message of their own."""
         messages = []
         if is_agent(self._engine, who):
-            desk = {**self._engine.desk(who.name), "can_answer": self._hub.can_answer(who.name)}
+            desk = self._desk(who.name)
             messages.append(self._hub.message("desk", desk, number=False))
-            if desk.get("pop"):
+            if pop and desk.get("pop"):
                 messages.append(self._hub.message("screen_pop", desk["pop"], number=False))
         if who.is_supervisor:
             messages.append(self._hub.message("wallboard", self._engine.wallboard(), number=False))
@@ -170,6 +172,28 @@ class Sockets:
                 if seen != self._board:
                     self._board = seen
                     self._hub.push("wallboard", board)
+
+
+    async def desks(self) -> None:
+        """Forever: a fresh desk to agents whose phone came or went, and to those about to choose one."""
+        seen = dict(self._engine.stations())
+        while True:
+            await asyncio.sleep(self._settings.wallboard_seconds)
+            phones = dict(self._engine.stations())
+            if phones != seen:
+                changed = {number for number, _ in phones.items() ^ seen.items()}
+                for agent in self._concerned(changed):
+                    self._hub.push("desk", self._desk(agent), agent)
+                seen = phones
+
+    def _concerned(self, stations: set[str]) -> list[str]:
+        rows = [row for row in self._engine.agents() if self._hub.anyone_on(f"agent:{row['agent_id']}")]
+        return [r["agent_id"] for r in rows if r["wish"] == "logged_out" or seat(r) in stations]
+
+
+def seat(row: Row) -> str:
+    """The station at which an agent sits, or would."""
+    return str(row.get("station") or row.get("usual_station") or "")
 
 
 def is_agent(engine: Engine, who: Who) -> bool:

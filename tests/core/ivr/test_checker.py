@@ -130,7 +130,7 @@ def test_numbers(numbers: str, problem: str) -> None:
     ("queues", "problem"),
     [
         ("queues: {sales: {calendar: offic}}\n", "calendar `offic` is not in calendars.yaml (did you mean `office`?)"),
-        ("queues: {sales: {ring: 1s}}\n", "`ring` must be from 5s to 300s"),
+        ("queues: {sales: {ring: 1s}}\n", "`ring` must be from 5s to 120s"),
         ("queues: {sales: {agents: idle}}\n", "must be one of longest_idle, fastest, best_level"),
         ("queues: {sales: {relax: [{after: 5s}]}}\n", "a relax step needs `skills` or `any_agent: true`"),
         ("queues: {sales: {relax: [{any_agent: true}]}}\n", "a relax step needs `after`"),

@@ -1,0 +1,271 @@
+"""Facts that come late, early, twice or never, at the moments when that hurts most."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cti.core.messages import (
+    AgentInfo,
+    Bridged,
+    ChannelGone,
+    ChannelUp,
+    ClockStepped,
+    FlowsPublished,
+    HangUp,
+    HangUpCall,
+    LineReady,
+    LiveChannel,
+    PeopleChanged,
+    RejectCall,
+    Release,
+    SetAgentState,
+    SetDisposition,
+    StationState,
+    SwitchDown,
+    SwitchUp,
+    Tick,
+)  # fmt: skip
+from cti.errors import Refused
+from tests.core.office import Office, book
+
+DIAL: dict[str, Any] = {
+    "flow": "main", "language": "en", "start": "phone",
+    "nodes": {"phone": {"do": "dial", "to": "7001", "then": "hangup", "fail": "hangup"}},
+}  # fmt: skip
+
+
+def live(uniqueid: str, bridge: str = "") -> LiveChannel:
+    return LiveChannel(uniqueid=uniqueid, channel=f"PJSIP/{uniqueid}", context="line", bridge=bridge)
+
+
+# ---------------------------------------------------------------- the link to the switch comes back
+
+
+def test_a_call_that_began_while_the_switch_was_asked_goes_on() -> None:
+    office = Office()
+    office.ready()
+    old = office.waiting_caller("0812000001")
+    office.do(SwitchDown(at=office.at))
+    office.at += 60
+    new = office.waiting_caller("0812000002")
+    office.do(SwitchUp(at=office.at, asked_at=office.at, channels=(), reachable=("2001",)))
+    assert [e.call_id for e in office.events if e.type == "call.ended"] == [old.call_id]
+    assert new.rings
+
+
+def test_a_channel_whose_call_is_over_is_let_go() -> None:
+    office = Office()
+    caller = office.waiting_caller()
+    caller.hangs_up()
+    assert caller.line() == [Release(uniqueid=caller.uniqueid)]
+
+
+def test_no_phone_can_be_rejected_that_cannot_be_stopped() -> None:
+    office = Office()
+    office.ready()
+    caller = office.waiting_caller()
+    office.do(SwitchDown(at=office.at))
+    with pytest.raises(Refused) as refused:
+        office.do(RejectCall(at=office.at, by="ani", agent="ani", call_id=caller.call_id))
+    assert refused.value.code == "switch_away"
+    assert office.state("ani")[0] == "reserved"
+
+
+def test_a_caller_who_waits_is_not_left_to_a_phone_nobody_knows() -> None:
+    """It was rejected, the server killed before it was stopped, and then it was picked up all the same."""
+    office = Office(agents={"ani": {"sales": 5}, "budi": {"sales": 5}})
+    office.ready()
+    caller = office.waiting_caller()
+    stray = caller.leg
+    office.do(RejectCall(at=office.at, by="ani", agent="ani", call_id=caller.call_id))
+    assert caller.leg != stray
+    office.do(SwitchDown(at=office.at))
+    channels = (live(caller.uniqueid, "b"), live(stray, "b"), live(caller.leg))
+    assert HangUp(uniqueid=stray) in office.do(SwitchUp(at=office.at, channels=channels, reachable=("2001", "2002")))
+
+
+def test_nobody_times_out_while_it_is_not_known_whether_he_is_there() -> None:
+    office = Office(max_wait="30s")
+    caller = office.waiting_caller()
+    office.do(SwitchDown(at=office.at))
+    left = office.at + 20
+    office.wait(60)
+    assert "call.dequeued" not in office.types()
+    office.do(ChannelGone(at=left, uniqueid=caller.uniqueid))
+    office.do(SwitchUp(at=office.at))
+    assert (office.last("call.dequeued").data["result"], office.last("call.dequeued").at) == ("abandoned", left)
+
+
+# ---------------------------------------------------------------- deadlines
+
+
+def test_a_limit_that_fell_while_the_phone_rang_is_not_forgotten() -> None:
+    """The end of the ringing is dated by the switch, a little before our clock."""
+    office = Office(max_wait="10s", ring="20s")
+    office.ready()
+    caller = office.waiting_caller()
+    office.wait(10.01)
+    assert office.state("ani")[0] == "reserved"
+    office.do(ChannelGone(at=office.at - 0.5, uniqueid=caller.leg, cause=21))
+    office.wait(0.1)
+    assert office.last("call.dequeued").data["result"] == "timeout"
+
+
+def test_a_relaxation_that_fell_while_the_phone_rang_is_not_forgotten() -> None:
+    relax = [{"after": "10s", "skills": {"sales": 1}}]
+    office = Office(agents={"ani": {"sales": 5}, "budi": {"sales": 1}}, skills={"sales": 5}, relax=relax, ring="20s")
+    office.ready()
+    caller = office.waiting_caller()
+    office.wait(10.01)
+    office.do(ChannelGone(at=office.at - 0.5, uniqueid=caller.leg, cause=21))
+    office.wait(0.1)
+    assert office.last("call.offered").agent == "budi"
+
+
+def test_a_bug_at_one_deadline_keeps_no_other_from_its_turn() -> None:
+    office = Office(agents={"ani": {"sales": 5}, "budi": {"sales": 5}}, wrap_up="10s")
+    office.ready()
+    callers = [office.waiting_caller("0812000001"), office.waiting_caller("0812000002")]
+    for caller in callers:
+        caller.answer(bridge=caller.uniqueid)
+        caller.agent_hangs_up(bridge=caller.uniqueid)
+    real = office.board._deadlines["wrap"]
+
+    def bug(key: str, at: float) -> None:
+        if key == "ani":
+            raise ValueError("a bug")
+        real(key, at)
+
+    office.board._deadlines["wrap"] = bug
+    office.at += 60
+    assert office.board.handle(Tick(at=office.at)).fault
+    assert office.board.next_at is not None and office.board.next_at <= office.at
+    office.do(Tick(at=office.at))
+    assert office.state("budi") == ("ready", "")
+
+
+@pytest.mark.parametrize("by", [-3600.0, 3600.0])
+def test_when_the_clock_is_set_what_is_due_keeps_its_distance(by: float) -> None:
+    office = Office(agents={"ani": {"sales": 5}, "budi": {"sales": 5}}, wrap_up="30s", max_wait="40s")
+    office.ready("ani")
+    served = office.waiting_caller("0812000001")
+    served.answer()
+    served.agent_hangs_up()
+    waits = office.waiting_caller("0812000002")
+    office.at += by
+    office.do(ClockStepped(at=office.at, by=by))
+    office.wait(29)
+    assert office.state("ani")[0] == "wrap_up"
+    office.do(SetAgentState(at=office.at, by="ani", agent="ani", wish="not_ready", reason="lunch"))
+    office.wait(2)
+    assert office.state("ani") == ("not_ready", "lunch")
+    office.wait(8)
+    assert waits.call_id not in {e.call_id for e in office.events if e.type == "call.dequeued" and e.at > office.at - 9}
+    office.wait(2)
+    assert office.last("call.dequeued").data["result"] == "timeout"
+
+
+# ---------------------------------------------------------------- two clocks
+
+
+def test_times_of_a_call_are_in_order_though_two_clocks_tell_them() -> None:
+    office = Office()
+    office.ready()
+    caller = office.waiting_caller()
+    offered = office.at
+    office.do(ChannelUp(at=offered - 0.4, uniqueid=caller.leg))
+    office.do(Bridged(at=offered - 0.3, uniqueid=caller.leg, bridge="b"))
+    assert office.last("call.connected").at == offered
+
+
+def test_a_caller_who_left_before_he_was_queued_by_our_clock() -> None:
+    office = Office()
+    caller = office.waiting_caller()
+    queued = office.last("call.queued").at
+    office.do(ChannelGone(at=queued - 0.2, uniqueid=caller.uniqueid))
+    assert office.last("call.dequeued").at == office.last("call.ended").at == queued
+
+
+# ---------------------------------------------------------------- what changes meanwhile
+
+
+@pytest.mark.parametrize(("before", "after"), [("always", "never"), ("never", "always")])
+def test_the_rule_at_the_ring_decides_whether_a_talk_is_recorded(before: str, after: str) -> None:
+    office = Office(recording=before)
+    office.ready()
+    caller = office.waiting_caller()
+    office.board.publish(book(recording=after), FlowsPublished(at=office.at, version=2))
+    caller.answer()
+    assert ("recording.started" in office.types()) is (before == "always")
+
+
+def test_a_caller_reaches_the_queue_that_his_version_of_the_flows_knows() -> None:
+    office = Office()
+    office.ready()
+    caller = office.caller()
+    caller.arrive()
+    files = {"flow": "main", "language": "en", "start": "bye", "nodes": {"bye": {"do": "hangup"}}}
+    later = book(files)
+    del later.queues["sales"]  # type: ignore[attr-defined]
+    office.board.publish(later, FlowsPublished(at=office.at, version=2))
+    caller.heard()
+    assert caller.rings
+    assert office.last("call.queued").queue == "sales"
+
+
+def test_a_phone_the_switch_told_of_before_the_database_did() -> None:
+    office = Office()
+    office.do(StationState(at=office.at, station="2009", reachable=True))
+    info = AgentInfo(agent="citra", skills={"sales": 1}, station="2009")
+    office.do(PeopleChanged(at=office.at, agents=(info,), stations=("2001", "2009")))
+    office.do(SetAgentState(at=office.at, by="citra", agent="citra", wish="ready"))
+    assert office.state("citra") == ("ready", "")
+
+
+def test_an_agent_saves_his_wrap_up_while_the_caller_talks_to_the_next() -> None:
+    nodes = {"one": {"do": "queue", "queue": "sales", "answered": "two"}, "two": {"do": "queue", "queue": "support"}}
+    flow = {"flow": "main", "language": "en", "start": "one", "nodes": nodes}
+    office = Office(flow=flow, agents={"ani": {"sales": 1}, "budi": {"support": 1}, "citra": {}}, wrap_up="60s")
+    office.ready()
+    caller = office.caller()
+    caller.arrive()
+    caller.answer()
+    caller.agent_hangs_up()
+    caller.answer()
+    assert office.board.calls.live[caller.call_id].agent == "budi"
+    for agent in ("ani", "budi"):
+        office.do(SetDisposition(at=office.at, by=agent, agent=agent, call_id=caller.call_id, code="done"))
+    with pytest.raises(Refused):
+        office.do(SetDisposition(at=office.at, by="citra", agent="citra", call_id=caller.call_id, code="done"))
+
+
+# ---------------------------------------------------------------- how it ended
+
+
+def test_a_caller_whom_a_supervisor_ends_has_not_abandoned() -> None:
+    office = Office()
+    caller = office.waiting_caller()
+    office.at += 60
+    office.do(HangUpCall(at=office.at, by="sup", call_id=caller.call_id))
+    office.do(ChannelGone(at=office.at, uniqueid=caller.uniqueid))
+    assert office.last("call.dequeued").data["result"] == "left"
+
+
+@pytest.mark.parametrize("met", [True, False])
+def test_a_caller_who_hangs_up_on_the_number_dialled_for_him_was_transferred(met: bool) -> None:
+    office = Office(flow=DIAL)
+    caller = office.caller()
+    caller.arrive()
+    if met:
+        office.do(Bridged(at=office.at, uniqueid=caller.leg, bridge="b"))
+    office.do(ChannelGone(at=office.at, uniqueid=caller.uniqueid))
+    assert office.last("call.ended").data["flow_result"] == ("transferred_out" if met else "")
+
+
+def test_a_line_that_comes_for_instructions_twice_is_one_call() -> None:
+    office = Office()
+    caller = office.waiting_caller()
+    office.do(caller.facts(LineReady, channel=caller.channel, called="6000", caller=caller.number))
+    assert office.types().count("call.arrived") == 1

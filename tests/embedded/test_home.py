@@ -203,6 +203,18 @@ async def test_a_taken_port_is_one_clear_line(tmp_path: Path, environ: dict[str,
     assert str(caught.value) == (f"port {port} on 127.0.0.1 is taken: set [sip] port in cti.toml, or CTI_SIP__PORT")
 
 
+async def test_of_two_first_starts_at_once_one_runs_and_the_other_is_told(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    path = tmp_path / "home"
+    async with up(path, environ) as first, up(path, environ) as second:
+        await until(lambda: first.said("CTI ready") or second.said("CTI ready"), 40)
+        runs, told = (first, second) if first.said("CTI ready") else (second, first)
+        assert await told.end() == 1
+        assert told.lines == [f"cti: {path} is already running"]
+        assert runs.process.returncode is None
+
+
 async def test_a_home_runs_once(tmp_path: Path, environ: dict[str, str]) -> None:
     found = places.prepare(tmp_path / "home")
     with home.lock(found.home), pytest.raises(CtiError, match="already running"):

@@ -19,13 +19,17 @@ def register(sub: database.Subparsers) -> None:
 
 
 def _migrate(args: argparse.Namespace) -> int:
-    done = asyncio.run(postgres_migrations.migrate(options.load(args).postgres.dsn))
+    config = options.load(args)
+    with database.of_home(config):
+        done = asyncio.run(postgres_migrations.migrate(config.postgres.dsn))
     print("\n".join(f"applied {name}" for name in done) or "the schema is up to date")
     return 0
 
 
 def _status(args: argparse.Namespace) -> int:
-    found = asyncio.run(postgres_migrations.status(options.load(args).postgres.dsn))
+    config = options.load(args)
+    with database.of_home(config):
+        found = asyncio.run(postgres_migrations.status(config.postgres.dsn))
     if args.json:
         options.print_json([{"name": s.name, "applied_at": s.applied_at} for s in found])
     else:

@@ -6,19 +6,24 @@ import asyncio
 import hashlib
 import io
 import json
+import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import kit_story
+import msgspec
 import pytest
 from kit_pg import Cluster
 
 from cti.__main__ import main
 from cti.adapters.journal import Journal
 from cti.adapters.postgres import Store
+from cti.embedded import supervisor
 
 pytestmark = pytest.mark.services
 Cti = Callable[..., tuple[int, str, str]]
@@ -109,7 +114,7 @@ def test_a_new_secret_replaces_the_old_one(cti: Cti) -> None:
         (("user", "add", "ann", "--role", "agent", "--skill", "english"), 2, "english=3"),
         (("user", "add", "ann", "--role", "agent", "--skill", "english=99"), 2, "1 to 9"),
         (("user", "add", "ann", "--role", "agent", "--station", "x"), 2, "digits"),
-        (("user", "add", "ann", "--role", "agent", "--password-stdin"), 2, "8 to 256"),
+        (("user", "add", "ann", "--role", "agent", "--password-stdin"), 2, "no password was given"),
         (("user", "token", "nobody"), 1, "no user nobody"),
         (("user", "token", "nobody", "--days", "0"), 2, "--days"),
         (("user", "disable", "nobody"), 1, "no user nobody"),
@@ -137,6 +142,50 @@ def test_no_database_is_exit_3(cti: Cti, tmp_path: Path, monkeypatch: Any) -> No
     for words in (("user", "list"), ("db", "status"), ("db", "migrate"), ("call", "list")):
         code, _, err = cti(*words)
         assert code == 3 and err.startswith("cti: ") and err.count("\n") == 1
+
+
+def test_a_home_that_is_stopped_is_told_as_that(cti: Cti, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.delenv("CTI_POSTGRES__DSN")
+    home = tmp_path / "home"
+    said = f"cti: the home {home} is not running: start `cti up --home {home}`\n"
+    for words in (("user", "list"), ("db", "status"), ("db", "migrate"), ("call", "list"), ("recording", "verify")):
+        assert cti(*words) == (3, "", said)
+    (home / "pids").mkdir(parents=True)
+    mark = supervisor.mark_of(os.getpid())
+    (home / "pids/server.json").write_bytes(msgspec.json.encode(mark))
+    assert cti("call", "list")[2].startswith("cti: cannot use PostgreSQL: "), "it runs, its database does not"
+
+
+def without_terminal(*words: str, stdin: bytes = b"") -> tuple[int, str, str]:
+    """A verb where nobody can be asked: (exit code, standard output, standard error)."""
+    argv = [sys.executable, "-m", "cti", *words]
+    done = subprocess.run(argv, input=stdin, capture_output=True, start_new_session=True, timeout=60)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_a_password_that_is_not_given_is_one_line(cti: Cti) -> None:
+    cti("user", "add", "ann", "--role", "agent")
+    nothing = (2, "", "cti: no password was given: standard input is at its end\n")
+    assert without_terminal("user", "passwd", "ann") == nothing
+    assert without_terminal("user", "passwd", "ann", "--password-stdin") == nothing
+    assert without_terminal("user", "add", "bob", "--role", "agent", "--password-stdin") == nothing
+    for short in ("\n", "1234567\n"):
+        code, _, err = cti("user", "add", "bob", "--role", "agent", "--password-stdin", stdin=short)
+        assert code == 2 and "8 to 256" in err
+    assert "bob" not in cti("user", "list")[1]
+    changed = without_terminal("user", "passwd", "ann", stdin=b"correct horse\ncorrect horse\n")
+    assert changed == (0, "password of ann changed\n", "")
+    code, _, err = without_terminal("user", "passwd", "ann", "--password-stdin", stdin=b"\xff" * 12 + b"\n")
+    assert (code, err) == (2, "cti: the password is not valid UTF-8\n")
+
+
+def test_no_password_is_asked_for_a_user_who_is_not_there(cti: Cti, monkeypatch: Any) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda _: pytest.fail("it must not ask"))
+    cti("user", "add", "bob", "--role", "agent")
+    cti("user", "disable", "bob")
+    for name in ("nobody", "bob"):
+        code, _, err = cti("user", "passwd", name)
+        assert (code, err) == (1, f"cti: there is no user {name}, or he is disabled\n")
 
 
 def test_the_schema(cti: Cti, pg: Cluster, monkeypatch: Any) -> None:

@@ -254,6 +254,23 @@ def test_recordings_are_compared_with_their_files(cti: Cti, dsn: str, tmp_path: 
     assert len(json.loads(cti("recording", "list", "--json")[1])) == 4
 
 
+def test_a_recording_without_sound_is_no_damaged_one(cti: Cti, dsn: str, tmp_path: Path) -> None:
+    story = kit_story.answered()
+    data = story.events[-1].data
+    data |= {"bytes": 0, "sha256": "", "path": ""}
+    keep(dsn, tmp_path, story.events)
+    name = data["recording_id"]
+    assert cti("recording", "verify")[:2] == (0, f"{name}: no sound was sent\n0 good, 0 bad, 1 without sound\n")
+    (tmp_path / "home/recordings/spool").mkdir(parents=True)
+    (tmp_path / f"home/recordings/spool/{name}.json").touch()  # what a failed one leaves
+    code, out, _ = cti("recording", "verify")
+    assert code == 1 and f"{name}: is not finished, " in out and out.endswith("0 good, 1 bad\n") and ": \n" not in out
+    code, out, _ = cti("recording", "verify", "--json")
+    found = json.loads(out)
+    assert (code, found["good"], found["bad"], found["silent"]) == (1, 0, 1, 0)
+    assert (found["recordings"][0]["recording_id"], found["recordings"][0]["verdict"]) == (name, "bad")
+
+
 def test_rows_can_be_computed_again(cti: Cti, dsn: str, tmp_path: Path) -> None:
     story = kit_story.answered()
     keep(dsn, tmp_path, story.events)

@@ -15,6 +15,7 @@ import msgspec
 from cti.adapters import postgres_people
 from cti.adapters.postgres import Store
 from cti.adapters.postgres_db import plain
+from cti.adapters.web.ports import OUTCOMES
 from cti.cli import database, options, story
 from cti.errors import BadInput, Refused
 
@@ -36,6 +37,8 @@ def register(sub: database.Subparsers) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
+    if args.outcome is not None and args.outcome not in OUTCOMES:
+        raise BadInput(f"--outcome {args.outcome!r}: it is one of {', '.join(sorted(OUTCOMES))}", "bad_filter")
     since = moment(args.since) if args.since else None
     if not 1 <= args.limit <= 10000:
         raise BadInput("--limit is 1 to 10000", "bad_limit")

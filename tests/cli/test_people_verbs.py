@@ -123,6 +123,7 @@ def test_a_new_secret_replaces_the_old_one(cti: Cti) -> None:
         (("call", "show", "x"), 2, "id"),
         (("call", "show", "00000000-0000-7000-8000-000000000000"), 1, "no call"),
         (("call", "list", "--since", "yesterday"), 2, "no time"),
+        (("call", "list", "--outcome", "bogus"), 2, "'bogus': it is one of abandoned, answered, busy, "),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(cti: Cti, words: tuple[str, ...], code: int, said: str) -> None:
@@ -222,6 +223,8 @@ def test_the_story_of_a_call(cti: Cti, dsn: str, tmp_path: Path) -> None:
     assert story.call in cti("call", "list")[1]
     assert [c["call_id"] for c in json.loads(cti("call", "list", "--json", "--agent", "ann")[1])] == [story.call]
     assert cti("call", "list", "--since", "1h", "--json")[1] == "[]\n"
+    assert story.call in cti("call", "list", "--outcome", "answered")[1]
+    assert story.call not in cti("call", "list", "--outcome", "abandoned")[1]
 
 
 def test_what_a_caller_sends_does_not_reach_the_terminal(cti: Cti, dsn: str, tmp_path: Path) -> None:

@@ -31,6 +31,13 @@ def load(args: argparse.Namespace) -> Config:
     return config.load(file_of(args), environ(args))
 
 
+def load_or_new(args: argparse.Namespace) -> Config:
+    """Of a home that is not there yet: what it would have. Raises ConfigError."""
+    if args.config is None and args.home is not None and not (args.home / "cti.toml").exists():
+        return config.load(None, {**os.environ, "CTI_HOME": str(args.home)})
+    return load(args)
+
+
 def remembered(args: argparse.Namespace) -> dict[str, str]:
     """The overrides of the home's running `cti up` that this verb was not given itself."""
     file = file_of(args) or config.home_of(os.environ) / "cti.toml"

@@ -27,6 +27,7 @@ NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 SECRET = re.compile(r"[A-Za-z0-9_.~+/=-]{12,128}")
 CONTACT = re.compile(r"sip:[A-Za-z0-9][A-Za-z0-9.-]{0,253}(:[0-9]{1,5})?")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
+TRUNKS = '[{"name": "carrier", "match": ["192.0.2.10"], "contact": "sip:192.0.2.10:5060"}]'
 SECRET_KEYS = {"ami.secret", "postgres.dsn", "redis.url"}
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -263,9 +264,19 @@ def _take(
 
 def _converted(value: Any, kind: Any, strict: bool) -> Any:
     if not strict and isinstance(value, str) and getattr(kind, "__origin__", None) is tuple:
-        text = value.strip()
-        value = msgspec.json.decode(text) if text.startswith("[") else [v.strip() for v in text.split(",")]
+        value = _list(value.strip(), kind.__args__[0])
     return msgspec.convert(value, kind, strict=strict, dec_hook=_path)
+
+
+def _list(text: str, kind: Any) -> Any:
+    """A list that stands in a variable: JSON; one of plain words also as `a, b`."""
+    if kind is not Trunk and not text.startswith("["):
+        return [v.strip() for v in text.split(",")]
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        form = f"in a variable this list is JSON, as {TRUNKS}" if kind is Trunk else 'write a, b or ["a", "b"]'
+        raise msgspec.ValidationError(form) from None
 
 
 def _path(kind: type, value: Any) -> Any:

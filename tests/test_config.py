@@ -46,6 +46,20 @@ def test_lists_and_booleans_from_variables() -> None:
     assert found.flows.auto_publish is True
 
 
+@pytest.mark.parametrize("text", ['[{name = "a", match = ["10.0.0.1"]}]', "carrier", "", "[{"])
+def test_trunks_in_another_form_than_json_are_told_the_form(text: str) -> None:
+    (said,) = problems(None, {"CTI_SIP__TRUNKS": text})
+    assert said == f"CTI_SIP__TRUNKS: sip.trunks: in a variable this list is JSON, as {config.TRUNKS}"
+    example = config.load(None, {"CTI_SIP__TRUNKS": config.TRUNKS}).sip.trunks[0]
+    assert (example.name, example.contact) == ("carrier", "sip:192.0.2.10:5060")
+    assert config.TRUNKS in (config.PROJECT / "docs/operators.md").read_text()
+
+
+def test_a_broken_list_is_told_both_forms() -> None:
+    said = problems(None, {"CTI_SITE__LANGUAGES": '["en", zh]'})
+    assert said == ['CTI_SITE__LANGUAGES: site.languages: write a, b or ["a", "b"]']
+
+
 def test_trusted_proxies_are_addresses_or_networks() -> None:
     good = config.load(None, {"CTI_HTTP__TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8, ::1"})
     assert good.http.trusted_proxies == ("127.0.0.1", "10.0.0.0/8", "::1")

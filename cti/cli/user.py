@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
+import warnings
 
 from cti.adapters import passwords, postgres_people
 from cti.adapters.postgres import Store
 from cti.cli import database, options
-from cti.errors import BadInput
+from cti.errors import BadInput, Refused
 
 
 def register(sub: database.Subparsers) -> None:
@@ -70,6 +71,7 @@ def _list(args: argparse.Namespace) -> int:
 
 def _passwd(args: argparse.Namespace) -> int:
     postgres_people.check_name(args.user)
+    database.run(args, lambda store: _known(store, args.user))
     hashed = _new_password() if args.password_stdin else _asked_password(args.user)
 
     async def work(store: Store) -> None:
@@ -79,6 +81,13 @@ def _passwd(args: argparse.Namespace) -> int:
     database.run(args, work)
     print(f"password of {args.user} changed")
     return 0
+
+
+async def _known(store: Store, name: str) -> None:
+    """Raises Refused, before a password is asked for, when there is no such user who can log in."""
+    found = await store.db.row("user_by_name", name)
+    if found is None or found["disabled"]:
+        raise Refused(f"there is no user {name}, or he is disabled", "no_user")
 
 
 def _disable(args: argparse.Namespace) -> int:
@@ -126,11 +135,34 @@ def skill_of(text: str) -> tuple[str, int]:
 
 
 def _new_password() -> str:
-    return passwords.hash_password(sys.stdin.readline().rstrip("\r\n"))
+    return passwords.hash_password(_line())
 
 
 def _asked_password(name: str) -> str:
-    first = getpass.getpass(f"new password of {name}: ")
-    if first != getpass.getpass("again: "):
+    first = _answer(f"new password of {name}: ")
+    if first != _answer("again: "):
         raise BadInput("the two are not the same", "bad_password")
     return passwords.hash_password(first)
+
+
+def _answer(question: str) -> str:
+    """Typed unseen at the terminal; without one, the next line of what is piped in. Raises BadInput."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            return getpass.getpass(question)
+    except getpass.GetPassWarning:
+        return _line()
+    except EOFError:
+        raise BadInput("no password was given", "bad_password") from None
+
+
+def _line() -> str:
+    """The next line of standard input. Raises BadInput when there is none, or it is no text."""
+    try:
+        line = sys.stdin.readline()
+    except UnicodeDecodeError:
+        raise BadInput("the password is not valid UTF-8", "bad_password") from None
+    if not line:
+        raise BadInput("no password was given: standard input is at its end", "bad_password")
+    return line.rstrip("\r\n")

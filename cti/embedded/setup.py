@@ -43,6 +43,7 @@ NEEDED = {
     "/usr/lib/python3*/ensurepip/__init__.py": "python3-venv",
 }
 OLDEST = (3, 11)
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLICY, OURS = Path("/usr/sbin/policy-rc.d"), "# made by `make setup` of cti for as long as it runs"
 NO_NETWORK = re.compile("name resolution|resolving|[Cc]ould not connect|NewConnectionError|unreachable|[Pp]roxy")
 
@@ -53,7 +54,7 @@ class SetupError(Exception):
 
 def main() -> int:
     os.umask(0o022)  # the account that runs the parts must be able to read what is installed
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOPS:
         signal.signal(number, lambda got, _: sys.exit(128 + got))  # so that what is made for a while is removed
     try:
         with contextlib.ExitStack() as held:
@@ -89,11 +90,13 @@ def step(text: str, argv: list[str], env: dict[str, str] | None = None) -> str:
     """Run a program, showing that it runs. Returns its output; raises SetupError with its last words."""
     print(f"setup: {text} ...", flush=True)
     began = time.monotonic()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # not heard between its start and our knowing of it
     with subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, **(env or {})}, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before),
     ) as process:  # fmt: skip
         try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             output, _ = process.communicate()
         except BaseException:
             process.terminate()  # not kill: apt finishes the package it is at, and is waited for

@@ -12,6 +12,7 @@ import contextlib
 import difflib
 import hmac
 import ipaddress
+import locale
 import re
 import tomllib
 import zoneinfo
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import phonenumbers
 
 from cti.errors import BadInput
 
@@ -27,6 +29,9 @@ NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 SECRET = re.compile(r"[A-Za-z0-9_.~+/=-]{12,128}")
 CONTACT = re.compile(r"sip:[A-Za-z0-9][A-Za-z0-9.-]{0,253}(:[0-9]{1,5})?")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
+TRUNKS = '[{"name": "carrier", "match": ["192.0.2.10"], "contact": "sip:192.0.2.10:5060"}]'
+SPOKEN_HERE = {"ace", "ban", "bjn", "bug", "jv", "mad", "min", "su"}  # Indonesia's, which the system does not list
+LANGUAGES = {re.split("[_.@]", name)[0] for name in locale.locale_alias.values()} | SPOKEN_HERE  # ISO 639
 SECRET_KEYS = {"ami.secret", "postgres.dsn", "redis.url"}
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -59,10 +64,12 @@ class Sip(Section, frozen=True, kw_only=True):
 
 
 class Rtp(Section, frozen=True, kw_only=True):
-    """UDP ports for sound, both included."""
+    """UDP ports for sound, both included. `timeout`: a call is ended from whose far end nothing came for so many
+    seconds (on hold ten times as long); 0: never."""
 
     first: int = 20000
     last: int = 21999
+    timeout: int = 120
 
 
 class Ami(Section, frozen=True, kw_only=True):
@@ -263,9 +270,19 @@ def _take(
 
 def _converted(value: Any, kind: Any, strict: bool) -> Any:
     if not strict and isinstance(value, str) and getattr(kind, "__origin__", None) is tuple:
-        text = value.strip()
-        value = msgspec.json.decode(text) if text.startswith("[") else [v.strip() for v in text.split(",")]
+        value = _list(value.strip(), kind.__args__[0])
     return msgspec.convert(value, kind, strict=strict, dec_hook=_path)
+
+
+def _list(text: str, kind: Any) -> Any:
+    """A list that stands in a variable: JSON; one of plain words also as `a, b`."""
+    if kind is not Trunk and not text.startswith("["):
+        return [v.strip() for v in text.split(",")]
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        form = f"in a variable this list is JSON, as {TRUNKS}" if kind is Trunk else 'write a, b or ["a", "b"]'
+        raise msgspec.ValidationError(form) from None
 
 
 def _path(kind: type, value: Any) -> Any:
@@ -332,6 +349,7 @@ def _faults(config: Config) -> list[tuple[str, str]]:
         check("http.trusted_proxies", _is_network(one), f"{one!r} is no IP address or network")
     for name in ("first", "last"):
         check(f"rtp.{name}", 1024 <= getattr(config.rtp, name) <= 65535, "is no port (1024 to 65535)")
+    check("rtp.timeout", 0 <= config.rtp.timeout <= 3600, "must be 0 to 3600 seconds")
     check("rtp.last", config.rtp.last - config.rtp.first >= 3, "must be at least first + 3")
     for one in config.agi.allow:
         check("agi.allow", _is_network(one), f"{one!r} is no IP address or network, as 192.0.2.10")
@@ -346,10 +364,13 @@ def _faults(config: Config) -> list[tuple[str, str]]:
 
 def _check_site(site: Site, check: Callable[[str, bool, str], None]) -> None:
     check("site.name", bool(site.name) and site.name.isprintable(), "one line of text")
-    check("site.country", _is(re.compile("[A-Z]{2}"), site.country), "two capital letters, as ID")
+    country = site.country in phonenumbers.SUPPORTED_REGIONS
+    check("site.country", country, f"{site.country!r} is no country with numbers: two capital letters, as ID")
     check("site.time_zone", _is_zone(site.time_zone), f"{site.time_zone!r} is no time zone, as Asia/Jakarta")
     languages = bool(site.languages) and all(_is(LANGUAGE, one) for one in site.languages)
     check("site.languages", languages, 'a list as ["en", "zh", "id"]')
+    for one in filter(LANGUAGE.fullmatch, site.languages):
+        check("site.languages", one.split("-")[0] in LANGUAGES, f"{one!r} is no language that is known, as en, zh, id")
 
 
 def _check_trunks(trunks: tuple[Trunk, ...], check: Callable[[str, bool, str], None]) -> None:

@@ -67,6 +67,15 @@ start: wait
 nodes:
   wait: {do: queue, queue: sales, answered: hangup, then: hangup}
 """,
+    "welcome.yaml": """
+flow: welcome
+language: en
+start: greet
+nodes:
+  greet: {do: say, say: {en: "Welcome to this company, we are very glad that you call us again today"}, then: ask}
+  ask: {do: menu, say: {en: "Press one"}, options: {"1": wait}, input_timeout: 1s, retries: 0, fail: hangup}
+  wait: {do: queue, queue: sales, answered: hangup, then: hangup}
+""",
     "vip.yaml": """
 flow: vip
 language: en
@@ -87,7 +96,7 @@ nodes:
   which: {do: menu, say: {en: "Press one"}, options: {"1": wait}, input_timeout: 3s, fail: wait}
   wait: {do: queue, queue: desk, answered: hangup, then: hangup}
 """,
-    "numbers.yaml": 'numbers: {"6000": main, "6100": direct, "6200": vip, "6300": desk}\n',
+    "numbers.yaml": 'numbers: {"6000": main, "6100": direct, "6200": vip, "6400": welcome, "6300": desk}\n',
     "queues.yaml": """
 queues:
   sales: {ring: 5s, wrap_up: 1s, short_abandon: 1s}

@@ -46,6 +46,46 @@ def test_lists_and_booleans_from_variables() -> None:
     assert found.flows.auto_publish is True
 
 
+@pytest.mark.parametrize("text", ['[{name = "a", match = ["10.0.0.1"]}]', "carrier", "", "[{"])
+def test_trunks_in_another_form_than_json_are_told_the_form(text: str) -> None:
+    (said,) = problems(None, {"CTI_SIP__TRUNKS": text})
+    assert said == f"CTI_SIP__TRUNKS: sip.trunks: in a variable this list is JSON, as {config.TRUNKS}"
+    example = config.load(None, {"CTI_SIP__TRUNKS": config.TRUNKS}).sip.trunks[0]
+    assert (example.name, example.contact) == ("carrier", "sip:192.0.2.10:5060")
+    assert config.TRUNKS in (config.PROJECT / "docs/operators.md").read_text()
+
+
+def test_a_broken_list_is_told_both_forms() -> None:
+    said = problems(None, {"CTI_SITE__LANGUAGES": '["en", zh]'})
+    assert said == ['CTI_SITE__LANGUAGES: site.languages: write a, b or ["a", "b"]']
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("country", "XX", "'XX' is no country with numbers: two capital letters, as ID"),
+        ("country", "id", "'id' is no country with numbers: two capital letters, as ID"),
+        ("country", "001", "'001' is no country with numbers: two capital letters, as ID"),
+        ("time_zone", "Asia/Jakarta2", "'Asia/Jakarta2' is no time zone, as Asia/Jakarta"),
+        ("time_zone", "Asia", "'Asia' is no time zone, as Asia/Jakarta"),
+        ("time_zone", "", "'' is no time zone, as Asia/Jakarta"),
+        ("languages", "en, xx", "'xx' is no language that is known, as en, zh, id"),
+        ("languages", "en, english", 'a list as ["en", "zh", "id"]'),
+    ],
+)
+def test_a_site_is_somewhere(key: str, value: str, said: str) -> None:
+    assert problems(None, {f"CTI_SITE__{key.upper()}": value}) == [f"CTI_SITE__{key.upper()}: site.{key}: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("country", "zone", "languages"),
+    [("ID", "Asia/Jayapura", "id, jv"), ("NL", "UTC", "nl"), ("HK", "Asia/Hong_Kong", "yue, zh-HK")],
+)
+def test_sites_that_are_somewhere(country: str, zone: str, languages: str) -> None:
+    environ = {"CTI_SITE__COUNTRY": country, "CTI_SITE__TIME_ZONE": zone, "CTI_SITE__LANGUAGES": languages}
+    assert config.load(None, environ).site.country == country
+
+
 def test_trusted_proxies_are_addresses_or_networks() -> None:
     good = config.load(None, {"CTI_HTTP__TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8, ::1"})
     assert good.http.trusted_proxies == ("127.0.0.1", "10.0.0.0/8", "::1")

@@ -2,7 +2,7 @@
 
 `execute` puts a command in; the newest one waiting is run next, one at a time. What Asterisk is doing cannot
 be interrupted, so a newer command waits for the end of the prompt that plays; the rest of the older one is
-left out.
+left out. A key pressed during a text ends it and is kept for the next question: callers who know the menu dial ahead.
 The session ends by Release, HANGUP, 511, EOF or a reply that does not come.
 """
 
@@ -22,7 +22,6 @@ log = logging.getLogger("cti.agi")
 SHORT = 10.0  # seconds a command may take that does not wait for the caller
 LONG = 900.0  # seconds one prompt may play
 RENDER = 15.0  # seconds for the prompts of one command to become files
-HANGUP_AFTER = 0.05  # a result of -1 is followed by HANGUP this soon when the caller left
 KEYS = "0123456789*#"
 _SOUNDS = (".wav", ".sln", ".sln16", ".gsm", ".ulaw", ".alaw")
 _UP = 6
@@ -56,6 +55,7 @@ class Session:
         self._over = asyncio.Event()
         self._answered = False
         self._silent = False
+        self._ahead = ""
 
     def execute(self, command: AnyCommand) -> None:
         """Never blocks. Replaces a command that still waits; a Release is not replaced."""
@@ -118,9 +118,9 @@ class Session:
         await self._answer()
         if isinstance(command, Hold):
             await self._send("EXEC", "StartMusicOnHold", "")
-            self._silent = False
+            self._silent, self._ahead = False, ""
         elif isinstance(command, Play):
-            outcome, _ = await self._play(command.prompts, "")
+            outcome, self._ahead = await self._play(command.prompts)
             self._tell(command.op, outcome)
         else:
             await self._collect(command)
@@ -137,7 +137,8 @@ class Session:
             self._answered = True
 
     async def _collect(self, command: Collect) -> None:
-        outcome, key = await self._play(command.prompts, KEYS)
+        outcome, key = await self._play(command.prompts)
+        self._ahead = ""
         if outcome == "done" and not key and not self._replaced():
             milliseconds = round(min(max(command.timeout, 0.1), 600.0) * 1000)
             reply = await self._ask(
@@ -149,8 +150,10 @@ class Session:
         else:
             self._tell(command.op, "error" if outcome == "error" else "timeout")
 
-    async def _play(self, prompts: tuple[Prompt, ...], keys: str) -> tuple[Literal["done", "error"], str]:
-        """Plays until a key of `keys`. error: there was something to play and nothing of it could be."""
+    async def _play(self, prompts: tuple[Prompt, ...]) -> tuple[Literal["done", "error"], str]:
+        """Plays until a key, not at all when one was pressed before. error: nothing of it could be played."""
+        if self._ahead:
+            return "done", self._ahead
         if not self._silent:
             await self._send("EXEC", "StopMusicOnHold", "")
             self._silent = True
@@ -158,7 +161,7 @@ class Session:
         for path in await self._files(prompts):
             if self._replaced():
                 break
-            reply = await self._ask(agi_wire.command("STREAM FILE", path, keys), LONG)
+            reply = await self._ask(agi_wire.command("STREAM FILE", path, KEYS), LONG)
             key = await self._key(reply)
             if key:
                 return "done", key
@@ -185,9 +188,9 @@ class Session:
             return await self._render(prompt)
 
     async def _key(self, reply: Reply) -> str:
-        """The key a reply tells of. A caller who left is given the time to say so."""
+        """The key a reply tells of. When the caller left, this does not return: the session is over."""
         if reply.code == 200 and reply.result < 0:
-            await asyncio.sleep(HANGUP_AFTER)  # the end of the session cancels this
+            await self._send("CHANNEL STATUS")
         return chr(reply.result) if reply.code == 200 and 0 < reply.result < 128 else ""
 
     def _replaced(self) -> bool:

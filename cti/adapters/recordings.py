@@ -109,7 +109,7 @@ class Recorder:
             self._failed(command, problem)
             return
         if stored is None:
-            log.error("recording %s of %s: the switch wrote nothing", command.recording_id, command.call_id)
+            log.warning("recording %s of %s: neither side sent any sound", command.recording_id, command.call_id)
         self._submit(self._report(command, stored))
         await self._off_loop(_claim_path(self._spool, command.recording_id).unlink, True)
 

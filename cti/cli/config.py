@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from cti import config
 from cti.cli import options
@@ -17,8 +16,9 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    found, origins = config.load_with_origins(options.file_of(args), os.environ)
-    rows = config.shown(found, origins)
+    found, origins = config.load_with_origins(options.file_of(args), options.environ(args))
+    of_up = {name: f"{name} of the running `cti up`" for name in options.remembered(args)}
+    rows = config.shown(found, {key: of_up.get(origin, origin) for key, origin in origins.items()})
     if args.json:
         options.print_json({key: {"value": value, "origin": origin} for key, value, origin in rows})
         return 0

@@ -5,11 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import getpass
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from cti.adapters.postgres import Store
 from cti.cli import options
+from cti.config import Config, private_dsn
+from cti.embedded import overrides
+from cti.errors import Unavailable
 
 T = TypeVar("T")
 Subparsers = Any  # argparse's own type is private
@@ -17,16 +23,29 @@ Subparsers = Any  # argparse's own type is private
 
 def run(args: argparse.Namespace, work: Callable[[Store], Awaitable[T]]) -> T:
     """Do it with the store of the home. Raises ConfigError, Unavailable."""
-    dsn = options.load(args).postgres.dsn
+    config = options.load(args)
 
     async def with_store() -> T:
-        store = await Store.open(dsn)
+        store = await Store.open(config.postgres.dsn)
         try:
             return await work(store)
         finally:
             await store.close()
 
-    return asyncio.run(with_store())
+    with of_home(config):
+        return asyncio.run(with_store())
+
+
+@contextmanager
+def of_home(config: Config) -> Iterator[None]:
+    """A home's own database that cannot be reached while nothing of the home runs: the home is stopped, say that."""
+    home = config.paths.home
+    try:
+        yield
+    except Unavailable as e:
+        if config.postgres.dsn != private_dsn(home) or overrides.any_part(home):
+            raise
+        raise Unavailable(f"the home {home} is not running: start `cti up --home {home}`", "home_stopped") from e
 
 
 def verb(
@@ -48,6 +67,15 @@ def actor() -> str:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):
         return "cli"
+
+
+def zone(args: argparse.Namespace) -> ZoneInfo:
+    """The site's: every time that people read is in it and says so; JSON is UTC."""
+    return ZoneInfo(options.load(args).site.time_zone)
+
+
+def local(at: str, zone: ZoneInfo) -> str:
+    return f"{datetime.fromisoformat(at).astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -19,17 +19,23 @@ def register(sub: database.Subparsers) -> None:
 
 
 def _migrate(args: argparse.Namespace) -> int:
-    done = asyncio.run(postgres_migrations.migrate(options.load(args).postgres.dsn))
+    config = options.load(args)
+    with database.of_home(config):
+        done = asyncio.run(postgres_migrations.migrate(config.postgres.dsn))
     print("\n".join(f"applied {name}" for name in done) or "the schema is up to date")
     return 0
 
 
 def _status(args: argparse.Namespace) -> int:
-    found = asyncio.run(postgres_migrations.status(options.load(args).postgres.dsn))
+    config = options.load(args)
+    with database.of_home(config):
+        found = asyncio.run(postgres_migrations.status(config.postgres.dsn))
     if args.json:
         options.print_json([{"name": s.name, "applied_at": s.applied_at} for s in found])
     else:
-        print(database.table(["migration", "applied"], [(s.name, s.applied_at or "pending") for s in found]))
+        zone = database.zone(args)
+        rows = [(s.name, database.local(s.applied_at, zone) if s.applied_at else "pending") for s in found]
+        print(database.table(["migration", f"applied ({zone})"], rows))
     return 0 if all(s.applied_at for s in found) else 1
 
 

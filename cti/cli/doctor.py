@@ -37,8 +37,9 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """0 without a problem (warnings are none), else 1."""
-    config = options.load(args)
-    rows = [row for check in CHECKS for row in _safely(check, config)]
+    config = options.load_or_new(args)
+    checks = CHECKS if args.config else (not_yet, *CHECKS)
+    rows = [row for check in checks for row in _safely(check, config)]
     if args.json:
         options.print_json([{"verdict": verdict, "text": text} for verdict, text in rows])
     else:
@@ -52,6 +53,12 @@ def _safely(check: Callable[[Config], Iterator[Row]], config: Config) -> list[Ro
         return list(check(config))
     except (CtiError, OSError, subprocess.SubprocessError) as e:
         return [("problem", str(e))]
+
+
+def not_yet(config: Config) -> Iterator[Row]:
+    home = config.paths.home
+    if not (home / "cti.toml").exists():
+        yield "warning", f"the home {home} does not exist yet: `cti up --home {home}` makes it"
 
 
 def packages(_: Config) -> Iterator[Row]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from cti import config
 from cti.config import Config
+from cti.embedded import overrides
 
 
 def add(parser: argparse.ArgumentParser, with_json: bool = False) -> None:
@@ -27,7 +28,26 @@ def file_of(args: argparse.Namespace) -> Path | None:
 
 def load(args: argparse.Namespace) -> Config:
     """Raises ConfigError."""
-    return config.load(file_of(args), os.environ)
+    return config.load(file_of(args), environ(args))
+
+
+def load_or_new(args: argparse.Namespace) -> Config:
+    """Of a home that is not there yet: what it would have. Raises ConfigError."""
+    if args.config is None and args.home is not None and not (args.home / "cti.toml").exists():
+        return config.load(None, {**os.environ, "CTI_HOME": str(args.home)})
+    return load(args)
+
+
+def remembered(args: argparse.Namespace) -> dict[str, str]:
+    """The overrides of the home's running `cti up` that this verb was not given itself."""
+    file = file_of(args) or config.home_of(os.environ) / "cti.toml"
+    found = overrides.remembered(file.absolute().parent) if file.name == "cti.toml" else {}
+    return {name: value for name, value in found.items() if name not in os.environ}
+
+
+def environ(args: argparse.Namespace) -> dict[str, str]:
+    """What overrides the settings: variables given to the verb, else those its home runs with."""
+    return {**remembered(args), **os.environ}
 
 
 def print_json(data: Any) -> None:

@@ -11,7 +11,7 @@ from cti.adapters.postgres import Store
 from cti.cli import database, options
 from cti.errors import BadInput
 
-HEAD = ("started", "recording", "call", "agent", "seconds", "bytes", "path")
+HEAD = ("recording", "call", "agent", "seconds", "bytes", "path")
 
 
 def register(sub: database.Subparsers) -> None:
@@ -19,7 +19,7 @@ def register(sub: database.Subparsers) -> None:
     listed = database.verb(verbs, "list", "recordings, newest first", _list, True)
     listed.add_argument("--limit", type=int, default=50, metavar="N")
     listed.add_argument("--agent", metavar="NAME")
-    database.verb(verbs, "verify", "compare every file with its size and sha256; exit 1 when one differs", _verify)
+    database.verb(verbs, "verify", "compare each file with its size and sha256; exit 1 when one differs", _verify, True)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -33,41 +33,56 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         options.print_json(rows)
         return 0
+    zone = database.zone(args)
     cells = [
-        (r["started_at"][:19], r["recording_id"], r["call_id"], r["agent"], f"{r['seconds']:.1f}", r["bytes"],
-         r["path"])
+        (database.local(r["started_at"], zone), r["recording_id"], r["call_id"], r["agent"], f"{r['seconds']:.1f}",
+         r["bytes"], r["path"])
         for r in rows
     ]  # fmt: skip
-    print(database.table(HEAD, cells))
+    print(database.table((f"started ({zone})", *HEAD), cells))
     return 0
 
 
 def _verify(args: argparse.Namespace) -> int:
+    """Silence is no fault: there is nothing that could be lost."""
     root = options.load(args).paths.recordings
-    good, bad = 0, 0
 
-    async def work(store: Store) -> None:
-        nonlocal good, bad
+    async def work(store: Store) -> tuple[list[dict[str, str]], int]:
+        told, count = [], 0
         cursor: str | None = None
         while True:
             rows, cursor = await store.list_recordings(cursor=cursor, limit=500)
-            for row in rows:
-                fault = fault_of(root, row)
-                good, bad = good + (not fault), bad + bool(fault)
-                if fault:
-                    print(f"{row['recording_id']}: {fault}: {row['path']}")
+            count += len(rows)
+            told += [one for one in (_verdict(root, row) for row in rows) if one is not None]
             if cursor is None:
-                return
+                return told, count
 
-    database.run(args, work)
-    print(f"{good} good, {bad} bad")
+    told, count = database.run(args, work)
+    silent = sum(one["verdict"] == "silent" for one in told)
+    bad = len(told) - silent
+    if args.json:
+        options.print_json({"good": count - len(told), "bad": bad, "silent": silent, "recordings": told})
+    else:
+        for one in told:
+            print(database.safe(": ".join(filter(None, (one["recording_id"], one["text"], one["path"])))))
+        print(f"{count - len(told)} good, {bad} bad" + (f", {silent} without sound" if silent else ""))
     return 1 if bad else 0
 
 
+def _verdict(root: Path, row: dict[str, Any]) -> dict[str, str] | None:
+    """What is to be told of this row of v_recordings; None: it is good."""
+    silent = not row["bytes"] and not _spooled(root, row)
+    fault = "no sound was sent" if silent else fault_of(root, row)
+    if not fault:
+        return None
+    verdict = "silent" if silent else "bad"
+    return {"recording_id": row["recording_id"], "verdict": verdict, "text": fault, "path": row["path"] or ""}
+
+
 def fault_of(root: Path, row: dict[str, Any]) -> str:
-    """What is wrong with the file of this row of v_recordings; empty: nothing."""
+    """What is wrong with the file of this row; empty: nothing."""
     if not row["bytes"]:
-        return "was never complete"
+        return "is not finished, its sound is still in the spool: see the server's log, then restart the server"
     path = root / str(row["path"])
     if not path.resolve().is_relative_to(root.resolve()):
         return "lies outside paths.recordings"
@@ -77,3 +92,8 @@ def fault_of(root: Path, row: dict[str, Any]) -> str:
         return f"has {path.stat().st_size} bytes, not {row['bytes']}"
     with path.open("rb") as file:
         return "" if hashlib.file_digest(file, "sha256").hexdigest() == row["sha256"] else "was changed"
+
+
+def _spooled(root: Path, row: dict[str, Any]) -> bool:
+    """Work is left: the recorder keeps what it could not finish, and removes what held no sound."""
+    return any((root / "spool").glob(f"{row['recording_id']}*"))

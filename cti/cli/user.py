@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
+import warnings
 
 from cti.adapters import passwords, postgres_people
 from cti.adapters.postgres import Store
 from cti.cli import database, options
-from cti.errors import BadInput
+from cti.errors import BadInput, Refused
 
 
 def register(sub: database.Subparsers) -> None:
@@ -23,14 +24,16 @@ def register(sub: database.Subparsers) -> None:
     added.add_argument("--station", metavar="EXT", help="number of his phone; made when there is none")
     added.add_argument("--skill", nargs="+", action="extend", default=[], metavar="NAME=LEVEL")
     database.verb(verbs, "list", "all users", _list, True)
-    changed = database.verb(verbs, "passwd", "a new password; his logins and tokens end", _passwd)
+    changed = database.verb(verbs, "passwd", "a new password; his logins end", _passwd)
     changed.add_argument("user", metavar="NAME")
     changed.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
     disabled = database.verb(verbs, "disable", "lock a user out for good", _disable)
     disabled.add_argument("user", metavar="NAME")
     token = database.verb(verbs, "token", "print a new API token (shown once)", _token)
     token.add_argument("user", metavar="NAME")
-    token.add_argument("--days", type=int, metavar="N", help="how long it is valid (default: for ever)")
+    how = token.add_mutually_exclusive_group()
+    how.add_argument("--days", type=int, metavar="N", help="how long it is valid (default: for ever)")
+    how.add_argument("--revoke", action="store_true", help="make none: end all he has")
 
 
 def _add(args: argparse.Namespace) -> int:
@@ -68,6 +71,7 @@ def _list(args: argparse.Namespace) -> int:
 
 def _passwd(args: argparse.Namespace) -> int:
     postgres_people.check_name(args.user)
+    database.run(args, lambda store: _known(store, args.user))
     hashed = _new_password() if args.password_stdin else _asked_password(args.user)
 
     async def work(store: Store) -> None:
@@ -77,6 +81,13 @@ def _passwd(args: argparse.Namespace) -> int:
     database.run(args, work)
     print(f"password of {args.user} changed")
     return 0
+
+
+async def _known(store: Store, name: str) -> None:
+    """Raises Refused, before a password is asked for, when there is no such user who can log in."""
+    found = await store.db.row("user_by_name", name)
+    if found is None or found["disabled"]:
+        raise Refused(f"there is no user {name}, or he is disabled", "no_user")
 
 
 def _disable(args: argparse.Namespace) -> int:
@@ -90,6 +101,20 @@ def _disable(args: argparse.Namespace) -> int:
 
 
 def _token(args: argparse.Namespace) -> int:
+    return _revoke(args) if args.revoke else _new_token(args)
+
+
+def _revoke(args: argparse.Namespace) -> int:
+    async def work(store: Store) -> None:
+        await postgres_people.revoke_tokens(store, args.user)
+        await store.audit(database.actor(), "user.tokens_revoked", args.user)
+
+    database.run(args, work)
+    print(f"all tokens of {args.user} are revoked")
+    return 0
+
+
+def _new_token(args: argparse.Namespace) -> int:
     token, digest = passwords.new_token()
 
     async def work(store: Store) -> None:
@@ -110,11 +135,34 @@ def skill_of(text: str) -> tuple[str, int]:
 
 
 def _new_password() -> str:
-    return passwords.hash_password(sys.stdin.readline().rstrip("\r\n"))
+    return passwords.hash_password(_line())
 
 
 def _asked_password(name: str) -> str:
-    first = getpass.getpass(f"new password of {name}: ")
-    if first != getpass.getpass("again: "):
+    first = _answer(f"new password of {name}: ")
+    if first != _answer("again: "):
         raise BadInput("the two are not the same", "bad_password")
     return passwords.hash_password(first)
+
+
+def _answer(question: str) -> str:
+    """Typed unseen at the terminal; without one, the next line of what is piped in. Raises BadInput."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            return getpass.getpass(question)
+    except getpass.GetPassWarning:
+        return _line()
+    except EOFError:
+        raise BadInput("no password was given", "bad_password") from None
+
+
+def _line() -> str:
+    """The next line of standard input. Raises BadInput when there is none, or it is no text."""
+    try:
+        line = sys.stdin.readline()
+    except UnicodeDecodeError:
+        raise BadInput("the password is not valid UTF-8", "bad_password") from None
+    if not line:
+        raise BadInput("no password was given: standard input is at its end", "bad_password")
+    return line.rstrip("\r\n")

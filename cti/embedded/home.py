@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from cti import config as configuration
 from cti.config import Config
-from cti.embedded import asterisk, places, postgres, redis, supervisor
+from cti.embedded import asterisk, overrides, places, postgres, redis, supervisor
 from cti.embedded.part import Part
 from cti.embedded.places import Places
 from cti.errors import BadInput, CtiError, Unavailable
@@ -185,8 +185,9 @@ async def running(
         check_ports(config)
         parts = await whole(basic_parts, config, found)
         try:
-            async with supervisor.running(parts, found.home / "pids", say) as kept:
-                yield Home(config, found, kept, say)
+            with overrides.kept(found.home, environ):
+                async with supervisor.running(parts, found.home / "pids", say) as kept:
+                    yield Home(config, found, kept, say)
         finally:
             shutil.rmtree(found.run, ignore_errors=True)
 

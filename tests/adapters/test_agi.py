@@ -28,6 +28,7 @@ from cti.core.messages import (
     Text,
 )
 
+KEYS = agi_session.KEYS
 UNIQUEID = "sys-1795000000.1"
 HELLO = Text(language="en", text="hello")
 MENU = Sound(language="en", name="menu", version=1)
@@ -123,8 +124,8 @@ async def test_play_answers_stops_the_music_and_plays(desk: Desk) -> None:
     desk.server.execute(play(2, HELLO))
     await desk.done(2)
     assert channel.commands == [
-        "CHANNEL STATUS", "ANSWER", 'EXEC "StopMusicOnHold" ""', 'STREAM FILE "/sounds/hello" ""',
-        'STREAM FILE "/sounds/menu" ""', 'STREAM FILE "/sounds/hello" ""',
+        "CHANNEL STATUS", "ANSWER", 'EXEC "StopMusicOnHold" ""', f'STREAM FILE "/sounds/hello" "{KEYS}"',
+        f'STREAM FILE "/sounds/menu" "{KEYS}"', f'STREAM FILE "/sounds/hello" "{KEYS}"',
     ]  # fmt: skip
     await channel.close()
 
@@ -158,6 +159,36 @@ async def test_a_key_cuts_the_prompt_short(desk: Desk) -> None:
     done = await desk.done(1)
     assert (done.outcome, done.digits) == ("digits", "#")
     assert channel.commands[-1] == 'STREAM FILE "/sounds/hello" "0123456789*#"'
+    await channel.close()
+
+
+async def test_a_key_during_a_text_is_for_the_next_question(desk: Desk) -> None:
+    channel = await desk.channel()
+    channel.replies["STREAM FILE"] = b"200 result=49 endpos=800\n"
+    desk.server.execute(play(1, HELLO, MENU))
+    assert (await desk.done(1)).outcome == "done"
+    desk.server.execute(play(2, MENU))
+    assert (await desk.done(2)).outcome == "done"
+    desk.server.execute(collect(3, MENU))
+    done = await desk.done(3)
+    assert (done.outcome, done.digits) == ("digits", "1")
+    assert sum(c.startswith("STREAM") for c in channel.commands) == 1
+    channel.replies["STREAM FILE"] = b"200 result=0 endpos=800\n"
+    desk.server.execute(collect(4, MENU))
+    assert (await desk.done(4)).outcome == "timeout", "one key answers one question"
+    await channel.close()
+
+
+async def test_a_key_pressed_before_the_queue_answers_nothing_after_it(desk: Desk) -> None:
+    channel = await desk.channel()
+    channel.replies["STREAM FILE"] = b"200 result=49 endpos=800\n"
+    desk.server.execute(play(1, HELLO))
+    await desk.done(1)
+    desk.server.execute(Hold(uniqueid=UNIQUEID))
+    await channel.said('EXEC "StartMusicOnHold" ""')
+    channel.replies["STREAM FILE"] = b"200 result=0 endpos=800\n"
+    desk.server.execute(collect(2, MENU))
+    assert (await desk.done(2)).outcome == "timeout"
     await channel.close()
 
 

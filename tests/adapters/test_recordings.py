@@ -142,13 +142,14 @@ async def test_one_side_without_sound_is_silence(room: Room, empty: bytes | None
 
 
 @pytest.mark.parametrize("empty", EMPTY.values(), ids=EMPTY)
-async def test_nothing_recorded_is_a_failed_recording_and_one_line(
+async def test_nothing_recorded_is_a_recording_without_sound_and_one_line(
     room: Room, empty: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     room.put(empty, empty)
     done = await room.run(command())
     assert (done.bytes, done.path, done.sha256, done.seconds) == (0, "", "", 0.0)
-    assert caplog.messages == [f"recording {ID} of call: the switch wrote nothing"]
+    assert caplog.messages == [f"recording {ID} of call: neither side sent any sound"]
+    assert caplog.records[0].levelname == "WARNING"
     assert room.left == []
 
 

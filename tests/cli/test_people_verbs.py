@@ -6,19 +6,26 @@ import asyncio
 import hashlib
 import io
 import json
+import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import kit_story
+import msgspec
 import pytest
 from kit_pg import Cluster
 
 from cti.__main__ import main
 from cti.adapters.journal import Journal
 from cti.adapters.postgres import Store
+from cti.embedded import supervisor
 
 pytestmark = pytest.mark.services
 Cti = Callable[..., tuple[int, str, str]]
@@ -95,6 +102,18 @@ def test_a_token_is_the_last_word_and_works(cti: Cti, dsn: str) -> None:
     assert ask(dsn, lambda store: store.token_user(hashlib.sha256(token.encode()).digest())) is None
 
 
+def test_tokens_are_revoked_at_once_and_only_his(cti: Cti, dsn: str) -> None:
+    tokens = {}
+    for name in ("ann", "bob"):
+        cti("user", "add", name, "--role", "admin")
+        tokens[name] = hashlib.sha256(cti("user", "token", name)[1].split()[-1].encode()).digest()
+    assert cti("user", "token", "ann", "--revoke")[:2] == (0, "all tokens of ann are revoked\n")
+    assert ask(dsn, lambda store: store.token_user(tokens["ann"])) is None
+    assert ask(dsn, lambda store: store.token_user(tokens["bob"])).name == "bob"
+    assert cti("user", "token", "nobody", "--revoke")[0] == 1
+    assert cti("user", "token", "ann", "--revoke", "--days", "3")[0] == 2
+
+
 def test_a_new_secret_replaces_the_old_one(cti: Cti) -> None:
     cti("user", "add", "ann", "--role", "agent", "--station", "2001")
     old, new = cti("station", "secret", "2001")[1].split()[-1], cti("station", "secret", "2001", "--new")[1].split()[-1]
@@ -109,7 +128,7 @@ def test_a_new_secret_replaces_the_old_one(cti: Cti) -> None:
         (("user", "add", "ann", "--role", "agent", "--skill", "english"), 2, "english=3"),
         (("user", "add", "ann", "--role", "agent", "--skill", "english=99"), 2, "1 to 9"),
         (("user", "add", "ann", "--role", "agent", "--station", "x"), 2, "digits"),
-        (("user", "add", "ann", "--role", "agent", "--password-stdin"), 2, "8 to 256"),
+        (("user", "add", "ann", "--role", "agent", "--password-stdin"), 2, "no password was given"),
         (("user", "token", "nobody"), 1, "no user nobody"),
         (("user", "token", "nobody", "--days", "0"), 2, "--days"),
         (("user", "disable", "nobody"), 1, "no user nobody"),
@@ -118,6 +137,7 @@ def test_a_new_secret_replaces_the_old_one(cti: Cti) -> None:
         (("call", "show", "x"), 2, "id"),
         (("call", "show", "00000000-0000-7000-8000-000000000000"), 1, "no call"),
         (("call", "list", "--since", "yesterday"), 2, "no time"),
+        (("call", "list", "--outcome", "bogus"), 2, "'bogus': it is one of abandoned, answered, busy, "),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(cti: Cti, words: tuple[str, ...], code: int, said: str) -> None:
@@ -137,6 +157,50 @@ def test_no_database_is_exit_3(cti: Cti, tmp_path: Path, monkeypatch: Any) -> No
     for words in (("user", "list"), ("db", "status"), ("db", "migrate"), ("call", "list")):
         code, _, err = cti(*words)
         assert code == 3 and err.startswith("cti: ") and err.count("\n") == 1
+
+
+def test_a_home_that_is_stopped_is_told_as_that(cti: Cti, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.delenv("CTI_POSTGRES__DSN")
+    home = tmp_path / "home"
+    said = f"cti: the home {home} is not running: start `cti up --home {home}`\n"
+    for words in (("user", "list"), ("db", "status"), ("db", "migrate"), ("call", "list"), ("recording", "verify")):
+        assert cti(*words) == (3, "", said)
+    (home / "pids").mkdir(parents=True)
+    mark = supervisor.mark_of(os.getpid())
+    (home / "pids/server.json").write_bytes(msgspec.json.encode(mark))
+    assert cti("call", "list")[2].startswith("cti: cannot use PostgreSQL: "), "it runs, its database does not"
+
+
+def without_terminal(*words: str, stdin: bytes = b"") -> tuple[int, str, str]:
+    """A verb where nobody can be asked: (exit code, standard output, standard error)."""
+    argv = [sys.executable, "-m", "cti", *words]
+    done = subprocess.run(argv, input=stdin, capture_output=True, start_new_session=True, timeout=60)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_a_password_that_is_not_given_is_one_line(cti: Cti) -> None:
+    cti("user", "add", "ann", "--role", "agent")
+    nothing = (2, "", "cti: no password was given: standard input is at its end\n")
+    assert without_terminal("user", "passwd", "ann") == nothing
+    assert without_terminal("user", "passwd", "ann", "--password-stdin") == nothing
+    assert without_terminal("user", "add", "bob", "--role", "agent", "--password-stdin") == nothing
+    for short in ("\n", "1234567\n"):
+        code, _, err = cti("user", "add", "bob", "--role", "agent", "--password-stdin", stdin=short)
+        assert code == 2 and "8 to 256" in err
+    assert "bob" not in cti("user", "list")[1]
+    changed = without_terminal("user", "passwd", "ann", stdin=b"correct horse\ncorrect horse\n")
+    assert changed == (0, "password of ann changed\n", "")
+    code, _, err = without_terminal("user", "passwd", "ann", "--password-stdin", stdin=b"\xff" * 12 + b"\n")
+    assert (code, err) == (2, "cti: the password is not valid UTF-8\n")
+
+
+def test_no_password_is_asked_for_a_user_who_is_not_there(cti: Cti, monkeypatch: Any) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda _: pytest.fail("it must not ask"))
+    cti("user", "add", "bob", "--role", "agent")
+    cti("user", "disable", "bob")
+    for name in ("nobody", "bob"):
+        code, _, err = cti("user", "passwd", name)
+        assert (code, err) == (1, f"cti: there is no user {name}, or he is disabled\n")
 
 
 def test_the_schema(cti: Cti, pg: Cluster, monkeypatch: Any) -> None:
@@ -173,6 +237,34 @@ def test_the_story_of_a_call(cti: Cti, dsn: str, tmp_path: Path) -> None:
     assert story.call in cti("call", "list")[1]
     assert [c["call_id"] for c in json.loads(cti("call", "list", "--json", "--agent", "ann")[1])] == [story.call]
     assert cti("call", "list", "--since", "1h", "--json")[1] == "[]\n"
+    assert story.call in cti("call", "list", "--outcome", "answered")[1]
+    assert story.call not in cti("call", "list", "--outcome", "abandoned")[1]
+
+
+def test_times_for_people_are_the_sites_and_say_so(cti: Cti, dsn: str, tmp_path: Path) -> None:
+    story = kit_story.answered(1_700_000_000.0)  # 2023-11-15 05:13:20 in Jakarta, the day before in UTC
+    keep(dsn, tmp_path, story.events)
+    for noun, at in (("call", "2023-11-15 05:13:20"), ("recording", "2023-11-15 05:13:37")):
+        head, row = cti(noun, "list")[1].splitlines()
+        assert head.startswith("started (Asia/Jakarta)  ") and row.startswith(at + " ")
+        assert json.loads(cti(noun, "list", "--json")[1])[0]["started_at"].startswith("2023-11-14T22:13:")
+    head, row = cti("db", "status")[1].splitlines()[:2]
+    applied = json.loads(cti("db", "status", "--json")[1])[0]["applied_at"]
+    here = datetime.fromisoformat(applied).astimezone(ZoneInfo("Asia/Jakarta"))
+    assert head.endswith("applied (Asia/Jakarta)") and row.endswith(f" {here:%Y-%m-%d %H:%M:%S}")
+    assert applied.endswith("+00:00")
+    assert story.call in cti("call", "list", "--since", "2023-11-15T05:13")[1]
+    assert story.call in cti("call", "list", "--since", "2023-11-14T22:13Z")[1]
+    assert story.call not in cti("call", "list", "--since", "2023-11-15T05:14")[1]
+
+
+def test_the_tail_says_the_sites_time_with_its_offset(cti: Cti, dsn: str, tmp_path: Path) -> None:
+    story = kit_story.Story(time.time(), random.Random(1))
+    story.say("call.arrived", 0, caller="+62811", called="6000")
+    keep(dsn, tmp_path, story.events)
+    line = cti("call", "tail", "--once")[1].split()
+    assert line[1].endswith("+07:00") and "T" not in line[0]
+    assert json.loads(cti("call", "tail", "--once", "--json")[1])["at"].endswith("Z")
 
 
 def test_what_a_caller_sends_does_not_reach_the_terminal(cti: Cti, dsn: str, tmp_path: Path) -> None:
@@ -203,6 +295,23 @@ def test_recordings_are_compared_with_their_files(cti: Cti, dsn: str, tmp_path: 
     assert code == 1 and out.endswith("1 good, 3 bad\n")
     assert "is missing: 0.wav" in out and "was changed: 1.wav" in out and "outside" in out
     assert len(json.loads(cti("recording", "list", "--json")[1])) == 4
+
+
+def test_a_recording_without_sound_is_no_damaged_one(cti: Cti, dsn: str, tmp_path: Path) -> None:
+    story = kit_story.answered()
+    data = story.events[-1].data
+    data |= {"bytes": 0, "sha256": "", "path": ""}
+    keep(dsn, tmp_path, story.events)
+    name = data["recording_id"]
+    assert cti("recording", "verify")[:2] == (0, f"{name}: no sound was sent\n0 good, 0 bad, 1 without sound\n")
+    (tmp_path / "home/recordings/spool").mkdir(parents=True)
+    (tmp_path / f"home/recordings/spool/{name}.json").touch()  # what a failed one leaves
+    code, out, _ = cti("recording", "verify")
+    assert code == 1 and f"{name}: is not finished, " in out and out.endswith("0 good, 1 bad\n") and ": \n" not in out
+    code, out, _ = cti("recording", "verify", "--json")
+    found = json.loads(out)
+    assert (code, found["good"], found["bad"], found["silent"]) == (1, 0, 1, 0)
+    assert (found["recordings"][0]["recording_id"], found["recordings"][0]["verdict"]) == (name, "bad")
 
 
 def test_rows_can_be_computed_again(cti: Cti, dsn: str, tmp_path: Path) -> None:

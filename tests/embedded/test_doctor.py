@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cti import config as configuration
+from cti.__main__ import main
 from cti.cli import doctor
 from cti.config import Config
 
@@ -81,3 +82,21 @@ def test_broken_flows_and_dead_prompts(config: Callable[..., Config], tmp_path: 
     (folder / "prompts/en/hello.wav").symlink_to("/nowhere.wav")
     (text,) = problems(doctor.flows, here)
     assert f"{folder}/prompts/en/hello.wav is a dead link to /nowhere.wav" in text
+
+
+def test_a_home_that_does_not_exist_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = tmp_path / "new"
+    monkeypatch.setattr(doctor, "CHECKS", (doctor.disk,))
+    assert main(["doctor", "--home", str(new)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"warning  the home {new} does not exist yet: `cti up --home {new}` makes it"
+    assert second.endswith(f"free on the disk of {tmp_path}")
+    assert not new.exists()
+    assert main(["doctor", "--config", str(new / "cti.toml")]) == 2
+    new.mkdir()
+    (new / "cti.toml").touch()
+    capsys.readouterr()
+    assert main(["doctor", "--home", str(new)]) == 0
+    assert "does not exist" not in capsys.readouterr().out

@@ -429,3 +429,29 @@ async def test_status_tells_where_things_are(tmp_path: Path, environ: dict[str, 
         assert Path(state["paths"]["recordings"]).is_dir()
         assert Path(state["paths"]["logs"], "postgres.log").is_file()
         assert json.dumps(state)
+
+
+@pytest.mark.parametrize("whose", ["a zombie's", "another program's", "nobody's"])
+async def test_the_lock_of_a_database_that_was_killed_is_removed(tmp_path: Path, whose: str) -> None:
+    """PostgreSQL itself takes any process of that number for its own; where nobody buries the dead it never starts."""
+    found = places.prepare(tmp_path / "home")
+    dead = subprocess.Popen(["true" if whose == "a zombie's" else "sleep", "60"])
+    try:
+        if whose == "a zombie's":
+            await until(lambda: ") Z " in Path(f"/proc/{dead.pid}/stat").read_text())
+        (found.state / "postgres/global").mkdir()
+        (found.state / "postgres/global/pg_control").touch()
+        lock = found.state / "postgres/postmaster.pid"
+        pid = 2**22 + 1 if whose == "nobody's" else dead.pid
+        lock.write_text(f"{pid}\n{found.state}\n")
+        postgres.prepare(found)
+        assert not lock.exists()
+    finally:
+        dead.kill()
+        dead.wait()
+
+
+async def test_the_lock_of_a_database_that_runs_stays(tmp_path: Path, environ: dict[str, str]) -> None:
+    async with home.running(tmp_path / "home", environ, lambda _: None) as here:
+        postgres.prepare(here.places)
+        assert (here.places.state / "postgres/postmaster.pid").exists()

@@ -181,3 +181,13 @@ async def test_an_agent_whose_phone_is_lost_is_not_ready_until_it_is_back(world:
         assert row["items"][0]["reason"] == "link"
         assert await phone.phone.register(120) == 200
         await world.until(lambda d: d["items"][0]["wish"] == "ready", "/agents", name)
+
+
+async def test_a_key_pressed_during_the_welcome_answers_the_menu(world: World) -> None:
+    async with siege.crew(world, 1) as phones:
+        caller = await Caller(world.sip, "6400", number=siege.number(), keys=[(0.8, "1")]).start()
+        await caller.hears(880)
+        await siege.away(caller)
+        row = await siege.over(world, caller.number)
+        assert (row["outcome"], row["agent"]) == ("answered", *phones)
+        assert (row["queued_at"] - row["started_at"]).total_seconds() < 3, "the welcome was cut short"

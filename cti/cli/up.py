@@ -71,7 +71,8 @@ async def _run(path: Path, environ: Mapping[str, str], demo: bool, server_argv: 
         server = server_part(here.config, here.places, server_argv)
         if here.places.account.drop and not server.account.drop:
             here.places.not_owned()
-            say(f"the server runs as root: the account {here.places.account.name} cannot read {PROJECT}")
+            closed = unreadable(here.config, here.places)
+            say(f"the server runs as root: the account {here.places.account.name} cannot read {closed}")
         await here.start(server)
         if demo and importlib.util.find_spec("cti.cli.demo") is not None:
             await _start_demo(here)
@@ -172,7 +173,12 @@ def demo_part(config: Config, places: Places) -> Part:
 
 def server_account(config: Config, places: Places) -> Account:
     """The service account where it can read the code, the settings and the flows; else the one we are."""
-    needed = [PROJECT / "cti/__main__.py", Path(sys.executable), places.home / "cti.toml", config.paths.flows]
-    if all(reachable(path, places.account) for path in needed if path.exists()):
+    if unreadable(config, places) is None:
         return places.account
     return Account("", os.geteuid(), os.getegid(), drop=False)
+
+
+def unreadable(config: Config, places: Places) -> Path | None:
+    """What keeps the server from running as the service account."""
+    needed = [PROJECT / "cti/__main__.py", Path(sys.executable), places.home / "cti.toml", config.paths.flows]
+    return next((path for path in needed if path.exists() and not reachable(path, places.account)), None)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cti.config import Config
+from cti.cli import up
+from cti.config import PROJECT, Config
 from cti.embedded import account, asterisk, home, places, render
 from cti.embedded.account import acting_as
 from cti.embedded.places import Places
@@ -127,3 +128,11 @@ def test_a_folder_that_is_somebody_elses_stays_his_and_is_told(
         assert (roots / "log").stat().st_uid == 0
     finally:
         left_nothing(tmp_path / "home")
+
+
+def test_what_keeps_the_server_root_is_named(made: tuple[Config, Places], open_path: Path) -> None:
+    config, found = made
+    if found.state != found.home:  # the account cannot enter the folder of the test
+        assert up.unreadable(config, found) in {PROJECT / "cti/__main__.py", found.home / "cti.toml"}
+    config, found = home.create(open_path / "home", {})
+    assert up.unreadable(config, found) in {PROJECT / "cti/__main__.py", None}

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kit_sound import wav
 
 from cti.core.ivr import Book
 from cti.errors import BadInput, Unavailable
@@ -171,7 +172,7 @@ async def test_an_empty_folder_is_no_first_version(tmp_path: Path) -> None:
 async def test_a_prompt_recorded_anew_is_a_new_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with watched(tmp_path, monkeypatch) as running:
         (tmp_path / "prompts/en").mkdir(parents=True)
-        for sound in (b"one", b"two"):
+        for sound in (wav(b"one_"), wav(b"two_")):
             (tmp_path / "prompts/en/welcome.wav").write_bytes(sound)
             await running.next_version()
         shutil.copystat(tmp_path, tmp_path / "prompts/en/welcome.wav")

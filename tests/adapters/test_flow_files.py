@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from kit_sound import wav
 
 from cti.__main__ import main
 from cti.adapters.flow_files import MAX_BYTES, MAX_TOTAL, Sources, check, load, read_folder, watch
 from cti.adapters.flow_yaml import parse
+from cti.core.ivr.sounds import MAX_SOUND
 from cti.core.ivr.verbs import VERBS
 
 FLOW = """\
@@ -208,11 +210,49 @@ def test_recorded_prompts_are_looked_for(folder: Path) -> None:
     ]
     (folder / "prompts/en").mkdir(parents=True)
     before = read_folder(folder).digest
-    (folder / "prompts/en/welcome.wav").write_bytes(b"RIFF")
+    (folder / "prompts/en/welcome.wav").write_bytes(wav())
     assert told(folder) == []
     assert read_folder(folder).digest != before
     (folder / "prompts/en/other.wav").symlink_to("/etc/passwd")
     assert read_folder(folder).sounds == ("prompts/en/welcome.wav",)
+
+
+def test_a_linked_prompts_folder_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere/en").mkdir(parents=True)
+    (tmp_path / "elsewhere/en/welcome.wav").write_bytes(wav())
+    (folder / "prompts").symlink_to(tmp_path / "elsewhere")
+    assert read_folder(folder).sounds == ()
+    (folder / "prompts").unlink()
+    (folder / "prompts").mkdir()
+    (folder / "prompts/en").symlink_to(tmp_path / "elsewhere/en")
+    assert read_folder(folder).sounds == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "not a WAV file"),
+        (b"RIFF", "not a WAV file"),
+        (b"ID3" + bytes(100), "not a WAV file"),
+        (b"RIFX" + wav()[4:], "not a WAV file"),
+        (wav()[:20], "not a WAV file: it does not say how it was recorded"),
+        (wav(b""), "a WAV file without a sound in it"),
+        (wav()[:44], "a WAV file without a sound in it"),
+    ],
+)
+def test_a_recorded_prompt_must_be_one(folder: Path, content: bytes, problem: str) -> None:
+    (folder / "t.yaml").write_text(FLOW.replace('say: {en: "Welcome"}', "play: welcome"))
+    (folder / "prompts/en").mkdir(parents=True)
+    (folder / "prompts/en/welcome.wav").write_bytes(content)
+    assert f"prompts/en/welcome.wav: {problem} (record it anew, or save it as WAV)" in told(folder)
+    assert check(folder / "t.yaml")[0] is None and check(folder / "t.yaml")[1]
+
+
+def test_a_recorded_prompt_has_a_limit(folder: Path) -> None:
+    (folder / "prompts/en").mkdir(parents=True)
+    (folder / "prompts/en/welcome.wav").write_bytes(wav())
+    os.truncate(folder / "prompts/en/welcome.wav", MAX_SOUND + 1)
+    assert told(folder) == ["prompts/en/welcome.wav: larger than a recorded prompt may be (20 MiB)"]
 
 
 def test_a_name_that_is_not_utf_8_is_a_problem(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,11 +279,11 @@ def test_what_editors_leave_beside_a_file_is_not_read(folder: Path) -> None:
 def test_a_prompt_recorded_anew_is_a_change_and_a_touched_one_is_none(folder: Path) -> None:
     file = folder / "prompts/en/welcome.wav"
     file.parent.mkdir(parents=True)
-    file.write_bytes(b"one")
+    file.write_bytes(wav(b"one_"))
     first = read_folder(folder)
     os.utime(file, (1, 1))
     assert read_folder(folder) == first
-    file.write_bytes(b"two")
+    file.write_bytes(wav(b"two_"))
     second = read_folder(folder)
     assert second.files != first.files and second.digest != first.digest
 

@@ -179,3 +179,11 @@ async def test_a_prompt_recorded_anew_is_a_new_version(tmp_path: Path, monkeypat
         again = list[Book]()
         await live_flows(tmp_path, running.database, again).start(())
         assert [book.version for book in again] == [3]
+
+
+async def test_what_is_not_acted_on_yet_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path, "One")
+    (tmp_path / "queues.yaml").write_text("queues: {sales: {recording: on_demand}}")
+    await live_flows(tmp_path, Database(), []).start(())
+    note = "flows version 1: queues.yaml:1:18: queue sales: `recording: on_demand` is not acted on yet"
+    assert [one.getMessage() for one in caplog.records if one.levelname == "WARNING"] == [note]

@@ -50,13 +50,16 @@ def load(
 
 
 def check(path: Path, *, country: str = "ID", allow: Iterable[str] = ()) -> tuple[Book | None, list[Problem]]:
-    """Check a folder, or one file among its neighbours: then only its own problems are told."""
+    """Check a folder, or one file among its neighbours: then only its own problems and notes are told."""
     if path.is_dir() or not (path.is_symlink() or path.exists()):
         return load(read_folder(path), country=country, allow=allow)
     if not path.name.endswith(".yaml"):
         return None, [Problem(str(path), 0, 0, "not a .yaml file")]
     book, problems = load(read_folder(path.absolute().parent), country=country, allow=allow)
-    return book, [problem for problem in problems if problem.file == written(path.name)]
+    own = written(path.name)
+    if book is not None:
+        book = msgspec.structs.replace(book, notes=tuple(note for note in book.notes if note.file == own))
+    return book, [problem for problem in problems if problem.file == own]
 
 
 def written(name: str) -> str:

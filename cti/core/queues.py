@@ -215,4 +215,18 @@ def _queues(reader: Reader, path: Path, value: Any) -> dict[str, QueueConfig]:
     for key, inner in a_map(reader, path, value, "`queues`").items():
         name(reader, (*path, key), key, of_key=True)
         found[key] = QueueConfig(name=key, **reader.fields((*path, key), inner, QUEUE, f"queue `{key}`"))
+        _note_later(reader, (*path, key), found[key])
     return found
+
+
+def _note_later(reader: Reader, path: Path, queue: QueueConfig) -> None:
+    """What a queue asks for that this version reads, and does not do."""
+    asked = {
+        "calendar": queue.calendar != "",
+        "announce": queue.announce.position or queue.announce.wait,
+        "agents": queue.agents != "longest_idle",
+        "recording": queue.recording == "on_demand",
+    }
+    words = {"agents": f"agents: {queue.agents}", "recording": "recording: on_demand"}
+    for key in (key for key, wanted in asked.items() if wanted):
+        reader.note((*path, key), f"queue {queue.name}: `{words.get(key, key)}` is not acted on yet")

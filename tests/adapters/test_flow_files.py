@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import time
@@ -380,6 +381,18 @@ def test_cti_flow_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     )
     assert main(["flow", "check", "--json", str(folder)]) == 1
     assert '"line": 5' in capsys.readouterr().out
+
+
+def test_cti_flow_check_tells_what_is_not_acted_on_yet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "queues.yaml").write_text("queues: {sales: {agents: fastest}}\n")
+    assert main(["flow", "check", str(folder)]) == 0
+    note = "queues.yaml:1:18: queue sales: `agents: fastest` is not acted on yet"
+    assert capsys.readouterr().out == f"note: {note}\nok; flows: 1, queues: 1, numbers: 0\n"
+    assert main(["flow", "check", "--json", str(folder)]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["ok"] and said["notes"][0]["message"] == note.split(": ", 1)[1]
+    assert main(["flow", "check", str(folder / "t.yaml")]) == 0
+    assert "note" not in capsys.readouterr().out
 
 
 def test_cti_flow_sim_and_draw(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ from cti.core.numbers import to_e164
 from cti.core.queues import QueueConfig, read_queues
 
 CONFIG = ("queues.yaml", "numbers.yaml", "calendars.yaml", "voicemail.yaml", "surveys.yaml")
+LATER = frozenset({"voicemail.yaml", "surveys.yaml"})
 CALL_FIELDS = ("id", "caller", "caller_name", "called")
 RESERVED = ("call", "customer", "vars", "language", *model.TARGETS)
 DEFAULTS = {
@@ -85,11 +86,14 @@ def load_book(
             _check_queues(draft, queues)
     numbers = _numbers(sound["numbers.yaml"], drafts, settings, readers == sound) if "numbers.yaml" in sound else {}
     _check_calendars(sound, readers)
+    for file in sound.keys() & LATER:
+        sound[file].note((), "nothing in this file is acted on yet")
     _check_sounds(drafts, numbers, settings)
     if problems := told(readers.values()):
         return problems
     flows = {draft.name: _flow(draft) for draft in drafts}
-    return Book(flows, queues, numbers, version, country, settings.allow)
+    notes = sorted(note for reader in readers.values() for note in reader.notes)
+    return Book(flows, queues, numbers, version, country, settings.allow, tuple(notes))
 
 
 def _flow(draft: _Draft) -> Flow:
@@ -117,6 +121,8 @@ def _draft(reader: Reader) -> _Draft:
         defaults=found.get("defaults", {}),
         nodes=found.get("nodes", {}),
     )
+    if "digit_timeout" in draft.defaults:
+        reader.note(("defaults", "digit_timeout"), "`digit_timeout` is not acted on yet")
     if "nodes" in found and not draft.nodes:
         reader.wrong(("nodes",), "a flow needs at least one node", of_key=True)
     return draft

@@ -418,8 +418,9 @@ def test_the_caller_in_the_terminal_hangs_up(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_examples_of_the_manual_are_good() -> None:
     manual = (SHIPPED.parent / "docs/flows.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```yaml\n(.*?)```", manual, re.DOTALL)
-    flow, numbers, queues = (next(b for b in blocks if word in b) for word in ("flow:", "numbers:", "queues:"))
-    assert load(Sources({"main.yaml": flow, "numbers.yaml": numbers, "queues.yaml": queues}))[1] == []
+    words = {"main": "flow:", "numbers": "numbers:", "queues": "queues:", "calendars": "calendars:"}
+    files = {f"{name}.yaml": next(b for b in blocks if word in b) for name, word in words.items()}
+    assert load(Sources(files))[1] == []
     for verb in VERBS:
         assert f"| `{verb}` |" in manual
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from cti.core.ivr import model, verbs
+from cti.core.ivr.calendars import check_calendars
 from cti.core.ivr.expressions import Names, is_template
 from cti.core.ivr.model import Book, Flow, Node, Number
 from cti.core.ivr.problems import Problem
@@ -85,7 +86,7 @@ def load_book(
         if "queues.yaml" not in readers or "queues.yaml" in sound:
             _check_queues(draft, queues)
     numbers = _numbers(sound["numbers.yaml"], drafts, settings, readers == sound) if "numbers.yaml" in sound else {}
-    _check_calendars(sound, readers)
+    check_calendars(sound, readers)
     for file in sound.keys() & LATER:
         sound[file].note((), "nothing in this file is acted on yet")
     _check_sounds(drafts, numbers, settings)
@@ -314,22 +315,3 @@ def _spellings(reader: Reader, path: Path, key: str, country: str) -> set[str]:
         reader.wrong(path, f"`{key[:60]}` is no number", "digits, with + in front for E.164", of_key=True)
         return set()
     return {bare, to_e164(bare, country) or bare}
-
-
-def _check_calendars(sound: Mapping[str, Reader], readers: Mapping[str, Reader]) -> None:
-    """Only whether the calendars that queues name are there."""
-    known: dict[str, Any] = {}
-    if "calendars.yaml" in sound:
-        read = {"calendars": lambda r, path, value: a_map(r, path, value, "`calendars`")}
-        reader = sound["calendars.yaml"]
-        known = reader.fields((), reader.source.data, read, "calendars.yaml", ("calendars",)).get("calendars", {})
-    queues = sound.get("queues.yaml")
-    if queues is None or ("calendars.yaml" in readers and "calendars.yaml" not in sound):
-        return
-    data = queues.source.data
-    held = data.get("queues") if isinstance(data, dict) else None
-    for key, queue in held.items() if isinstance(held, dict) else ():
-        wanted = queue.get("calendar") if isinstance(queue, dict) else None
-        if isinstance(wanted, str) and wanted not in known:
-            message = f"calendar `{wanted[:60]}` is not in calendars.yaml"
-            queues.unknown(("queues", key, "calendar"), message, wanted[:60], known)

@@ -109,7 +109,7 @@ def _first(reader: Reader) -> list[Problem]:
 
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
-DURATION = re.compile(r"(\d{1,6})(ms|s|m|h|d)")
+DURATION = re.compile(r"([0-9]{1,6})(ms|s|m|h|d)")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][A-Za-z]{1,3})?")
 

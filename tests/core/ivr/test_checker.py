@@ -130,6 +130,8 @@ def test_numbers(numbers: str, problem: str) -> None:
     ("queues", "problem"),
     [
         ("queues: {sales: {calendar: offic}}\n", "calendar `offic` is not in calendars.yaml (did you mean `office`?)"),
+        ("queues: {sales: {max_wait: ٥s}}\n", "queues.yaml:1:28: `max_wait` must be a duration (like 5s, 2m or 1h)"),
+        ('queues: {sales: {max_wait: "5s\\n"}}\n', "`max_wait` must be a duration"),
         ("queues: {sales: {ring: 1s}}\n", "`ring` must be from 5s to 120s"),
         ("queues: {sales: {agents: idle}}\n", "must be one of longest_idle, fastest, best_level"),
         ("queues: {sales: {relax: [{after: 5s}]}}\n", "a relax step needs `skills` or `any_agent: true`"),

@@ -174,6 +174,8 @@ def _relax(reader: Reader, path: Path, value: Any) -> tuple[Relax, ...]:
     for at, step in enumerate(found):
         if len(step.keys() & {"skills", "any_agent"}) != 1:
             reader.wrong((*path, at), "a relax step needs `skills` or `any_agent: true`")
+        elif listed[at].get("any_agent") is False:
+            reader.wrong((*path, at, "any_agent"), "`any_agent: false` changes nothing", "write true or remove it")
     steps = [Relax(**step) for step in found if "after" in step]
     return tuple(sorted(steps, key=lambda step: step.after))
 
@@ -214,6 +216,9 @@ def _queues(reader: Reader, path: Path, value: Any) -> dict[str, QueueConfig]:
     found = {}
     for key, inner in a_map(reader, path, value, "`queues`").items():
         name(reader, (*path, key), key, of_key=True)
+        if key == ANY:
+            hint = "its skill would be called so, which means alternatives"
+            reader.wrong((*path, key), f"a queue cannot be called `{key}`", hint, of_key=True)
         found[key] = QueueConfig(name=key, **reader.fields((*path, key), inner, QUEUE, f"queue `{key}`"))
         _note_later(reader, (*path, key), found[key])
     return found

@@ -14,7 +14,6 @@ from kit_sound import wav
 
 from cti.__main__ import main
 from cti.adapters.flow_files import MAX_BYTES, MAX_TOTAL, Sources, check, load, read_folder, watch
-from cti.adapters.flow_yaml import parse
 from cti.core.ivr.sounds import MAX_SOUND
 from cti.core.ivr.verbs import VERBS
 
@@ -42,92 +41,12 @@ def told(folder: Path) -> list[str]:
     return [str(problem) for problem in check(folder)[1]]
 
 
-# ---------------------------------------------------------------- strict YAML
-
-
-def test_plain_data_with_places() -> None:
-    source = parse("x", "a: 1\nb:\n  - x\n  - {c: true, d: -2.5, e: ~, f: '01'}\n")
-    assert source.data == {"a": 1, "b": ["x", {"c": True, "d": -2.5, "e": None, "f": "01"}]}
-    assert source.keys[("b",)] == (2, 1)
-    assert source.values[("b", 0)] == (3, 5)
-    assert source.keys[("b", 1, "d")] == (4, 15)
-    assert source.values[("b", 1, "d")] == (4, 18)
-    assert source.problems == ()
-
-
-@pytest.mark.parametrize(
-    "word",
-    [
-        "on", "Off", "YES", "no", "01000", "0812", "0o17", "0x1F", "0b11", "8:30", "1:20:30", "+628123", "1_000", "1e3",
-        ".5", "1.", "1.5e3", ".inf", "2026-12-31", "2026-12-31 10:00:00", "=", "<<", "12345678901234567",
-        "-012", "+1", "00",
-    ],
-)  # fmt: skip
-def test_what_readers_disagree_about_must_be_quoted(word: str) -> None:
-    problems = parse("x", f"ok: 1\nk: {word}\n").problems
-    assert [(one.line, one.column) for one in problems] == [(2, 4)]
-    assert "quoted" in problems[0].message
-    assert parse("x", f'k: "{word}"\n').data == {"k": word}
-
-
-@pytest.mark.parametrize("word", ["hello", "10", "0", "-0", "-7", "1.25", "true", "False", "null", "5s", "a:b", "y"])
-def test_what_all_readers_agree_about_is_plain(word: str) -> None:
-    assert parse("x", f"k: {word}\n").problems == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "message"),
-    [
-        ("a: 1\nb: 2\na: 3\n", 3, "`a` is there twice"),
-        ("a: {x: 1, x: {y: 1}}\n", 1, "`x` is there twice"),
-        ("1: a\n", 1, "the key `1` must be quoted"),
-        ("on: a\n", 1, "`on` must be quoted"),
-        ("? [a]\n: b\n", 1, "a key must be text"),
-        ("a: !!python/object/apply:os.system [x]\n", 1, "tags are not allowed"),
-        ("a: !x b\n", 1, "tags are not allowed"),
-        ("a: &b c\n", 1, "anchors and aliases are not allowed"),
-        ("a: 1\nb: *a\n", 2, "anchors and aliases are not allowed"),
-        ("a: 1\n*: x\n", 2, "anchors and aliases are not allowed"),
-        ("%YAML 1.1\n---\na: 1\n", 1, "one document a file"),
-        ("a: 1\n---\nb: 1\n", 2, "one document a file"),
-        ("a: {b: 1,\nc: [1\n", 3, "the file ends inside something that is still open"),
-        ('a: "b\nc', 2, "the file ends inside something"),
-        ("a:\n\tb: 1\n", 2, "not YAML"),
-        ("a: b: c\n", 1, "not YAML"),
-        ("a: \x07\n", 1, "the character U+0007 is not allowed"),
-        ("x: 1\na: b\x00\n", 2, "the character U+0000 is not allowed"),
-        ('a: "\\e[31m"\n', 1, "the character U+001B is not allowed"),
-        ('a: "\\ud800"\n', 1, "the character U+D800 is not allowed"),
-        ('x: 1\na: "\\UFFFFFFFF"\n', 2, "an escape that is no character"),
-        ('x: 1\na: "b\\U00110000"\n', 2, "an escape that is no character"),
-        (f"%YAML 1.{'9' * 5000}\n---\na: 1\n", 1, "a number that is too large"),
-        ("", 1, "the file is empty"),
-        ("# nothing\n", 1, "the file is empty"),
-        ("[" * 30 + "]" * 30, 1, "nested too deep"),
-        ("a: " + "[" * 50_000, 1, "nested too deep"),
-        ("[" + "1," * 30_000 + "1]", 1, "more than 20000 values"),
-    ],
-)
-def test_a_problem_has_its_line(text: str, line: int, message: str) -> None:
-    begun = time.perf_counter()
-    problems = parse("x", text).problems
-    assert time.perf_counter() - begun < 2
-    assert message in problems[0].message
-    assert problems[0].line == line
-
-
-def test_a_double_is_told_once_with_the_first_place_and_the_first_counts() -> None:
-    source = parse("x", "a: {v: 1}\nb: 1\na: {v: 2, w: {v: 3}}\n")
-    assert [(one.line, one.hint) for one in source.problems] == [(3, "the first is in line 1")]
-    assert source.data == {"a": {"v": 1}, "b": 1}
+# ---------------------------------------------------------------- the folder
 
 
 def test_what_follows_from_bad_writing_is_not_told_again(folder: Path) -> None:
     (folder / "t.yaml").write_text(FLOW.replace("then: b", "then: on") + "  c: {do: say, then: 010}\n")
     assert [line.split(" ")[0] for line in told(folder)] == ["t.yaml:5:44:", "t.yaml:7:3:", "t.yaml:7:22:"]
-
-
-# ---------------------------------------------------------------- the folder
 
 
 def test_a_good_folder(folder: Path) -> None:

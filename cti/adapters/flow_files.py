@@ -22,6 +22,7 @@ from cti.plain import read_plain, why
 
 MAX_BYTES = 256 * 1024  # of one file
 MAX_TOTAL = 4 * 1024 * 1024
+MAX_PATH = 200  # characters of a path that is told
 RECORDINGS = "prompts.sha256"  # the text that stands for the recorded prompts among the texts of a version
 
 
@@ -51,15 +52,32 @@ def load(
 
 def check(path: Path, *, country: str = "ID", allow: Iterable[str] = ()) -> tuple[Book | None, list[Problem]]:
     """Check a folder, or one file among its neighbours: then only its own problems and notes are told."""
-    if path.is_dir() or not (path.is_symlink() or path.exists()):
+    try:
+        alone = not path.is_dir() and (path.is_symlink() or path.exists())
+    except OSError as error:
+        return None, [_unreadable(path, error)]
+    if not alone:
         return load(read_folder(path), country=country, allow=allow)
     if not path.name.endswith(".yaml"):
-        return None, [Problem(str(path), 0, 0, "not a .yaml file")]
-    book, problems = load(read_folder(path.absolute().parent), country=country, allow=allow)
+        return None, [Problem(_short(path), 0, 0, "not a .yaml file")]
+    if not _is_ours(path.name):
+        return None, [Problem(_short(path), 0, 0, "not read: its name begins with a dot or ends in .test.yaml")]
+    folder = path.absolute().parent
+    book, problems = load(read_folder(folder), country=country, allow=allow)
     own = written(path.name)
     if book is not None:
         book = msgspec.structs.replace(book, notes=tuple(note for note in book.notes if note.file == own))
-    return book, [problem for problem in problems if problem.file == own]
+    return book, [problem for problem in problems if problem.file in (own, _short(folder))]
+
+
+def _unreadable(path: Path, error: OSError) -> Problem:
+    return Problem(_short(path), 0, 0, f"cannot be read: {error.strerror}")
+
+
+def _short(path: Path) -> str:
+    """A path as it is told; the middle of a very long one is left out."""
+    text = written(str(path))
+    return text if len(text) <= MAX_PATH else f"{text[: MAX_PATH // 2]}...{text[-MAX_PATH // 2 :]}"
 
 
 def written(name: str) -> str:
@@ -75,7 +93,7 @@ def read_folder(path: Path) -> Sources:
     try:
         names = sorted(entry.name for entry in os.scandir(path) if _is_ours(entry.name))
     except OSError as error:
-        return Sources({}, problems=(Problem(str(path), 0, 0, f"cannot be read: {error.strerror}"),))
+        return Sources({}, problems=(_unreadable(path, error),))
     left = MAX_TOTAL
     for name in names:
         read = _read(path, name, left)

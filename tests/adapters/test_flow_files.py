@@ -117,6 +117,29 @@ def test_one_file_is_checked_among_its_neighbours(folder: Path) -> None:
     assert "not a .yaml file" in str(check(folder / "notes.txt")[1][0])
 
 
+@pytest.mark.parametrize("name", ["a" * 5000, "a" * 300 + ".yaml", "a/" * 3000])
+def test_a_path_that_cannot_be_is_a_problem_and_no_traceback(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["flow", "check", str(folder / name)]) == 1
+    assert "cannot be read: File name too long" in capsys.readouterr().out
+    assert main(["flow", "sim", "main", "--flows", str(folder / name)]) == 1
+
+
+def test_a_file_that_the_server_would_not_read_is_not_called_good(folder: Path) -> None:
+    for name in (".t.yaml", "t.test.yaml"):
+        (folder / name).write_text("no: [")
+        assert "not read: its name" in str(check(folder / name)[1][0])
+
+
+def test_a_file_in_a_folder_that_cannot_be_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: object) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refused)
+    assert [str(one) for one in check(folder / "t.yaml")[1]] == [f"{folder}: cannot be read: Permission denied"]
+
+
 def test_a_version_from_elsewhere_is_the_same_book(folder: Path) -> None:
     book, problems = load(Sources(dict(read_folder(folder).files)), version=7)
     assert problems == []

@@ -105,6 +105,8 @@ class LiveFlows:
         if book is not None:
             self._live(book, sources.files)
             log.info("flows version %d is live for new calls", version)
+            for note in book.notes:
+                log.warning("flows version %d: %s", version, note)
 
     def _emptied(self, book: Book) -> str:
         """Files that are gone are a slip (another branch, half a copy), not a wish to answer no call; else empty."""

@@ -34,7 +34,8 @@ MAY = {
     "core": {"core"},
     "engine": {"core"},
     "config": set(),
-    "adapters": {"core", "config", "adapters"},  # its own family only, see `family`
+    "plain": set(),
+    "adapters": {"core", "config", "plain", "adapters"},  # its own family only, see `family`
     "embedded": {"core", "config", "adapters", "embedded"},
     "demo": {"core", "config", "adapters", "embedded", "demo"},
     "flows": {"core", "config", "adapters"},

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kit_sound import wav
 
 from cti.core.ivr import Book
 from cti.errors import BadInput, Unavailable
@@ -171,10 +172,18 @@ async def test_an_empty_folder_is_no_first_version(tmp_path: Path) -> None:
 async def test_a_prompt_recorded_anew_is_a_new_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with watched(tmp_path, monkeypatch) as running:
         (tmp_path / "prompts/en").mkdir(parents=True)
-        for sound in (b"one", b"two"):
+        for sound in (wav(b"one_"), wav(b"two_")):
             (tmp_path / "prompts/en/welcome.wav").write_bytes(sound)
             await running.next_version()
         shutil.copystat(tmp_path, tmp_path / "prompts/en/welcome.wav")
         again = list[Book]()
         await live_flows(tmp_path, running.database, again).start(())
         assert [book.version for book in again] == [3]
+
+
+async def test_what_is_not_acted_on_yet_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path, "One")
+    (tmp_path / "queues.yaml").write_text("queues: {sales: {recording: on_demand}}")
+    await live_flows(tmp_path, Database(), []).start(())
+    note = "flows version 1: queues.yaml:1:18: queue sales: `recording: on_demand` is not acted on yet"
+    assert [one.getMessage() for one in caplog.records if one.levelname == "WARNING"] == [note]

@@ -17,9 +17,12 @@ import msgspec
 
 from cti.adapters.flow_yaml import parse
 from cti.core.ivr import Book, Problem, load_book
+from cti.core.ivr.sounds import MAX_SOUND, fault
+from cti.plain import read_plain, why
 
 MAX_BYTES = 256 * 1024  # of one file
 MAX_TOTAL = 4 * 1024 * 1024
+MAX_PATH = 200  # characters of a path that is told
 RECORDINGS = "prompts.sha256"  # the text that stands for the recorded prompts among the texts of a version
 
 
@@ -48,13 +51,33 @@ def load(
 
 
 def check(path: Path, *, country: str = "ID", allow: Iterable[str] = ()) -> tuple[Book | None, list[Problem]]:
-    """Check a folder, or one file among its neighbours: then only its own problems are told."""
-    if path.is_dir() or not (path.is_symlink() or path.exists()):
+    """Check a folder, or one file among its neighbours: then only its own problems and notes are told."""
+    try:
+        alone = not path.is_dir() and (path.is_symlink() or path.exists())
+    except OSError as error:
+        return None, [_unreadable(path, error)]
+    if not alone:
         return load(read_folder(path), country=country, allow=allow)
     if not path.name.endswith(".yaml"):
-        return None, [Problem(str(path), 0, 0, "not a .yaml file")]
-    book, problems = load(read_folder(path.absolute().parent), country=country, allow=allow)
-    return book, [problem for problem in problems if problem.file == written(path.name)]
+        return None, [Problem(_short(path), 0, 0, "not a .yaml file")]
+    if not _is_ours(path.name):
+        return None, [Problem(_short(path), 0, 0, "not read: its name begins with a dot or ends in .test.yaml")]
+    folder = path.absolute().parent
+    book, problems = load(read_folder(folder), country=country, allow=allow)
+    own = written(path.name)
+    if book is not None:
+        book = msgspec.structs.replace(book, notes=tuple(note for note in book.notes if note.file == own))
+    return book, [problem for problem in problems if problem.file in (own, _short(folder))]
+
+
+def _unreadable(path: Path, error: OSError) -> Problem:
+    return Problem(_short(path), 0, 0, f"cannot be read: {error.strerror}")
+
+
+def _short(path: Path) -> str:
+    """A path as it is told; the middle of a very long one is left out."""
+    text = written(str(path))
+    return text if len(text) <= MAX_PATH else f"{text[: MAX_PATH // 2]}...{text[-MAX_PATH // 2 :]}"
 
 
 def written(name: str) -> str:
@@ -70,16 +93,16 @@ def read_folder(path: Path) -> Sources:
     try:
         names = sorted(entry.name for entry in os.scandir(path) if _is_ours(entry.name))
     except OSError as error:
-        return Sources({}, problems=(Problem(str(path), 0, 0, f"cannot be read: {error.strerror}"),))
+        return Sources({}, problems=(_unreadable(path, error),))
     left = MAX_TOTAL
     for name in names:
-        read = _read(path / name, name, left)
+        read = _read(path, name, left)
         if isinstance(read, Problem):
             problems.append(read)
         else:
             files[name] = read
             left -= len(read)
-    hashes = {name: _hash(path / name, name) for name, *_ in _sounds(path)}
+    hashes = {name: _hash(path, name) for name, *_ in _sounds(path)}
     problems += [one for one in hashes.values() if isinstance(one, Problem)]
     sounds = tuple(name for name, digest in hashes.items() if isinstance(digest, str))
     if sounds:
@@ -92,26 +115,16 @@ def _is_ours(name: str) -> bool:
     return name.endswith((".yaml", ".yml")) and not name.startswith(".") and not name.endswith(".test.yaml")
 
 
-def _read(path: Path, name: str, left: int) -> str | Problem:
+def _read(folder: Path, name: str, left: int) -> str | Problem:
     if name != written(name):
         return _misnamed(name)
     if name.endswith(".yml"):
         return Problem(name, 0, 0, "flow files end in .yaml", f"{name.removesuffix('.yml')}.yaml")
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        content = read_plain(folder, name, MAX_BYTES)
     except OSError as error:
-        linked = "a link is not followed" if path.is_symlink() else f"cannot be read: {error.strerror}"
-        return Problem(name, 0, 0, linked)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return Problem(name, 0, 0, "not a regular file")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        return Problem(name, 0, 0, f"cannot be read: {error.strerror}")
-    finally:
-        os.close(descriptor)
-    if len(content) > MAX_BYTES:
+        return Problem(name, 0, 0, why(error))
+    if content is None:
         return Problem(name, 0, 0, f"larger than a flow file may be ({MAX_BYTES // 1024} KiB)")
     if len(content) > left:
         return Problem(name, 0, 0, f"the folder is larger than it may be ({MAX_TOTAL // 1024} KiB)")
@@ -130,19 +143,25 @@ def _misnamed(name: str) -> Problem:
     return Problem(written(name), 0, 0, "its name is not UTF-8", "rename it, in plain letters a-z")
 
 
-def _hash(path: Path, name: str) -> str | Problem:
+def _hash(folder: Path, name: str) -> str | Problem:
+    """The hash of a recorded prompt that can be played."""
     if name != written(name):
         return _misnamed(name)
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        content = read_plain(folder, name, MAX_SOUND)
     except OSError as error:
-        return Problem(name, 0, 0, f"cannot be read: {error.strerror}")
+        return Problem(name, 0, 0, why(error))
+    if content is None:
+        return Problem(name, 0, 0, f"larger than a recorded prompt may be ({MAX_SOUND // 1024 // 1024} MiB)")
+    if wrong := fault(content):
+        return Problem(name, 0, 0, wrong, "record it anew, or save it as WAV")
+    return hashlib.sha256(content).hexdigest()
 
 
 def _sounds(path: Path) -> Iterator[tuple[str, int, int]]:
     """(prompts/<language>/<name>.wav, size, time) of every recorded prompt; editors' hidden files are none."""
-    for file in sorted(path.glob("prompts/[!.]*/[!.]*.wav")):
+    linked = (path / "prompts").is_symlink()
+    for file in [] if linked else sorted(path.glob("prompts/[!.]*/[!.]*.wav")):
         try:
             about = file.lstat()
         except OSError:

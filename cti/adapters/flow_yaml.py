@@ -19,6 +19,7 @@ TAG = "tag:yaml.org,2002:"
 INT = re.compile(r"-?(0|[1-9][0-9]{0,14})")
 FLOAT = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,9}")
 UNSPEAKABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+LINE_END = re.compile(r"\r(?!\n)|[\x85\u2028\u2029]")  # ends a line for YAML, and for few others
 NUMBER_ELSEWHERE = re.compile(r"[-+]?([0-9][0-9_]*|0o[0-7]+|(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+)")
 
 
@@ -169,18 +170,20 @@ def _read_as(tag: str, text: str) -> str:
 
 def parse(file: str, text: str) -> Source:
     """One file as plain data with places. Never raises."""
+    text = text.removeprefix("\ufeff")
+    if found := LINE_END.search(text):
+        hint = "end lines with LF, or with CR and LF" if found[0] == "\r" else "remove it: it is a line's end to YAML"
+        return Source(file, None, problems=(_forbidden(file, text, found.start(), ord(found[0]), hint),))
     loader = _Loader(file)
     scanner: Any = None
     try:
-        scanner = yaml.SafeLoader(text.removeprefix("\ufeff"))
+        scanner = yaml.SafeLoader(text)
         while scanner.check_event():
             loader.feed(scanner.get_event())
     except _Stop:
         return Source(file, None, problems=tuple(loader.problems))
     except yaml.reader.ReaderError as error:
-        before = text[: error.position].splitlines() or [""]
-        place = (len(before), len(before[-1]) + 1)
-        loader.problems.append(Problem(file, *place, f"the character U+{_ord(error):04X} is not allowed"))
+        loader.problems.append(_forbidden(file, text, error.position, _ord(error)))
         return Source(file, None, problems=tuple(loader.problems))
     except yaml.MarkedYAMLError as error:
         loader.problems.append(_syntax(file, error))
@@ -191,6 +194,13 @@ def parse(file: str, text: str) -> Source:
     if loader.root is None and not loader.problems:
         loader.problems.append(Problem(file, 1, 1, "the file is empty"))
     return Source(file, loader.root, loader.values, loader.keys, tuple(loader.problems))
+
+
+def _forbidden(file: str, text: str, at: int, char: int, hint: str = "") -> Problem:
+    begun = text.rfind("\n", 0, at) + 1
+    return Problem(
+        file, text.count("\n", 0, at) + 1, at - begun + 1, f"the character U+{char:04X} is not allowed", hint
+    )
 
 
 def _ord(error: yaml.reader.ReaderError) -> int:

@@ -10,15 +10,18 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import shutil
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from cti.core.ivr import Book
+from cti.core.ivr.sounds import MAX_SOUND
 from cti.core.messages import Prompt, Sound, Text
 from cti.errors import CtiError, Unavailable
+from cti.plain import read_plain, why
 
-MAX_SOUND = 20 * 1024 * 1024  # bytes of a recorded prompt
 MAX_SPOKEN = 512 * 1024 * 1024  # bytes of spoken texts, above which old ones go
 OLD = 30 * 86_400.0  # s without use
 SWEEP_AFTER = 200  # texts newly spoken
@@ -90,12 +93,21 @@ class Prompts:
         known = self._known.get(sound)
         if known is not None and _is_there(known):
             return known
-        source = self._flows / "prompts" / sound.language / f"{sound.name}.wav"
-        content = await asyncio.to_thread(_content, source)
+        file = f"{sound.name}.wav"
+        content = await asyncio.to_thread(_content, self._flows, f"prompts/{sound.language}/{file}")
         out = self._sounds / "prompts" / f"{hashlib.sha256(content).hexdigest()[:32]}.wav"
-        await self._once(out, lambda: self._convert(source, out))
+        await self._once(out, lambda: self._converted(content, file, out))
         self._known[sound] = out
         return out
+
+    async def _converted(self, content: bytes, file: str, out: Path) -> None:
+        """From a copy of what was read: the file itself may be another one by now, or a pipe."""
+        copy = out.with_name(f".{out.stem}.{uuid.uuid4().hex}") / file
+        try:
+            await asyncio.to_thread(_copied, content, copy)
+            await self._convert(copy, out)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, copy.parent, ignore_errors=True)
 
     async def _once(self, out: Path, make: Callable[[], Awaitable[None]]) -> None:
         """Make a file unless it is there; who asks meanwhile waits for the same work."""
@@ -138,10 +150,18 @@ def _sweep(folder: Path, lasting: frozenset[Path]) -> None:
                 too_much -= about.st_size
 
 
-def _content(source: Path) -> bytes:
+def _content(flows: Path, name: str) -> bytes:
     try:
-        if source.stat().st_size > MAX_SOUND:
-            raise MissingPrompt(f"the prompt {source} is larger than {MAX_SOUND // 1024 // 1024} MiB")
-        return source.read_bytes()
+        content = read_plain(flows, name, MAX_SOUND)
+    except FileNotFoundError as error:
+        raise MissingPrompt(f"the prompt {flows / name} is missing") from error
     except OSError as error:
-        raise MissingPrompt(f"the prompt {source} is missing") from error
+        raise MissingPrompt(f"the prompt {flows / name}: {why(error)}") from error
+    if content is None:
+        raise MissingPrompt(f"the prompt {flows / name} is larger than {MAX_SOUND // 1024 // 1024} MiB")
+    return content
+
+
+def _copied(content: bytes, to: Path) -> None:
+    to.parent.mkdir(parents=True)
+    to.write_bytes(content)

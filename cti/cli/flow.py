@@ -45,11 +45,12 @@ def _check(args: argparse.Namespace) -> int:
     settings = options.load(args)
     path = args.path if args.path is not None else settings.paths.flows
     book, problems = flow_files.check(path, country=settings.site.country)
+    notes = book.notes if book is not None else ()
     if args.json:
-        options.print_json({"ok": not problems, "problems": msgspec.to_builtins(problems)})
+        told = {"problems": msgspec.to_builtins(problems), "notes": msgspec.to_builtins(notes)}
+        options.print_json({"ok": not problems, **told})
     else:
-        for problem in problems:
-            print(problem)
+        print(*problems, *(f"note: {note}" for note in notes), sep="\n", end="\n" if problems or notes else "")
         if not problems and book is not None:
             print(f"ok; flows: {len(book.flows)}, queues: {len(book.queues)}, numbers: {len(book.numbers)}")
     return 1 if problems else 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 
-_UNIQUEID = re.compile(r"(?:^|-)(\d{9,11})\.(\d+)$")
-_CHANNEL_ID = re.compile(r"^cti-(\d+)-([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})$")
+_UNIQUEID = re.compile(r"(?:^|-)([0-9]{9,11})\.([0-9]+)\Z")
+_CHANNEL_ID = re.compile(r"cti-([0-9]+)-([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})")
 
 
 def _uuid7(milliseconds: int, name: str) -> str:
@@ -38,4 +38,4 @@ def channel_id(epoch: int, offer: str) -> str:
 
 def is_ours(uniqueid: str) -> bool:
     """Whether a channel was originated by us."""
-    return _CHANNEL_ID.match(uniqueid) is not None
+    return _CHANNEL_ID.fullmatch(uniqueid) is not None

@@ -174,6 +174,8 @@ def _relax(reader: Reader, path: Path, value: Any) -> tuple[Relax, ...]:
     for at, step in enumerate(found):
         if len(step.keys() & {"skills", "any_agent"}) != 1:
             reader.wrong((*path, at), "a relax step needs `skills` or `any_agent: true`")
+        elif listed[at].get("any_agent") is False:
+            reader.wrong((*path, at, "any_agent"), "`any_agent: false` changes nothing", "write true or remove it")
     steps = [Relax(**step) for step in found if "after" in step]
     return tuple(sorted(steps, key=lambda step: step.after))
 
@@ -214,5 +216,22 @@ def _queues(reader: Reader, path: Path, value: Any) -> dict[str, QueueConfig]:
     found = {}
     for key, inner in a_map(reader, path, value, "`queues`").items():
         name(reader, (*path, key), key, of_key=True)
+        if key == ANY:
+            hint = "its skill would be called so, which means alternatives"
+            reader.wrong((*path, key), f"a queue cannot be called `{key}`", hint, of_key=True)
         found[key] = QueueConfig(name=key, **reader.fields((*path, key), inner, QUEUE, f"queue `{key}`"))
+        _note_later(reader, (*path, key), found[key])
     return found
+
+
+def _note_later(reader: Reader, path: Path, queue: QueueConfig) -> None:
+    """What a queue asks for that this version reads, and does not do."""
+    asked = {
+        "calendar": queue.calendar != "",
+        "announce": queue.announce.position or queue.announce.wait,
+        "agents": queue.agents != "longest_idle",
+        "recording": queue.recording == "on_demand",
+    }
+    words = {"agents": f"agents: {queue.agents}", "recording": "recording: on_demand"}
+    for key in (key for key, wanted in asked.items() if wanted):
+        reader.note((*path, key), f"queue {queue.name}: `{words.get(key, key)}` is not acted on yet")

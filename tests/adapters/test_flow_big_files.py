@@ -51,6 +51,10 @@ BIG: dict[str, tuple[dict[str, str], str]] = {  # files, and what the first prob
         },
         "calendar `c0x` is not in calendars.yaml (did you mean `c0`?)",
     ),
+    "time zones": (
+        {"calendars.yaml": full("calendars:\n", lambda n: f"  c{n}: {{time_zone: Mars/B{n}}}\n", 4_500)},
+        "`Mars/B0` is no time zone",
+    ),
     "flows": (
         {
             "numbers.yaml": full("numbers:\n", lambda n: f"  '{1000 + n}': f{n}x\n"),

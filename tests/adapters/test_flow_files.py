@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import time
@@ -9,10 +10,11 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from kit_sound import wav
 
 from cti.__main__ import main
 from cti.adapters.flow_files import MAX_BYTES, MAX_TOTAL, Sources, check, load, read_folder, watch
-from cti.adapters.flow_yaml import parse
+from cti.core.ivr.sounds import MAX_SOUND
 from cti.core.ivr.verbs import VERBS
 
 FLOW = """\
@@ -39,92 +41,12 @@ def told(folder: Path) -> list[str]:
     return [str(problem) for problem in check(folder)[1]]
 
 
-# ---------------------------------------------------------------- strict YAML
-
-
-def test_plain_data_with_places() -> None:
-    source = parse("x", "a: 1\nb:\n  - x\n  - {c: true, d: -2.5, e: ~, f: '01'}\n")
-    assert source.data == {"a": 1, "b": ["x", {"c": True, "d": -2.5, "e": None, "f": "01"}]}
-    assert source.keys[("b",)] == (2, 1)
-    assert source.values[("b", 0)] == (3, 5)
-    assert source.keys[("b", 1, "d")] == (4, 15)
-    assert source.values[("b", 1, "d")] == (4, 18)
-    assert source.problems == ()
-
-
-@pytest.mark.parametrize(
-    "word",
-    [
-        "on", "Off", "YES", "no", "01000", "0812", "0o17", "0x1F", "0b11", "8:30", "1:20:30", "+628123", "1_000", "1e3",
-        ".5", "1.", "1.5e3", ".inf", "2026-12-31", "2026-12-31 10:00:00", "=", "<<", "12345678901234567",
-        "-012", "+1", "00",
-    ],
-)  # fmt: skip
-def test_what_readers_disagree_about_must_be_quoted(word: str) -> None:
-    problems = parse("x", f"ok: 1\nk: {word}\n").problems
-    assert [(one.line, one.column) for one in problems] == [(2, 4)]
-    assert "quoted" in problems[0].message
-    assert parse("x", f'k: "{word}"\n').data == {"k": word}
-
-
-@pytest.mark.parametrize("word", ["hello", "10", "0", "-0", "-7", "1.25", "true", "False", "null", "5s", "a:b", "y"])
-def test_what_all_readers_agree_about_is_plain(word: str) -> None:
-    assert parse("x", f"k: {word}\n").problems == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "message"),
-    [
-        ("a: 1\nb: 2\na: 3\n", 3, "`a` is there twice"),
-        ("a: {x: 1, x: {y: 1}}\n", 1, "`x` is there twice"),
-        ("1: a\n", 1, "the key `1` must be quoted"),
-        ("on: a\n", 1, "`on` must be quoted"),
-        ("? [a]\n: b\n", 1, "a key must be text"),
-        ("a: !!python/object/apply:os.system [x]\n", 1, "tags are not allowed"),
-        ("a: !x b\n", 1, "tags are not allowed"),
-        ("a: &b c\n", 1, "anchors and aliases are not allowed"),
-        ("a: 1\nb: *a\n", 2, "anchors and aliases are not allowed"),
-        ("a: 1\n*: x\n", 2, "anchors and aliases are not allowed"),
-        ("%YAML 1.1\n---\na: 1\n", 1, "one document a file"),
-        ("a: 1\n---\nb: 1\n", 2, "one document a file"),
-        ("a: {b: 1,\nc: [1\n", 3, "the file ends inside something that is still open"),
-        ('a: "b\nc', 2, "the file ends inside something"),
-        ("a:\n\tb: 1\n", 2, "not YAML"),
-        ("a: b: c\n", 1, "not YAML"),
-        ("a: \x07\n", 1, "the character U+0007 is not allowed"),
-        ("x: 1\na: b\x00\n", 2, "the character U+0000 is not allowed"),
-        ('a: "\\e[31m"\n', 1, "the character U+001B is not allowed"),
-        ('a: "\\ud800"\n', 1, "the character U+D800 is not allowed"),
-        ('x: 1\na: "\\UFFFFFFFF"\n', 2, "an escape that is no character"),
-        ('x: 1\na: "b\\U00110000"\n', 2, "an escape that is no character"),
-        (f"%YAML 1.{'9' * 5000}\n---\na: 1\n", 1, "a number that is too large"),
-        ("", 1, "the file is empty"),
-        ("# nothing\n", 1, "the file is empty"),
-        ("[" * 30 + "]" * 30, 1, "nested too deep"),
-        ("a: " + "[" * 50_000, 1, "nested too deep"),
-        ("[" + "1," * 30_000 + "1]", 1, "more than 20000 values"),
-    ],
-)
-def test_a_problem_has_its_line(text: str, line: int, message: str) -> None:
-    begun = time.perf_counter()
-    problems = parse("x", text).problems
-    assert time.perf_counter() - begun < 2
-    assert message in problems[0].message
-    assert problems[0].line == line
-
-
-def test_a_double_is_told_once_with_the_first_place_and_the_first_counts() -> None:
-    source = parse("x", "a: {v: 1}\nb: 1\na: {v: 2, w: {v: 3}}\n")
-    assert [(one.line, one.hint) for one in source.problems] == [(3, "the first is in line 1")]
-    assert source.data == {"a": {"v": 1}, "b": 1}
+# ---------------------------------------------------------------- the folder
 
 
 def test_what_follows_from_bad_writing_is_not_told_again(folder: Path) -> None:
     (folder / "t.yaml").write_text(FLOW.replace("then: b", "then: on") + "  c: {do: say, then: 010}\n")
     assert [line.split(" ")[0] for line in told(folder)] == ["t.yaml:5:44:", "t.yaml:7:3:", "t.yaml:7:22:"]
-
-
-# ---------------------------------------------------------------- the folder
 
 
 def test_a_good_folder(folder: Path) -> None:
@@ -195,6 +117,29 @@ def test_one_file_is_checked_among_its_neighbours(folder: Path) -> None:
     assert "not a .yaml file" in str(check(folder / "notes.txt")[1][0])
 
 
+@pytest.mark.parametrize("name", ["a" * 5000, "a" * 300 + ".yaml", "a/" * 3000])
+def test_a_path_that_cannot_be_is_a_problem_and_no_traceback(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["flow", "check", str(folder / name)]) == 1
+    assert "cannot be read: File name too long" in capsys.readouterr().out
+    assert main(["flow", "sim", "main", "--flows", str(folder / name)]) == 1
+
+
+def test_a_file_that_the_server_would_not_read_is_not_called_good(folder: Path) -> None:
+    for name in (".t.yaml", "t.test.yaml"):
+        (folder / name).write_text("no: [")
+        assert "not read: its name" in str(check(folder / name)[1][0])
+
+
+def test_a_file_in_a_folder_that_cannot_be_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: object) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refused)
+    assert [str(one) for one in check(folder / "t.yaml")[1]] == [f"{folder}: cannot be read: Permission denied"]
+
+
 def test_a_version_from_elsewhere_is_the_same_book(folder: Path) -> None:
     book, problems = load(Sources(dict(read_folder(folder).files)), version=7)
     assert problems == []
@@ -208,11 +153,49 @@ def test_recorded_prompts_are_looked_for(folder: Path) -> None:
     ]
     (folder / "prompts/en").mkdir(parents=True)
     before = read_folder(folder).digest
-    (folder / "prompts/en/welcome.wav").write_bytes(b"RIFF")
+    (folder / "prompts/en/welcome.wav").write_bytes(wav())
     assert told(folder) == []
     assert read_folder(folder).digest != before
     (folder / "prompts/en/other.wav").symlink_to("/etc/passwd")
     assert read_folder(folder).sounds == ("prompts/en/welcome.wav",)
+
+
+def test_a_linked_prompts_folder_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere/en").mkdir(parents=True)
+    (tmp_path / "elsewhere/en/welcome.wav").write_bytes(wav())
+    (folder / "prompts").symlink_to(tmp_path / "elsewhere")
+    assert read_folder(folder).sounds == ()
+    (folder / "prompts").unlink()
+    (folder / "prompts").mkdir()
+    (folder / "prompts/en").symlink_to(tmp_path / "elsewhere/en")
+    assert read_folder(folder).sounds == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "not a WAV file"),
+        (b"RIFF", "not a WAV file"),
+        (b"ID3" + bytes(100), "not a WAV file"),
+        (b"RIFX" + wav()[4:], "not a WAV file"),
+        (wav()[:20], "not a WAV file: it does not say how it was recorded"),
+        (wav(b""), "a WAV file without a sound in it"),
+        (wav()[:44], "a WAV file without a sound in it"),
+    ],
+)
+def test_a_recorded_prompt_must_be_one(folder: Path, content: bytes, problem: str) -> None:
+    (folder / "t.yaml").write_text(FLOW.replace('say: {en: "Welcome"}', "play: welcome"))
+    (folder / "prompts/en").mkdir(parents=True)
+    (folder / "prompts/en/welcome.wav").write_bytes(content)
+    assert f"prompts/en/welcome.wav: {problem} (record it anew, or save it as WAV)" in told(folder)
+    assert check(folder / "t.yaml")[0] is None and check(folder / "t.yaml")[1]
+
+
+def test_a_recorded_prompt_has_a_limit(folder: Path) -> None:
+    (folder / "prompts/en").mkdir(parents=True)
+    (folder / "prompts/en/welcome.wav").write_bytes(wav())
+    os.truncate(folder / "prompts/en/welcome.wav", MAX_SOUND + 1)
+    assert told(folder) == ["prompts/en/welcome.wav: larger than a recorded prompt may be (20 MiB)"]
 
 
 def test_a_name_that_is_not_utf_8_is_a_problem(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,11 +222,11 @@ def test_what_editors_leave_beside_a_file_is_not_read(folder: Path) -> None:
 def test_a_prompt_recorded_anew_is_a_change_and_a_touched_one_is_none(folder: Path) -> None:
     file = folder / "prompts/en/welcome.wav"
     file.parent.mkdir(parents=True)
-    file.write_bytes(b"one")
+    file.write_bytes(wav(b"one_"))
     first = read_folder(folder)
     os.utime(file, (1, 1))
     assert read_folder(folder) == first
-    file.write_bytes(b"two")
+    file.write_bytes(wav(b"two_"))
     second = read_folder(folder)
     assert second.files != first.files and second.digest != first.digest
 
@@ -342,6 +325,18 @@ def test_cti_flow_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert '"line": 5' in capsys.readouterr().out
 
 
+def test_cti_flow_check_tells_what_is_not_acted_on_yet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "queues.yaml").write_text("queues: {sales: {agents: fastest}}\n")
+    assert main(["flow", "check", str(folder)]) == 0
+    note = "queues.yaml:1:18: queue sales: `agents: fastest` is not acted on yet"
+    assert capsys.readouterr().out == f"note: {note}\nok; flows: 1, queues: 1, numbers: 0\n"
+    assert main(["flow", "check", "--json", str(folder)]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["ok"] and said["notes"][0]["message"] == note.split(": ", 1)[1]
+    assert main(["flow", "check", str(folder / "t.yaml")]) == 0
+    assert "note" not in capsys.readouterr().out
+
+
 def test_cti_flow_sim_and_draw(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     keys = iter(["", "1", "timeout"])
     monkeypatch.setattr("builtins.input", lambda _: next(keys))
@@ -365,8 +360,9 @@ def test_the_caller_in_the_terminal_hangs_up(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_examples_of_the_manual_are_good() -> None:
     manual = (SHIPPED.parent / "docs/flows.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```yaml\n(.*?)```", manual, re.DOTALL)
-    flow, numbers, queues = (next(b for b in blocks if word in b) for word in ("flow:", "numbers:", "queues:"))
-    assert load(Sources({"main.yaml": flow, "numbers.yaml": numbers, "queues.yaml": queues}))[1] == []
+    words = {"main": "flow:", "numbers": "numbers:", "queues": "queues:", "calendars": "calendars:"}
+    files = {f"{name}.yaml": next(b for b in blocks if word in b) for name, word in words.items()}
+    assert load(Sources(files))[1] == []
     for verb in VERBS:
         assert f"| `{verb}` |" in manual
 

@@ -178,6 +178,41 @@ async def test_a_recording_that_is_too_large(tmp_path: Path, prompts: Prompts) -
         await prompts.render(Sound("en", "hello"))
 
 
+async def test_a_recording_that_became_a_pipe_or_a_link_holds_nobody_up(tmp_path: Path, prompts: Prompts) -> None:
+    """A thread that opened a pipe waited for its writer, and with all of them gone nothing was spoken any more."""
+    file = tmp_path / "flows/prompts/en/hello.wav"
+    file.parent.mkdir(parents=True)
+    os.mkfifo(file)
+    async with asyncio.timeout(5):
+        for _ in range(40):
+            with pytest.raises(MissingPrompt, match="not a regular file"):
+                await prompts.render(Sound("en", "hello"))
+    file.unlink()
+    file.symlink_to("/etc/hostname")
+    with pytest.raises(MissingPrompt, match="a link is not followed"):
+        await prompts.render(Sound("en", "hello"))
+    file.unlink()
+    file.parent.rmdir()
+    file.parent.symlink_to(tmp_path)
+    (tmp_path / "hello.wav").write_bytes(b"one")
+    with pytest.raises(MissingPrompt, match="cannot be read"):
+        await prompts.render(Sound("en", "hello"))
+
+
+async def test_what_is_converted_is_what_was_read(tmp_path: Path, voice: Voice) -> None:
+    file = tmp_path / "flows/prompts/en/hello.wav"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"one")
+
+    async def late(sound: Path, out: Path) -> None:
+        file.write_bytes(b"two")
+        await voice.convert(sound, out)
+
+    made = await Prompts(tmp_path / "sounds", tmp_path / "flows", voice.speak, late).render(Sound("en", "hello"))
+    assert Path(f"{made}.wav").read_bytes() == b"one"
+    assert only_file(tmp_path / "sounds/prompts") == Path(f"{made}.wav")
+
+
 async def test_everything_constant_is_ready_before_the_first_call(prompts: Prompts, voice: Voice) -> None:
     flow = """\
 flow: t

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from cti.core.ivr import model, verbs
+from cti.core.ivr.calendars import check_calendars
 from cti.core.ivr.expressions import Names, is_template
 from cti.core.ivr.model import Book, Flow, Node, Number
 from cti.core.ivr.problems import Problem
@@ -28,6 +29,7 @@ from cti.core.numbers import to_e164
 from cti.core.queues import QueueConfig, read_queues
 
 CONFIG = ("queues.yaml", "numbers.yaml", "calendars.yaml", "voicemail.yaml", "surveys.yaml")
+LATER = frozenset({"voicemail.yaml", "surveys.yaml"})
 CALL_FIELDS = ("id", "caller", "caller_name", "called")
 RESERVED = ("call", "customer", "vars", "language", *model.TARGETS)
 DEFAULTS = {
@@ -84,12 +86,15 @@ def load_book(
         if "queues.yaml" not in readers or "queues.yaml" in sound:
             _check_queues(draft, queues)
     numbers = _numbers(sound["numbers.yaml"], drafts, settings, readers == sound) if "numbers.yaml" in sound else {}
-    _check_calendars(sound, readers)
+    check_calendars(sound, readers)
+    for file in sound.keys() & LATER:
+        sound[file].note((), "nothing in this file is acted on yet")
     _check_sounds(drafts, numbers, settings)
     if problems := told(readers.values()):
         return problems
     flows = {draft.name: _flow(draft) for draft in drafts}
-    return Book(flows, queues, numbers, version, country, settings.allow)
+    notes = sorted(note for reader in readers.values() for note in reader.notes)
+    return Book(flows, queues, numbers, version, country, settings.allow, tuple(notes))
 
 
 def _flow(draft: _Draft) -> Flow:
@@ -117,6 +122,8 @@ def _draft(reader: Reader) -> _Draft:
         defaults=found.get("defaults", {}),
         nodes=found.get("nodes", {}),
     )
+    if "digit_timeout" in draft.defaults:
+        reader.note(("defaults", "digit_timeout"), "`digit_timeout` is not acted on yet")
     if "nodes" in found and not draft.nodes:
         reader.wrong(("nodes",), "a flow needs at least one node", of_key=True)
     return draft
@@ -308,22 +315,3 @@ def _spellings(reader: Reader, path: Path, key: str, country: str) -> set[str]:
         reader.wrong(path, f"`{key[:60]}` is no number", "digits, with + in front for E.164", of_key=True)
         return set()
     return {bare, to_e164(bare, country) or bare}
-
-
-def _check_calendars(sound: Mapping[str, Reader], readers: Mapping[str, Reader]) -> None:
-    """Only whether the calendars that queues name are there."""
-    known: dict[str, Any] = {}
-    if "calendars.yaml" in sound:
-        read = {"calendars": lambda r, path, value: a_map(r, path, value, "`calendars`")}
-        reader = sound["calendars.yaml"]
-        known = reader.fields((), reader.source.data, read, "calendars.yaml", ("calendars",)).get("calendars", {})
-    queues = sound.get("queues.yaml")
-    if queues is None or ("calendars.yaml" in readers and "calendars.yaml" not in sound):
-        return
-    data = queues.source.data
-    held = data.get("queues") if isinstance(data, dict) else None
-    for key, queue in held.items() if isinstance(held, dict) else ():
-        wanted = queue.get("calendar") if isinstance(queue, dict) else None
-        if isinstance(wanted, str) and wanted not in known:
-            message = f"calendar `{wanted[:60]}` is not in calendars.yaml"
-            queues.unknown(("queues", key, "calendar"), message, wanted[:60], known)

@@ -174,6 +174,9 @@ def _check_node(node: nodes.Node, names: Names) -> None:
     if not isinstance(node, ALLOWED):
         what = "powers (`**`)" if isinstance(node, nodes.Pow) else type(node).__name__
         raise ExpressionError(f"{what} are not allowed")
+    for child in node.iter_child_nodes():
+        if isinstance(child, nodes.Getattr) and not (isinstance(node, nodes.Call) and child is node.node):
+            _check_uncalled(child)
     if isinstance(node, nodes.Const):
         _check_literal(node.value)
     elif isinstance(node, nodes.Name):
@@ -192,6 +195,8 @@ def _check_node(node: nodes.Node, names: Names) -> None:
 def _check_literal(value: Any) -> None:
     if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
         raise ExpressionError(f"a number has at most {MAX_DIGITS} digits")
+    if isinstance(value, float) and not isfinite(value):
+        raise ExpressionError("the number is too big")
 
 
 def _check_word(kind: str, word: str, known: Collection[str]) -> None:
@@ -224,6 +229,13 @@ def _check_field(node: nodes.Getattr | nodes.Getitem, names: Names) -> None:
         known = names.fields[node.node.name]
         if word not in known:
             raise UnknownWord(f"`{node.node.name}.{word}` is no variable a flow has", word, known)
+
+
+def _check_uncalled(node: nodes.Getattr) -> None:
+    """A method that is not called would be spoken as what Python calls it. Maps have fields of any name."""
+    is_map = isinstance(node.node, nodes.Name) and node.node.name != "language"
+    if node.attr in METHODS and not is_map:
+        raise ExpressionError(f"`.{node.attr}` needs brackets: `.{node.attr}()`")
 
 
 def _check_call(node: nodes.Call) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from cti.core.ivr.expressions import Expression
+from cti.core.ivr.problems import Problem
 from cti.core.messages import Prompt, Sound, Text
 from cti.core.numbers import to_e164
 from cti.core.queues import QueueConfig
@@ -90,7 +91,9 @@ class Number(msgspec.Struct, frozen=True):
 
 
 class Book(msgspec.Struct, frozen=True):
-    """One version of the whole folder. `allow`: kinds of numbers that may be dialled besides ordinary."""
+    """One version of the whole folder. `allow`: kinds of numbers that may be dialled besides ordinary.
+
+    `notes`: what its files ask for that this version does not do, by place."""
 
     flows: Mapping[str, Flow]
     queues: Mapping[str, QueueConfig]
@@ -98,6 +101,7 @@ class Book(msgspec.Struct, frozen=True):
     version: int = 0
     country: str = "ID"
     allow: frozenset[str] = frozenset()
+    notes: tuple[Problem, ...] = ()
 
     def flow_for(self, called: str) -> tuple[str, str] | None:
         """Flow and language of a called number, as entered in numbers.yaml or as E.164; None: not ours."""

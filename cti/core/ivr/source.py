@@ -35,11 +35,12 @@ Read = Callable[["Reader", Path, Any], Any]
 
 
 class Reader:
-    """Collects the problems of one file."""
+    """Collects the problems of one file, and notes on what is right but not acted on by this version."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.problems: list[Problem] = list(source.problems)
+        self.notes: list[Problem] = []
         self.strange: dict[Problem, tuple[str, Collection[str]]] = {}  # the word nobody knows, and the known ones
 
     def place(self, path: Path, of_key: bool = False) -> Place:
@@ -55,6 +56,9 @@ class Reader:
 
     def wrong(self, path: Path, message: str, hint: str = "", of_key: bool = False) -> None:
         self.problems.append(Problem(self.source.file, *self.place(path, of_key), message, hint))
+
+    def note(self, path: Path, message: str) -> None:
+        self.notes.append(Problem(self.source.file, *self.place(path, of_key=True), message))
 
     def unknown(self, path: Path, message: str, word: str, known: Collection[str], of_key: bool = False) -> None:
         """A name that is not one of `known`. What was meant is looked for only when the problem is told."""
@@ -105,7 +109,7 @@ def _first(reader: Reader) -> list[Problem]:
 
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
-DURATION = re.compile(r"(\d{1,6})(ms|s|m|h|d)")
+DURATION = re.compile(r"([0-9]{1,6})(ms|s|m|h|d)")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][A-Za-z]{1,3})?")
 

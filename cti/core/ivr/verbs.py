@@ -127,6 +127,8 @@ def _texts(scope: Scope) -> Read:
 def _names(reader: Reader, path: Path, value: Any) -> tuple[str, ...]:
     """The name of a recorded prompt, or a list of them."""
     listed = value if isinstance(value, list) else [value]
+    if not listed:
+        reader.wrong(path, "`play` needs at least one prompt", "name one, or remove `play`")
     return tuple(name(reader, (*path, at) if listed is value else path, one) for at, one in enumerate(listed))
 
 
@@ -203,7 +205,9 @@ def _dialled(scope: Scope) -> Read:
         written = text(reader, path, value)
         if is_template(written):
             return _expression(reader, path, written, scope)
-        if written and (refused := dialable(written, scope.country, scope.allow).refused):
+        if written and written != written.strip():
+            reader.wrong(path, f"`{written[:40]}` begins or ends with a blank", "write the number alone")
+        elif written and (refused := dialable(written, scope.country, scope.allow).refused):
             reader.wrong(path, f"`{written[:40]}` cannot be dialled: {refused}")
         return written
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from flowbook import HEAD, problems_of
+from flowbook import HEAD, book_of, problems_of
 
 from cti.adapters.flow_files import Sources, load
 from cti.core.ivr import Problem
 from cti.core.ivr.checker import MAX_EXPRESSIONS
 from cti.core.ivr.problems import NEAR, meant
 from cti.core.ivr.source import MAX_HINTS, MAX_TOLD
+
+OFFICE = "calendars: {office: {time_zone: Asia/Jakarta}}\n"
 
 
 def told(count: int) -> list[Problem]:
@@ -37,3 +39,26 @@ def test_a_flow_has_a_limit_of_expressions() -> None:
     assert problems_of(nodes) == []
     many = "".join(f"  n{number}: {{do: set, vars: {{x: '{{{{ 1 }}}}'}}}}\n" for number in range(MAX_EXPRESSIONS))
     assert problems_of(nodes + many) == ["t.yaml:4:1: a flow has at most 4000 texts with `{{ }}`"]
+
+
+def test_what_is_not_acted_on_yet_is_noted_where_it_stands() -> None:
+    queues = """queues:
+  sales: {calendar: office, ring: 20s}
+  support:
+    announce: {wait: true}
+    agents: best_level
+    recording: on_demand
+  plain: {announce: {every: 30s}, agents: longest_idle, recording: never}
+"""
+    head = HEAD.replace("start:", "defaults: {digit_timeout: 3s}\nstart:")
+    book = book_of("  a: {do: hangup}\n", head, queues=queues, calendars=OFFICE, voicemail="a: 1\n", surveys="b: 1\n")
+    assert [str(note) for note in book.notes] == [
+        "queues.yaml:2:11: queue sales: `calendar` is not acted on yet",
+        "queues.yaml:4:5: queue support: `announce` is not acted on yet",
+        "queues.yaml:5:5: queue support: `agents: best_level` is not acted on yet",
+        "queues.yaml:6:5: queue support: `recording: on_demand` is not acted on yet",
+        "surveys.yaml:1:1: nothing in this file is acted on yet",
+        "t.yaml:3:12: `digit_timeout` is not acted on yet",
+        "voicemail.yaml:1:1: nothing in this file is acted on yet",
+    ]
+    assert book_of("  a: {do: hangup}\n").notes == ()

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import re
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,7 @@ from cti.adapters.web.ports import OUTCOMES
 from cti.cli import database, options, story
 from cti.errors import BadInput, Refused
 
-HEAD = ("started", "call", "caller", "called", "queue", "agent", "outcome", "seconds")
+HEAD = ("call", "caller", "called", "queue", "agent", "outcome", "seconds")
 AGO = {"m": 60, "h": 3600, "d": 86400}
 
 
@@ -27,7 +27,7 @@ def register(sub: database.Subparsers) -> None:
     verbs = database.noun(sub, "call", "what happened to calls")
     listed = database.verb(verbs, "list", "calls, newest first", _list, True)
     listed.add_argument("--limit", type=int, default=50, metavar="N")
-    listed.add_argument("--since", metavar="WHEN", help="ISO-8601, or as 30m, 4h, 7d ago")
+    listed.add_argument("--since", metavar="WHEN", help="ISO-8601, the site's time if it names no zone; or 30m, 7d ago")
     for name in ("agent", "queue", "outcome"):
         listed.add_argument(f"--{name}", metavar="NAME")
     shown = database.verb(verbs, "show", "the story of one call, line by line", _show, True)
@@ -39,7 +39,7 @@ def register(sub: database.Subparsers) -> None:
 def _list(args: argparse.Namespace) -> int:
     if args.outcome is not None and args.outcome not in OUTCOMES:
         raise BadInput(f"--outcome {args.outcome!r}: it is one of {', '.join(sorted(OUTCOMES))}", "bad_filter")
-    since = moment(args.since) if args.since else None
+    since = moment(args.since, database.zone(args)) if args.since else None
     if not 1 <= args.limit <= 10000:
         raise BadInput("--limit is 1 to 10000", "bad_limit")
 
@@ -53,8 +53,8 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         options.print_json(rows)
     else:
-        zone = ZoneInfo(options.load(args).site.time_zone)
-        print(database.table(HEAD, [_row(row, zone) for row in rows]))
+        zone = database.zone(args)
+        print(database.table((f"started ({zone})", *HEAD), [_row(row, zone) for row in rows]))
     return 0
 
 
@@ -62,7 +62,7 @@ def _row(call: dict[str, Any], zone: ZoneInfo) -> tuple[object, ...]:
     start = datetime.fromisoformat(call["started_at"])
     end = datetime.fromisoformat(call["ended_at"]) if call["ended_at"] else None
     return (
-        f"{start.astimezone(zone):%Y-%m-%d %H:%M:%S}", call["call_id"], call["caller"] or "withheld", call["called"],
+        database.local(call["started_at"], zone), call["call_id"], call["caller"] or "withheld", call["called"],
         call["queue"], call["agent"], call["outcome"], f"{(end - start).total_seconds():.1f}" if end else "live",
     )  # fmt: skip
 
@@ -78,7 +78,7 @@ def _show(args: argparse.Namespace) -> int:
     if args.json:
         options.print_json(call)
     else:
-        zone = ZoneInfo(options.load(args).site.time_zone)
+        zone = database.zone(args)
         print("\n".join(database.safe(line) for line in story.tell(call, names, zone)))
     return 0
 
@@ -100,13 +100,15 @@ async def _full_id(store: Store, text: str) -> str:
 
 
 def _tail(args: argparse.Namespace) -> int:
+    zone = database.zone(args)
+
     async def work(store: Store) -> None:
         last = 0 if args.once else await store.db.value("last_event")
         while True:
             rows = await store.db.rows("new_events", last)
             for row in plain(rows):
                 if args.json or row["type"] != "flow.at":  # the position, for the next start of the server
-                    print(_event_line(row, args.json), flush=True)
+                    print(_event_line(row, None if args.json else zone), flush=True)
             last = rows[-1]["event_id"] if rows else last
             if args.once and not rows:
                 return
@@ -116,21 +118,23 @@ def _tail(args: argparse.Namespace) -> int:
     return 0
 
 
-def _event_line(row: dict[str, Any], as_json: bool) -> str:
-    if as_json:
+def _event_line(row: dict[str, Any], zone: ZoneInfo | None) -> str:
+    """For people in `zone`, with the offset, for lines have no head; None: JSON."""
+    if zone is None:
         return msgspec.json.encode(row).decode()
-    parts = (row["at"][:23], row["call_id"], row["type"], row["agent"], row["queue"])
+    at = datetime.fromisoformat(row["at"]).astimezone(zone)
+    parts = (at.isoformat(" ", "milliseconds"), row["call_id"], row["type"], row["agent"], row["queue"])
     data = " ".join(f"{key}={value}" for key, value in row["data"].items() if key not in story.QUIET)
     return database.safe(" ".join(str(part) for part in (*parts, data) if part))
 
 
-def moment(text: str) -> float:
-    """Seconds since the epoch. Raises BadInput."""
+def moment(text: str, zone: tzinfo = UTC) -> float:
+    """Seconds since the epoch; `zone`: of a time that names none. Raises BadInput."""
     ago = re.fullmatch(r"([0-9]{1,6})([mhd])", text)
     if ago:
         return datetime.now(UTC).timestamp() - int(ago[1]) * AGO[ago[2]]
     try:
         found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        return (found if found.tzinfo else found.replace(tzinfo=zone)).timestamp()
     except ValueError:
         raise BadInput(f"{text!r} is no time: 2026-11-22T08:00:00Z, or 30m, 4h, 7d", "bad_time") from None

@@ -7,7 +7,9 @@ import asyncio
 import getpass
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from cti.adapters.postgres import Store
 from cti.cli import options
@@ -65,6 +67,15 @@ def actor() -> str:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):
         return "cli"
+
+
+def zone(args: argparse.Namespace) -> ZoneInfo:
+    """The site's: every time that people read is in it and says so; JSON is UTC."""
+    return ZoneInfo(options.load(args).site.time_zone)
+
+
+def local(at: str, zone: ZoneInfo) -> str:
+    return f"{datetime.fromisoformat(at).astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -33,7 +33,9 @@ def _status(args: argparse.Namespace) -> int:
     if args.json:
         options.print_json([{"name": s.name, "applied_at": s.applied_at} for s in found])
     else:
-        print(database.table(["migration", "applied"], [(s.name, s.applied_at or "pending") for s in found]))
+        zone = database.zone(args)
+        rows = [(s.name, database.local(s.applied_at, zone) if s.applied_at else "pending") for s in found]
+        print(database.table(["migration", f"applied ({zone})"], rows))
     return 0 if all(s.applied_at for s in found) else 1
 
 

@@ -11,7 +11,7 @@ from cti.adapters.postgres import Store
 from cti.cli import database, options
 from cti.errors import BadInput
 
-HEAD = ("started", "recording", "call", "agent", "seconds", "bytes", "path")
+HEAD = ("recording", "call", "agent", "seconds", "bytes", "path")
 
 
 def register(sub: database.Subparsers) -> None:
@@ -33,12 +33,13 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         options.print_json(rows)
         return 0
+    zone = database.zone(args)
     cells = [
-        (r["started_at"][:19], r["recording_id"], r["call_id"], r["agent"], f"{r['seconds']:.1f}", r["bytes"],
-         r["path"])
+        (database.local(r["started_at"], zone), r["recording_id"], r["call_id"], r["agent"], f"{r['seconds']:.1f}",
+         r["bytes"], r["path"])
         for r in rows
     ]  # fmt: skip
-    print(database.table(HEAD, cells))
+    print(database.table((f"started ({zone})", *HEAD), cells))
     return 0
 
 

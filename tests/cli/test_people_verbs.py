@@ -12,8 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import kit_story
 import msgspec
@@ -225,6 +227,32 @@ def test_the_story_of_a_call(cti: Cti, dsn: str, tmp_path: Path) -> None:
     assert cti("call", "list", "--since", "1h", "--json")[1] == "[]\n"
     assert story.call in cti("call", "list", "--outcome", "answered")[1]
     assert story.call not in cti("call", "list", "--outcome", "abandoned")[1]
+
+
+def test_times_for_people_are_the_sites_and_say_so(cti: Cti, dsn: str, tmp_path: Path) -> None:
+    story = kit_story.answered(1_700_000_000.0)  # 2023-11-15 05:13:20 in Jakarta, the day before in UTC
+    keep(dsn, tmp_path, story.events)
+    for noun, at in (("call", "2023-11-15 05:13:20"), ("recording", "2023-11-15 05:13:37")):
+        head, row = cti(noun, "list")[1].splitlines()
+        assert head.startswith("started (Asia/Jakarta)  ") and row.startswith(at + " ")
+        assert json.loads(cti(noun, "list", "--json")[1])[0]["started_at"].startswith("2023-11-14T22:13:")
+    head, row = cti("db", "status")[1].splitlines()[:2]
+    applied = json.loads(cti("db", "status", "--json")[1])[0]["applied_at"]
+    here = datetime.fromisoformat(applied).astimezone(ZoneInfo("Asia/Jakarta"))
+    assert head.endswith("applied (Asia/Jakarta)") and row.endswith(f" {here:%Y-%m-%d %H:%M:%S}")
+    assert applied.endswith("+00:00")
+    assert story.call in cti("call", "list", "--since", "2023-11-15T05:13")[1]
+    assert story.call in cti("call", "list", "--since", "2023-11-14T22:13Z")[1]
+    assert story.call not in cti("call", "list", "--since", "2023-11-15T05:14")[1]
+
+
+def test_the_tail_says_the_sites_time_with_its_offset(cti: Cti, dsn: str, tmp_path: Path) -> None:
+    story = kit_story.Story(time.time(), random.Random(1))
+    story.say("call.arrived", 0, caller="+62811", called="6000")
+    keep(dsn, tmp_path, story.events)
+    line = cti("call", "tail", "--once")[1].split()
+    assert line[1].endswith("+07:00") and "T" not in line[0]
+    assert json.loads(cti("call", "tail", "--once", "--json")[1])["at"].endswith("Z")
 
 
 def test_what_a_caller_sends_does_not_reach_the_terminal(cti: Cti, dsn: str, tmp_path: Path) -> None:

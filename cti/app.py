@@ -16,7 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
-from cti import __version__
+from cti import __version__, lost
 from cti.adapters import cel, postgres_start, tts, voicemail
 from cti.adapters.agi import AgiServer
 from cti.adapters.ami import AmiLink
@@ -74,6 +74,7 @@ class App:
         self.tasks: set[asyncio.Task[None]] = set()
         self.stopping = asyncio.Event()
         self.crashed: BaseException | None = None
+        self.alive_mark = config.paths.journal / "switch-alive"
 
     async def run(self) -> None:
         async with self._store() as self.store, self._journal() as self.journal, self._fanout() as self.fanout:
@@ -161,10 +162,13 @@ class App:
         self.ami = AmiLink(
             host=config.ami.host, port=config.ami.port, username=config.ami.username, secret=config.ami.secret,
             node="main", submit=self.engine.submit, cel=self._missed, now=self.engine.now,
+            alive_until=lost.alive_until(self.alive_mark),
         )  # fmt: skip
         self.engine.settle(self.output)
         await self.recorder.recover()
         self._keep(self.ami.run(), "ami")
+        self._keep(lost.keep_alive_mark(self.alive_mark, lambda: self.ami.connected), "alive")
+        self._keep(lost.end_lost(self.board.calls, self.ami.channels, self.submit, self.now), "lost")
         self._keep(self.store.watch_people(self._people), "people")
         self._keep(self.flows.watch(), "flows")
         folder = self.config.paths.home / "voicemail"

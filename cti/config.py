@@ -64,10 +64,12 @@ class Sip(Section, frozen=True, kw_only=True):
 
 
 class Rtp(Section, frozen=True, kw_only=True):
-    """UDP ports for sound, both included."""
+    """UDP ports for sound, both included. `timeout`: a call is ended from whose far end nothing came for so many
+    seconds (on hold ten times as long); 0: never."""
 
     first: int = 20000
     last: int = 21999
+    timeout: int = 120
 
 
 class Ami(Section, frozen=True, kw_only=True):
@@ -347,6 +349,7 @@ def _faults(config: Config) -> list[tuple[str, str]]:
         check("http.trusted_proxies", _is_network(one), f"{one!r} is no IP address or network")
     for name in ("first", "last"):
         check(f"rtp.{name}", 1024 <= getattr(config.rtp, name) <= 65535, "is no port (1024 to 65535)")
+    check("rtp.timeout", 0 <= config.rtp.timeout <= 3600, "must be 0 to 3600 seconds")
     check("rtp.last", config.rtp.last - config.rtp.first >= 3, "must be at least first + 3")
     for one in config.agi.allow:
         check("agi.allow", _is_network(one), f"{one!r} is no IP address or network, as 192.0.2.10")

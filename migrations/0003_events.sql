@@ -80,6 +80,7 @@ CREATE TABLE crm.calls (
     finished     boolean NOT NULL
 ) WITH (fillfactor = 70);
 CREATE INDEX calls_started ON crm.calls (started_at DESC, call_id DESC);
+CREATE INDEX calls_agent ON crm.calls (agent, started_at DESC, call_id DESC) WHERE agent IS NOT NULL;
 CREATE INDEX calls_caller ON crm.calls (caller, started_at DESC);
 CREATE INDEX calls_called ON crm.calls (called, started_at DESC) WHERE direction = 'outbound';
 CREATE INDEX calls_customer ON crm.calls (customer_id, started_at DESC) WHERE customer_id IS NOT NULL;
@@ -202,6 +203,7 @@ CREATE TABLE crm.recordings (
     path           text
 );
 CREATE INDEX recordings_call ON crm.recordings (call_id);
+CREATE INDEX recordings_agent ON crm.recordings (agent, started_at DESC, recording_id DESC) WHERE agent IS NOT NULL;
 CREATE INDEX recordings_started ON crm.recordings (started_at DESC, recording_id DESC);
 COMMENT ON TABLE  crm.recordings IS 'One row a finished recording of one conversation.';
 COMMENT ON COLUMN crm.recordings.recording_id IS 'The offer''s id.';

@@ -77,7 +77,7 @@ CREATE FUNCTION crm.fold_visits(ids uuid[]) RETURNS void LANGUAGE sql AS $$
         coalesce(talked.agent, CASE WHEN gone.data ->> 'result' = 'answered'
                                     THEN coalesce(gone.agent, gone.data ->> 'agent') END),
         coalesce(crm.int(moved.data -> 'priority'), crm.int((q.event).data -> 'priority')),
-        coalesce((q.event).data -> 'skills', '{}')
+        coalesce((q.event).data -> 'needs', (q.event).data -> 'skills', '{}')
     FROM crm.visits_of(ids) AS q
     LEFT JOIN gone ON (gone.call_id, gone.visit) = (q.call_id, q.visit)
     LEFT JOIN talked ON (talked.call_id, talked.visit) = (q.call_id, q.visit)

@@ -29,7 +29,8 @@ OVERLAP = 2.0  # CEL is read back from this long before the last event seen
 class AmiLink:
     """`submit` takes every fact; `cel(since)` gives the facts on disk since that time (0.0: all that matter).
 
-    `since` is the time of the last event this link saw less OVERLAP seconds, so facts may come twice."""
+    `since` is the time of the last event this link saw less OVERLAP seconds, so facts may come twice.
+    `alive_until`: when an earlier run last knew that the switch was alive; 0.0: unknown."""
 
     def __init__(
         self,
@@ -42,12 +43,14 @@ class AmiLink:
         submit: Callable[[Input], None],
         cel: Callable[[float], Iterable[Input]] | None,
         now: Callable[[], float],
+        alive_until: float = 0.0,
     ) -> None:
         self._where = (host, port)
         self._login = (username, secret)
         self._node, self._submit, self._cel, self._now = node, submit, cel, now
         self._session: Session | None = None
         self._last_at = 0.0
+        self._alive_until = alive_until
         self._told_up = False
         self._counters = Counters()
         self.was_up = asyncio.Event()  # set for good when SwitchUp was told for the first time
@@ -56,6 +59,16 @@ class AmiLink:
     def connected(self) -> bool:
         """Whether SwitchUp was told and the link stands."""
         return self._session is not None and self._session.live
+
+    async def channels(self) -> frozenset[str] | None:
+        """The uniqueids of all channels there are now; None when the switch cannot be asked."""
+        session = self._session
+        if session is None or not session.live:
+            return None
+        try:
+            return frozenset(channel.uniqueid for channel in await session.channels())
+        except (LinkError, TimeoutError, OSError):
+            return None
 
     @property
     def counters(self) -> dict[str, int]:
@@ -87,7 +100,7 @@ class AmiLink:
         self._session = Session(reader, writer, self._node, self._tell, self._counters)
         self._session.last_at = self._last_at
         try:
-            await self._session.run(*self._login, self._now, self._past, self._up)
+            await self._session.run(*self._login, self._now, self._past, self._up, self._alive_until)
         finally:
             self._last_at = self._session.last_at
             self._session = None
@@ -112,6 +125,7 @@ class AmiLink:
     def _down(self) -> bool:
         if not self._told_up:
             return False
+        self._alive_until = self._now()
         try:
             self._submit(SwitchDown(at=self._now(), node=self._node))
         except Exception:

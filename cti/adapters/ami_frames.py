@@ -27,6 +27,8 @@ UNIQUEID = re.compile(r"[A-Za-z0-9._-]{1,149}(;2)?")
 CHANNEL = re.compile(r"[A-Za-z]{2,16}/[A-Za-z0-9_.+@-]{1,80}-[0-9a-f]{8}(;[12])?")
 _REPEATED = frozenset({"ChanVariable"})  # headers that real frames hold several times
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_TIME = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _STRICT = ("Channel", "Uniqueid", "CallerIDNum", "Exten", "Context", "BridgeUniqueid", "Device")
 
 
@@ -135,12 +137,17 @@ class Vetting:
             raise Rejected("bad Uniqueid")
         return found if self._fresh(sequence) else None
 
+    def is_of_this_start(self, uniqueid: str) -> bool:
+        """Whether a channel began since the switch was started; of those that we rang it cannot be told."""
+        return uniqueid.startswith(f"{self._system}-")
+
     def _envelope(self, found: dict[str, str]) -> int:
         if found.get("SystemName") != self._system or "Privilege" not in found:
             raise Rejected("not from this switch")
         try:
-            float(found["Timestamp"])
-            return int(found["SequenceNumber"])
+            if _TIME.fullmatch(found["Timestamp"]) and _NUMBER.fullmatch(found["SequenceNumber"]):
+                return int(found["SequenceNumber"])
+            raise ValueError
         except (KeyError, ValueError):
             raise Rejected(
                 "no Timestamp or SequenceNumber; manager.conf needs timestampevents=yes, debug=yes"

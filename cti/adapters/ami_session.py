@@ -74,12 +74,13 @@ class Session:
         now: Callable[[], float],
         past: Callable[[], Iterable[Fact]],
         up: Callable[[], None],
+        alive_until: float = 0.0,
     ) -> None:
         """Raises LinkError, LoginRefused, OSError or TimeoutError; the switch's end is a LinkError too."""
 
         async def start() -> None:
             await self._log_in(username, secret)
-            await self._come_up(now, past, up)
+            await self._come_up(now, past, up, alive_until)
 
         # no TaskGroup and no wait_for: those of Python 3.11 can lose a cancellation
         tasks = [asyncio.create_task(work) for work in (self._read(), self._take(), self._watch(), start())]
@@ -152,34 +153,44 @@ class Session:
     # ------------------------------------------------------------ snapshot
 
     async def _come_up(
-        self, now: Callable[[], float], past: Callable[[], Iterable[Fact]], up: Callable[[], None]
-    ) -> None:
+        self, now: Callable[[], float], past: Callable[[], Iterable[Fact]], up: Callable[[], None],
+        alive_until: float,
+    ) -> None:  # fmt: skip
         assert self._vetting is not None
         mark = self._vetting.high
         # in this order: a call that CEL tells of and the snapshot does not have is over, not one that began between
         facts = await asyncio.to_thread(lambda: list(past()))
         await self._devices()
         asked_at = now()
-        channels = await self._snapshot()
+        channels = await self.channels()
         self.live = True
         up()
         for fact in facts:
             self._say(fact)
         reachable = tuple(s for s, yes in self._stations.items() if yes)
+        gone_at = max([alive_until, *self._earlier(facts)]) if alive_until else None
         self._say(
-            SwitchUp(at=now(), node=self._node, asked_at=asked_at, channels=channels, reachable=reachable)
+            SwitchUp(
+                at=now(), node=self._node, asked_at=asked_at, gone_at=gone_at, channels=channels, reachable=reachable
+            )
         )  # fmt: skip
         buffered, self._buffer = self._buffer, []
         for name, h in buffered:
             if int(h["SequenceNumber"]) > mark:
                 self._on_event(name, h)
 
-    async def _snapshot(self) -> tuple[LiveChannel, ...]:
+    async def channels(self) -> tuple[LiveChannel, ...]:
+        """What there is now. Raises LinkError, TimeoutError."""
         rows = await self._requests.list_rows("CoreShowChannels", b"CoreShowChannel")
         channels = tuple(ami_facts.live(h) for h in rows)
         for one in channels:
             self._channels[one.uniqueid] = one.channel
         return channels
+
+    def _earlier(self, facts: Iterable[Fact]) -> list[float]:
+        """When the switch was alive before its last start."""
+        assert self._vetting is not None
+        return [fact.at for fact in facts if not self._vetting.is_of_this_start(getattr(fact, "uniqueid", ""))]
 
     async def _devices(self) -> None:
         for h in await self._requests.list_rows("DeviceStateList", b"DeviceStateChange"):

@@ -27,6 +27,7 @@ log = logging.getLogger("cti.cel")
 BLOCK = 1 << 16
 SLACK = 5.0  # seconds by which neighbouring lines may be out of order
 COLUMNS = 11
+_QUOTED = re.compile(r'"(?:[^"]|"")*"(?:,"(?:[^"]|"")*"){10}\r?')
 
 _UNIQUEID = re.compile(r"[A-Za-z0-9._-]{1,149}(;2)?")
 _CHANNEL = re.compile(r"[A-Za-z]{2,16}/[A-Za-z0-9_.+@-]{1,80}-[0-9a-f]{8}(;[12])?")
@@ -70,8 +71,12 @@ def _older(block: bytes, since: float) -> bool:
 
 
 def _rows(lines: list[str]) -> Iterator[list[str]]:
-    """Rows of the right form. Each line stands for itself, so a broken one swallows no other."""
+    """Rows of the right form. Each line stands for itself, so a broken one swallows no other.
+
+    A caller's number may hold line breaks, but each quote in it is doubled: no line that it makes is quoted."""
     for line in lines:
+        if not _QUOTED.fullmatch(line):
+            continue
         try:
             row = next(csv.reader([line.replace("\0", "")], strict=True), [])
         except csv.Error:
@@ -135,7 +140,7 @@ def _bridge(kind: type[Bridged] | type[Unbridged]) -> Callable[[list[str], float
 def _extra(row: list[str]) -> dict[str, object]:
     try:
         extra = json.loads(row[10])
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return extra if isinstance(extra, dict) else {}
 

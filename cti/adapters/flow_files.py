@@ -44,7 +44,7 @@ def load(
     sounds = None if sources.sounds is None else frozenset(sources.sounds)
     made = load_book(parsed, version=version, country=country, allow=allow, sounds=sounds)
     problems = [*sources.problems, *(made if isinstance(made, list) else ())]
-    return (None if isinstance(made, list) or problems else made), sorted(problems)
+    return (None if isinstance(made, list) or problems else made), sorted(problems, key=lambda one: one.place)
 
 
 def check(path: Path, *, country: str = "ID", allow: Iterable[str] = ()) -> tuple[Book | None, list[Problem]]:

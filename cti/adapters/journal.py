@@ -164,17 +164,15 @@ class Journal:
     def _sync_in_groups(self) -> None:
         """The thread: one sync for all that was appended meanwhile."""
         while not self._closing:
-            self._wake.wait(1.0 if self._waiting else None)
+            self._wake.wait(1.0 if self.synced < self.last else None)
             self._wake.clear()
             self._sync_once()
 
     def _sync_once(self) -> None:
-        with self._guard:
-            self._write()
-            last = self.last if not self._waiting else self.synced
-            full, self._rotated = self._rotated, []
-            handles = [*full, os.dup(self._file)]
+        """Never raises: without its thread nothing would come to the disk any more."""
+        handles: list[int] = []
         try:
+            last, full = self._take(handles)
             for handle in handles:
                 os.fdatasync(handle)
             if full:
@@ -185,7 +183,18 @@ class Journal:
             self._say("sync", str(e))
         finally:
             for handle in handles:
-                os.close(handle)
+                with contextlib.suppress(OSError):
+                    os.close(handle)
+
+    def _take(self, handles: list[int]) -> tuple[int, bool]:
+        """What is to be synced now, and up to where; whether a segment is full. Raises OSError."""
+        with self._guard:
+            self._write()
+            last = self.last if not self._waiting else self.synced
+            handles.append(os.dup(self._file))
+            handles += self._rotated
+            full, self._rotated = bool(self._rotated), []
+        return last, full
 
     def _say(self, what: str, fault: str) -> None:
         """One line at a change of state."""

@@ -94,7 +94,7 @@ class Store:
 
     @property
     def connected(self) -> bool:
-        return not any(writer.fault for writer in self._writers.values())
+        return self.db.answers and not any(writer.fault for writer in self._writers.values())
 
     # ------------------------------------------------------------ start (more of it: postgres_start)
 

@@ -99,10 +99,11 @@ async def speak_json(link: Any) -> None:
 
 
 class Database:
-    """A pool of connections. Rows come back as dicts."""
+    """A pool of connections. Rows come back as dicts. `answers`: whether the last question got an answer."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
+        self.answers = True
 
     @classmethod
     async def open(cls, dsn: str, size: int = 8) -> Database:
@@ -137,7 +138,9 @@ class Database:
         try:
             async with asyncio.timeout(WAIT_SECONDS), self._pool.acquire() as link:
                 yield link
+            self.answers = True
         except AWAY as e:
+            self.answers = False
             raise unavailable(e) from e
 
 

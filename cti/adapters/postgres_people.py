@@ -62,7 +62,7 @@ async def list_users(store: Store) -> list[Row]:
 
 
 async def set_password(store: Store, name: str, password_hash: str) -> None:
-    """His logins and tokens end."""
+    """His logins end; his API tokens do not."""
     await _of_user(store, "set_password", name, password_hash)
 
 
@@ -76,6 +76,11 @@ async def add_token(store: Store, name: str, token_sha256: bytes, days: int | No
     if days is not None and not 1 <= days <= LONGEST_DAYS:
         raise BadInput(f"--days is 1 to {LONGEST_DAYS}", "bad_days")
     await _of_user(store, "token_create", name, token_sha256, days)
+
+
+async def revoke_tokens(store: Store, name: str) -> None:
+    """All his API tokens end; running servers refuse them at once."""
+    await _of_user(store, "tokens_revoke", name)
 
 
 async def set_skill(store: Store, name: str, skill: str, level: int) -> None:

@@ -7,7 +7,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import os
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -16,6 +19,9 @@ from cti.core.messages import Prompt, Sound, Text
 from cti.errors import CtiError, Unavailable
 
 MAX_SOUND = 20 * 1024 * 1024  # bytes of a recorded prompt
+MAX_SPOKEN = 512 * 1024 * 1024  # bytes of spoken texts, above which old ones go
+OLD = 30 * 86_400.0  # s without use
+SWEEP_AFTER = 200  # texts newly spoken
 AT_ONCE = 2
 
 Speak = Callable[[str, str, Path], Awaitable[None]]
@@ -38,6 +44,9 @@ class Prompts:
         self._convert = convert
         self._voice = voice  # changes with the voice's settings: then everything is spoken anew
         self._known: dict[Sound, Path] = {}
+        self._lasting: set[Path] = set()  # what the versions say that this process serves
+        self._spoken = 0
+        self._sweeping: asyncio.Task[None] | None = None
         self._running: dict[Path, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
 
@@ -52,6 +61,8 @@ class Prompts:
         """Make every prompt that does not depend on a call. Returns what is wrong with those that failed."""
         wrong = []
         for prompt in book.prompts():  # one at a time, so that a call that needs another one now need not wait
+            if isinstance(prompt, Text):
+                self._lasting.add(self._place(prompt))
             try:
                 await self.render(prompt)
             except CtiError as error:
@@ -59,10 +70,20 @@ class Prompts:
         return wrong
 
     async def _text(self, text: Text) -> Path:
-        key = "\0".join((self._voice, text.language, text.text))
-        out = self._sounds / "tts" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.wav"
+        out = self._place(text)
+        if _is_there(out):
+            _used(out)
+            return out
         await self._once(out, lambda: self._speak(text.text, text.language, out))
+        self._spoken += 1
+        if self._spoken % SWEEP_AFTER == 0:
+            sweep = asyncio.to_thread(_sweep, out.parent, frozenset(self._lasting))
+            self._sweeping = asyncio.create_task(sweep)  # held, so that it is not collected while it works
         return out
+
+    def _place(self, text: Text) -> Path:
+        key = "\0".join((self._voice, text.language, text.text))
+        return self._sounds / "tts" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.wav"
 
     async def _sound(self, sound: Sound) -> Path:
         """A version goes on with the recording it began with, whatever happens in the flows folder."""
@@ -97,6 +118,24 @@ class Prompts:
 
 def _is_there(out: Path) -> bool:
     return out.exists()
+
+
+def _used(out: Path) -> None:
+    with contextlib.suppress(OSError):
+        os.utime(out)
+
+
+def _sweep(folder: Path, lasting: frozenset[Path]) -> None:
+    """Texts made from callers' names are without end: when there is too much, what was not used for long goes."""
+    with contextlib.suppress(OSError):
+        found = [(path.stat(), path) for path in folder.glob("*.wav")]
+        too_much = sum(about.st_size for about, _ in found) - MAX_SPOKEN
+        for about, path in sorted(found, key=lambda one: one[0].st_mtime):
+            if too_much <= 0 or about.st_mtime > time.time() - OLD:
+                return
+            if path not in lasting:
+                path.unlink()
+                too_much -= about.st_size
 
 
 def _content(source: Path) -> bytes:

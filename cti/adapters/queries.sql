@@ -139,10 +139,9 @@ INSERT INTO crm.users (name, display_name, role, password_hash, language, statio
 VALUES ($1, $2, $3, $4, $5, $6) RETURNING user_id
 
 -- name: set_password
--- Logins made with the old password end, and the API tokens, which are as good as a login.
+-- Logins made with the old password end.
 WITH u AS (UPDATE crm.users SET password_hash = $2 WHERE lower(name) = lower($1) RETURNING user_id),
-gone AS (DELETE FROM crm.sessions WHERE user_id IN (SELECT user_id FROM u)),
-revoked AS (DELETE FROM crm.api_tokens WHERE user_id IN (SELECT user_id FROM u))
+gone AS (DELETE FROM crm.sessions WHERE user_id IN (SELECT user_id FROM u))
 SELECT user_id FROM u
 
 -- name: disable_user
@@ -189,6 +188,11 @@ INSERT INTO crm.api_tokens (user_id, token_sha256, expires_at)
 SELECT user_id, $2, now() + make_interval(days => $3)
 FROM crm.users WHERE lower(name) = lower($1) AND disabled_at IS NULL
 RETURNING user_id
+
+-- name: tokens_revoke
+WITH u AS (SELECT user_id FROM crm.users WHERE lower(name) = lower($1)),
+gone AS (DELETE FROM crm.api_tokens WHERE user_id IN (SELECT user_id FROM u))
+SELECT user_id FROM u
 
 -- name: token_user
 SELECT u.user_id::text, u.name, u.display_name, u.role, coalesce(u.password_hash, '') AS password_hash,

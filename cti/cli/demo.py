@@ -47,10 +47,17 @@ async def _until_stopped(config: Config) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     told = asyncio.ensure_future(stop.wait())
     await asyncio.wait([work, told], return_when=asyncio.FIRST_COMPLETED)
-    while told.done() and not work.done():
-        work.cancel()  # on Python 3.11 a cancellation can get lost
-        await asyncio.wait([work], timeout=0.5)
-    told.cancel()
+    if told.done():
+        await _end_all()
     with contextlib.suppress(asyncio.CancelledError):
         await work
     return 0
+
+
+async def _end_all() -> None:
+    """Every task is told again until it ends: on Python 3.11 a cancellation can get lost, and a phone that waits for
+    such a task waits for ever."""
+    while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=0.5)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cti import config as configuration
 from cti.config import PROJECT, Config
-from cti.embedded import home, http
+from cti.embedded import home, http, logs
 from cti.embedded.account import Account
 from cti.embedded.part import Part
 from cti.embedded.places import Places, reachable
@@ -78,7 +78,7 @@ async def _run(path: Path, environ: Mapping[str, str], demo: bool, server_argv: 
         tell(f"CTI ready: {http.url(here.config)}")
         with contextlib.suppress(FileNotFoundError):
             tell((here.places.home / "demo-logins.txt").read_text().rstrip())
-        await asyncio.Event().wait()
+        await logs.keep(here.config, here.kept, here.places.account, say)
 
 
 async def seed_demo(places: Places) -> None:

@@ -24,14 +24,16 @@ def register(sub: database.Subparsers) -> None:
     added.add_argument("--station", metavar="EXT", help="number of his phone; made when there is none")
     added.add_argument("--skill", nargs="+", action="extend", default=[], metavar="NAME=LEVEL")
     database.verb(verbs, "list", "all users", _list, True)
-    changed = database.verb(verbs, "passwd", "a new password; his logins and tokens end", _passwd)
+    changed = database.verb(verbs, "passwd", "a new password; his logins end", _passwd)
     changed.add_argument("user", metavar="NAME")
     changed.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
     disabled = database.verb(verbs, "disable", "lock a user out for good", _disable)
     disabled.add_argument("user", metavar="NAME")
     token = database.verb(verbs, "token", "print a new API token (shown once)", _token)
     token.add_argument("user", metavar="NAME")
-    token.add_argument("--days", type=int, metavar="N", help="how long it is valid (default: for ever)")
+    how = token.add_mutually_exclusive_group()
+    how.add_argument("--days", type=int, metavar="N", help="how long it is valid (default: for ever)")
+    how.add_argument("--revoke", action="store_true", help="make none: end all he has")
 
 
 def _add(args: argparse.Namespace) -> int:
@@ -99,6 +101,20 @@ def _disable(args: argparse.Namespace) -> int:
 
 
 def _token(args: argparse.Namespace) -> int:
+    return _revoke(args) if args.revoke else _new_token(args)
+
+
+def _revoke(args: argparse.Namespace) -> int:
+    async def work(store: Store) -> None:
+        await postgres_people.revoke_tokens(store, args.user)
+        await store.audit(database.actor(), "user.tokens_revoked", args.user)
+
+    database.run(args, work)
+    print(f"all tokens of {args.user} are revoked")
+    return 0
+
+
+def _new_token(args: argparse.Namespace) -> int:
     token, digest = passwords.new_token()
 
     async def work(store: Store) -> None:

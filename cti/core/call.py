@@ -3,7 +3,7 @@ into its rows; this one holds only what the next decision needs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import msgspec
@@ -160,9 +160,23 @@ class Calls:
         here = [call for call in self.live.values() if call.node == m.node and call.ended_at is None]
         return [call for call in here if call.uniqueid not in live and call.arrived_at < began]
 
+    def lost(self, node: str, listed: Collection[str], asked_at: float) -> set[str]:
+        """Channels of callers and of agents who talk that the switch, asked at that time, does not have any more."""
+        began = asked_at - SLACK
+        here = [call for call in self.live.values() if call.node == node]
+        callers = {c.uniqueid for c in here if c.ended_at is None and c.arrived_at < began}
+        talks = [call.offer for call in here if call.offer is not None]
+        agents = {o.channel_id for o in talks if o.connected_at is not None and o.connected_at < began}
+        return (callers | agents) - set(listed)
+
     def is_over(self, uniqueid: str) -> bool:
         call = self.by_uniqueid.get(uniqueid)
         return uniqueid in self._over or (call is not None and call.ended_at is not None)
+
+
+def gone_at(m: SwitchUp) -> float:
+    """When what the switch does not have any more ended, as far as anybody knows."""
+    return m.at if m.gone_at is None else min(m.at, m.gone_at)
 
 
 def _arrived(call: Call, event: Event) -> None:

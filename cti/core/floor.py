@@ -11,7 +11,7 @@ from typing import Any
 
 from cti.core.acd import CallerLine, Decision, Waiting
 from cti.core.agent import LINK, MISSED, REJECTED, Agent
-from cti.core.call import Call, Calls, Offer, Visit
+from cti.core.call import Call, Calls, Offer, Visit, gone_at
 from cti.core.ids import channel_id, offer_id
 from cti.core.messages import (
     AnswerCall,
@@ -297,7 +297,7 @@ class Floor:
         live = {channel.uniqueid for channel in m.channels}
         self.calls.answered &= live
         for call in self.calls.missing(m):
-            self._caller_gone(call, m.at)
+            self._caller_gone(call, gone_at(m))
         for call in [call for call in self.calls.live.values() if call.node == m.node]:
             if call.offer is not None and call.offer.connected_at is None:
                 self._still_rings(call, call.offer, call.offer.channel_id in live, m.at)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from cti.core import ivr
-from cti.core.call import Call, Calls
+from cti.core.call import Call, Calls, gone_at
 from cti.core.ids import call_id, channel_id, is_ours, offer_id
 from cti.core.messages import (
     Bridged,
@@ -35,9 +35,11 @@ from cti.core.messages import (
 )  # fmt: skip
 from cti.core.numbers import to_e164
 from cti.core.outbox import Outbox
+from cti.core.queues import asked
 
 LOOKUP_WITHIN = 0.5  # s a caller waits for his customer record before the flow starts without it
 CALLER_CONTEXTS = ("from-trunk", "line")
+NORMAL = 16  # Q.850: who hangs up says no more than that; Asterisk has 0 for a caller who was in no bridge
 DIAL_RESULTS = {17: "busy", 21: "busy", 18: "no_answer", 19: "no_answer", 16: "no_answer", 0: "no_answer"}
 
 
@@ -268,7 +270,8 @@ class Lines:
         self.out.command(Hold(node=call.node, uniqueid=call.uniqueid))
         self.out.emit(
             "call.queued", at, call_id=call.call_id, queue=action.queue, visit=call.visits + 1, priority=priority,
-            skills=dict(action.skills), entered_at=at, max_wait=max_wait, node=call.line["node"] if call.line else "",
+            skills=dict(action.skills), needs=asked(queue, action.skills) if queue else {}, entered_at=at,
+            max_wait=max_wait, node=call.line["node"] if call.line else "",
         )  # fmt: skip
 
     def _dial(self, call: Call, action: ivr.Dial, at: float) -> None:
@@ -326,7 +329,8 @@ class Lines:
         call = self.calls.by_uniqueid.get(m.uniqueid)
         if call is not None and call.ended_at is None:
             step = self._step(call)
-            step.left = step.left or Left(m.at, m.cause, self._side(call))
+            side = self._side(call)
+            step.left = step.left or Left(m.at, m.cause or (NORMAL if side == "caller" else 0), side)
             if call.offer is None or call.offer.connected_at is None:
                 self._ended(call, step.left)
 
@@ -349,7 +353,7 @@ class Lines:
     def _switch_up(self, m: SwitchUp) -> None:
         """Calls and dialled numbers whose channel is gone, and of which CEL did not tell either, ended by now."""
         for call in self.calls.missing(m):
-            self._ended(call, self._step(call).left or Left(m.at, 0, self._side(call)))
+            self._ended(call, self._step(call).left or Left(gone_at(m), 0, self._side(call)))
         live = {channel.uniqueid for channel in m.channels}
         for call in list(self.dials.values()):
             if call.node == m.node and call.dial is not None and call.dial.channel_id not in live:

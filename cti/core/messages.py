@@ -104,9 +104,11 @@ class SwitchUp(Fact, frozen=True, kw_only=True):
     """The link to a node is (again) up. All its live channels, and which stations are reachable.
 
     Facts that were missed and are known from CEL were submitted before this one, with their true times.
-    `asked_at`: when the channels were asked for; a call that began after it may be missing in the list."""
+    `asked_at`: when the channels were asked for; a call that began after it may be missing in the list.
+    `gone_at`: when calls that are missing, and of which CEL did not tell either, were last known to be alive."""
 
     asked_at: float | None = None
+    gone_at: float | None = None
     channels: tuple[LiveChannel, ...] = ()
     reachable: tuple[str, ...] = ()
 
@@ -266,7 +268,8 @@ class Event(Message, frozen=True, kw_only=True):
     flow.node             flow, node, verb, outcome, to (next node or target); vars when some were set
     flow.at               line: the caller's position, as core.ivr gave it (for the next start of the server)
     flow.ended            flow, how
-    call.queued           queue; visit, priority, skills, entered_at, max_wait, node (flow node)
+    call.queued           queue; visit, priority, skills (the node's), needs (the queue's with them), entered_at,
+                          max_wait, node (flow node)
     call.dequeued         queue; visit, result (of the queue visit), agent when answered
     call.offered          queue, agent; offer, visit, decision, station, channel_id, recorded
     offer.missed          queue, agent; offer       (likewise offer.rejected, offer.cancelled,

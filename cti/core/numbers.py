@@ -7,6 +7,7 @@ A station is 2 to 6 digits. Everything else is a number of the public network, w
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 
 import msgspec
@@ -14,7 +15,8 @@ import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
 _ESCAPED = re.compile(r"\\(.)")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+JOINERS = "\u200c\u200d"  # between letters of one sign
+UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
 WRITTEN = re.compile(r"\+?\(?[0-9][0-9 ().\-/]{0,30}")
 STATION = re.compile(r"[0-9]{2,6}")
 SATELLITE = frozenset({870, 881, 882, 883})
@@ -36,10 +38,15 @@ KINDS = {
 def caller_name(given: str) -> str:
     """A caller's name from how Asterisk gives it: with the escapes of SIP's quoted strings, and whatever else he sent.
 
-    Without escapes and control characters, at most 80 characters; empty when unknown."""
+    Without escapes, at most 80 characters, and none that does not show: controls, marks that turn the direction of what
+    follows, half characters; empty when unknown."""
     if given in ("unknown", "<unknown>"):
         return ""
-    return _CONTROL.sub("", _ESCAPED.sub(r"\1", given)).strip()[:80]
+    return "".join(c for c in _ESCAPED.sub(r"\1", given) if _shows(c)).strip()[:80]
+
+
+def _shows(character: str) -> bool:
+    return character in JOINERS or unicodedata.category(character) not in UNSEEN
 
 
 class Verdict(msgspec.Struct, frozen=True):

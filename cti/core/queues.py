@@ -87,6 +87,13 @@ def required_skills(queue: QueueConfig, extra: Mapping[str, Any]) -> Requirement
     return Requirement(_frozen(needs), tuple(groups))
 
 
+def asked(queue: QueueConfig, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """What the queue and the queue node ask for together, as people write it: {skill: level, any: [...]}."""
+    whole = required_skills(queue, extra)
+    groups = [[dict(one) for one in group] for group in whole.any]
+    return dict(whole.needs) | ({ANY: groups[0] if len(groups) == 1 else groups} if groups else {})
+
+
 def requirement_at(requirement: Requirement, relax: Sequence[Relax], waited: float) -> Requirement:
     """What is still required after `waited` seconds. A later step overrides an earlier one."""
     for step in relax:

@@ -140,6 +140,8 @@ class _Talk:
 class Stats:
     """`apply` every event, in order within its call. `roll` at each start of a site's day (epoch seconds)."""
 
+    KEEP_SEEN = 20_000
+
     def __init__(self, day_start: float = 0.0) -> None:
         self.day_start = day_start
         self._within: Mapping[str, float] = {}
@@ -148,8 +150,7 @@ class Stats:
         self._talks: dict[str, _Talk] = {}
         self._waiting: dict[str, dict[str, float]] = {}
         self._queue_of: dict[str, str] = {}
-        self._seen: dict[str, int] = {}  # call -> its seqs as bits
-        self._seen_before: dict[str, int] = {}
+        self._seen: dict[str, int] = {}  # call -> its seqs as bits; the calls told of last
         self._folds: dict[str, Callable[[Event], None]] = {
             "call.queued": self._queued, "call.dequeued": self._dequeued, "call.ended": self._ended,
             "call.connected": self._connected, "call.disconnected": self._disconnected,
@@ -167,7 +168,6 @@ class Stats:
             return
         self.day_start = day_start
         self._days.clear()
-        self._seen, self._seen_before = {}, self._seen
         for desk in self._desks.values():
             desk.calls = desk.missed = 0
             desk.talk_seconds = 0.0
@@ -230,8 +230,10 @@ class Stats:
     def _first_time(self, event: Event) -> bool:
         if not event.call_id or not event.seq:
             return True
-        seen = self._seen.get(event.call_id) or self._seen_before.get(event.call_id, 0)
+        seen = self._seen.pop(event.call_id, 0)
         self._seen[event.call_id] = seen | 1 << event.seq
+        if len(self._seen) > self.KEEP_SEEN:
+            del self._seen[next(iter(self._seen))]
         return not seen >> event.seq & 1
 
     def _today(self, event: Event) -> bool:

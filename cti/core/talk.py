@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cti.core.call import Call, Calls, Offer
+from cti.core.call import Call, Calls, Offer, gone_at
 from cti.core.floor import Floor
 from cti.core.messages import (
     MAIN,
@@ -175,7 +175,7 @@ class Talk:
                 continue
             together = bridges.get(call.offer.channel_id)
             if together is None or together != bridges.get(call.uniqueid):
-                self._over(call, m.at)
+                self._over(call, gone_at(m))
             elif call.offer.connected_at is None:
                 self._connected(call, call.offer, m.at, together)
         for agent in self.people.agents.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
@@ -11,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from cti.embedded.account import Account, ourselves
+from cti.embedded.account import Account, acting_as, ourselves
 from cti.embedded.part import Part
 from cti.embedded.places import Places
 from cti.embedded.render import write_atomic
@@ -41,10 +42,30 @@ def prepare(places: Places) -> None:
     data = places.state / "postgres"
     if not (data / "global/pg_control").exists():
         _make_cluster(data, places.account)
+    _forget_dead(data, places.account)
     names = {places.account.name, ourselves().name}
     idents = "".join(f'cti "{name}" cti\n' for name in sorted(names))
     write_atomic(data / "pg_hba.conf", HBA, places.account, secret=True)
     write_atomic(data / "pg_ident.conf", idents, places.account, secret=True)
+
+
+def _forget_dead(data: Path, account: Account) -> None:
+    """Remove the lock of a PostgreSQL that was killed. It would not do so itself while its pid is still a zombie's,
+    or is another program's by now."""
+    file = data / "postmaster.pid"
+    with acting_as(account), contextlib.suppress(FileNotFoundError):
+        pid = file.read_text().split("\n")[0].strip()
+        if not (pid.isdigit() and _is_postgres(int(pid))):
+            file.unlink()
+
+
+def _is_postgres(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    name, _, rest = stat.partition("(")[2].rpartition(")")
+    return name.startswith("postgres") and rest.split()[0] not in ("Z", "X")
 
 
 def _make_cluster(data: Path, account: Account) -> None:

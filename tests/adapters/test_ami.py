@@ -163,7 +163,7 @@ async def test_a_cel_that_cannot_be_read_does_not_keep_the_link_down(rig: Rig) -
 async def test_a_list_that_does_not_add_up_is_asked_again(rig: Rig) -> None:
     rig.switch.count_off = 1
     await rig.start()
-    await rig.switch.until(lambda: len(rig.switch.sent("CoreShowChannels")) == 2)
+    await rig.switch.until(lambda: len(rig.switch.sent("DeviceStateList")) == 2)
     rig.switch.count_off = 0
     await rig.up()
     assert rig.switch.connections == 1

@@ -98,6 +98,7 @@ def test_a_last_line_that_is_cut_is_left_out(path: Path, cut: int) -> None:
         "\x00\x00\x00\n",
         line("BRIDGE_ENTER", 1000000002, extra="{broken"),
         line("BRIDGE_ENTER", 1000000002, extra="[1]"),
+        line("BRIDGE_ENTER", 1000000002, extra="[" * 100_000),
         line("BRIDGE_ENTER", 1000000002, extra='{"bridge_id":7}'),
         line("USER_DEFINED", 1000000002, extra="x'); DELETE FROM cel;--"),
     ],
@@ -105,6 +106,21 @@ def test_a_last_line_that_is_cut_is_left_out(path: Path, cut: int) -> None:
 def test_garbage_is_passed_over(path: Path, bad: str) -> None:
     good = facts(path, "".join(CALL))
     assert facts(path, bad + "".join(CALL[:3]) + bad + "".join(CALL[3:]) + bad) == good
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "7\nCHAN_START,1000000000,fk1,,PJSIP/zz-0000aaaa,from-trunk,6000,9,,,\n",
+        '7\n"CHAN_START","1000000000","fk1","","PJSIP/zz-0000aaaa","from-trunk","6000","9","","",""\n',
+        '"\n"HANGUP","1000000000","sys-1.0","","","","","","","",""\n',
+        "7\nHANGUP,1000000000,sys-1.0,,,,,,,,\n",
+    ],
+)
+def test_a_number_with_line_breaks_makes_no_rows(path: Path, number: str) -> None:
+    """cel_custom doubles quotes and leaves line breaks."""
+    forged = line("CHAN_START", 1000000000, uniqueid="evil-1.0").replace("+628111", number.replace('"', '""'))
+    assert facts(path, "".join(CALL) + forged) == facts(path, "".join(CALL))
 
 
 def test_a_cause_that_is_none_is_0(path: Path) -> None:

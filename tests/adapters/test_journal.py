@@ -188,3 +188,30 @@ def test_synced_follows_last(tmp_path: Path) -> None:
         time.sleep(0.001)
     assert journal.synced == journal.last
     journal.close()
+
+
+def test_a_process_without_handles_syncs_again_when_it_has_some(
+    tmp_path: Path, monkeypatch: Any, caplog: Any
+) -> None:
+    """Nobody needs to append anything for that."""
+    journal, dup, tries = Journal.open(tmp_path), os.dup, []
+
+    def none_left(handle: int) -> int:
+        tries.append(handle)
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(module.os, "dup", none_left)
+    last = journal.append([event(1)])
+    _until(lambda: tries)
+    assert journal.synced == last - 1
+    monkeypatch.setattr(module.os, "dup", dup)
+    _until(lambda: journal.synced == last)
+    journal.close()
+    assert caplog.text.count("cannot sync") == 1 and caplog.text.count("can sync again") == 1
+
+
+def _until(condition: Any) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)

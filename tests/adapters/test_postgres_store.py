@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import kit_story
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from cti.adapters import passwords, postgres_people
 from cti.adapters.journal import Journal
 from cti.adapters.postgres import Station, Store
-from cti.adapters.postgres_db import QUERIES
+from cti.adapters.postgres_db import QUERIES, connect
 from cti.adapters.postgres_people import NewUser
 from cti.core.messages import Event
 from cti.errors import BadInput, Refused, Unavailable
@@ -167,6 +168,28 @@ async def test_calls_are_filtered(store: Store, tmp_path: Path) -> None:
         assert [row["call_id"] for row in rows] == [calls[n].call for n in wanted], wish
 
 
+FILL = """
+    INSERT INTO crm.calls (call_id, story_id, direction, agent, started_at, voicemail, recordings, attributes, finished)
+    SELECT gen_random_uuid(), gen_random_uuid(), 'inbound', CASE WHEN n % 9 > 0 THEN 'a' || n % 50 END,
+        now() - n * interval '1 minute', false, 1, '{}', true FROM generate_series(1, 20000) AS n;
+    INSERT INTO crm.recordings (recording_id, call_id, agent, started_at, seconds, channels, bytes, paused_seconds)
+    SELECT call_id::text, call_id, agent, started_at, 1, 2, 3, 0 FROM crm.calls;
+    ANALYZE crm.calls, crm.recordings"""
+
+
+@pytest.mark.parametrize(
+    ("query", "args"),
+    [("list_calls", (None, None, "gone", None, None, None, None, 51)), ("list_recordings", ("gone", None, None, 51))],
+)
+async def test_an_agents_lists_are_read_from_an_index(store: Store, query: str, args: tuple[Any, ...]) -> None:
+    """His page asks every 5 s, and whoever had no call yet has the whole table searched for one."""
+    link = await connect(store.dsn, 60)
+    await link.execute(FILL)
+    plan = "\n".join(row[0] for row in await link.fetch(f"EXPLAIN {QUERIES[query]}", *args))
+    await link.close()
+    assert "Index Cond: (agent = 'gone'::text)" in plan and "Filter" not in plan.replace("Join Filter", ""), plan
+
+
 async def test_one_call_has_everything(store: Store, tmp_path: Path) -> None:
     story = kit_story.answered()
     who = await store.add_customer("王小明", [("+6281234567890", "")])
@@ -199,7 +222,9 @@ async def test_sessions_and_tokens_end_with_time_password_and_user(store: Store)
     await store.session_create(ann.user_id, digest[2], "", time.time() + 60)
     await postgres_people.add_token(store, "ann", digest[0], None)
     await postgres_people.set_password(store, "ann", passwords.hash_password("another one"))
-    assert await store.session_user(digest[2]) is None and await store.token_user(digest[0]) is None
+    assert await store.session_user(digest[2]) is None and await store.token_user(digest[0]) is not None
+    await postgres_people.revoke_tokens(store, "ANN")
+    assert await store.token_user(digest[0]) is None
     await postgres_people.add_token(store, "ann", digest[3], 1)
     await store.session_create(ann.user_id, digest[2], "", time.time() + 60)
     await store.set_language(ann.user_id, "zh")

@@ -194,6 +194,36 @@ nodes:
     assert len(wrong) == 1 and wrong[0].endswith("prompts/en/intro.wav is missing")
 
 
+async def test_texts_not_spoken_for_long_go_when_there_is_too_much(
+    prompts: Prompts, voice: Voice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cti.adapters.prompts.SWEEP_AFTER", 4)
+    monkeypatch.setattr("cti.adapters.prompts.MAX_SPOKEN", 1)
+    flow = "flow: t\nlanguage: en\nstart: a\nnodes:\n  a: {do: say, say: Welcome, then: hangup}\n"
+    book, _ = load(Sources({"t.yaml": flow}))
+    assert book is not None and await prompts.prepare(book) == []
+    names = {text: Path(await prompts.render(Text("en", text)) + ".wav") for text in ("Welcome", "Ani", "Budi")}
+    for file in names.values():
+        os.utime(file, (1, 1))
+    await prompts.render(Text("en", "Budi"))
+    new = Path(await prompts.render(Text("en", "Chen")) + ".wav")
+    assert prompts._sweeping is not None
+    await prompts._sweeping
+    assert {text for text, file in names.items() if file.exists()} == {"Welcome", "Budi"}, "live, and used now"
+    assert new.exists()
+    assert voice.said == ["en:Welcome", "en:Ani", "en:Budi", "en:Chen"]
+
+
+async def test_nothing_goes_while_there_is_room(prompts: Prompts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cti.adapters.prompts.SWEEP_AFTER", 1)
+    old = Path(await prompts.render(Text("en", "Ani")) + ".wav")
+    os.utime(old, (1, 1))
+    await prompts.render(Text("en", "Budi"))
+    assert prompts._sweeping is not None
+    await prompts._sweeping
+    assert old.exists()
+
+
 async def test_a_recording_of_any_rate_becomes_what_asterisk_plays(tmp_path: Path) -> None:
     file = tmp_path / "flows/prompts/en/hello.wav"
     file.parent.mkdir(parents=True)

@@ -378,6 +378,63 @@ async def test_no_page_is_wider_than_its_window(desk: Any, language: str, width:
     assert await page.evaluate(fits) is True
 
 
+CUT = """() => [...document.querySelectorAll(".card, .pill, .pill > div, button, summary, .tile h2, .big, .people-now")]
+  .filter((e) => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== "inline")
+  .map((e) => `${e.tagName}.${e.className} ${e.textContent.trim().slice(0, 30)} ${e.scrollWidth} > ${e.clientWidth}`)"""
+BROKEN = """() => {  // words that are broken in the middle
+  const bad = [];
+  for (const e of document.querySelectorAll(".pill b, .tile h2, .people-now span, .buttons button, .wishes button")) {
+    const text = e.firstChild, range = document.createRange();
+    if (document.documentElement.lang.startsWith("zh") || text?.nodeType !== 3 || !e.checkVisibility()) continue;
+    for (const { index, 0: word } of text.data.matchAll(/\\S+/g)) {
+      range.setStart(text, index);
+      range.setEnd(text, index + word.length);
+      if (range.getClientRects().length > 1) bad.push(word);
+    }
+  }
+  return bad;
+}"""
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "id"])
+@pytest.mark.parametrize("size", [(1024, 700), (1440, 900)])
+async def test_nothing_is_cut_off_and_the_caller_is_on_the_screen(
+    desk: Any, language: str, size: tuple[int, int]
+) -> None:
+    site, page = desk.site, desk.page
+    site.store.users["anna"].language = site.store.users["sari"].language = language
+    await page.set_viewport_size({"width": size[0], "height": size[1]})
+    await desk.login("anna")
+    await page.wait_for_selector("#recent p")
+    assert await page.evaluate(CUT) == []
+    site.engine.change("anna", wish="not_ready", reason="missed")
+    await page.wait_for_selector(".pill[data-state=not_ready]")
+    assert await page.evaluate(CUT) == [] and await page.evaluate(BROKEN) == []
+    site.engine.ring("anna")
+    await page.wait_for_selector("#ring")
+    shown = "(id) => document.querySelector(id).getBoundingClientRect().bottom <= innerHeight"
+    for seen in ("#answer", "#pop .name", "#pop .rows"):
+        assert await page.evaluate(shown, seen), seen
+    for work in ("talking", "wrap_up"):
+        until = time.time() + 30 if work == "wrap_up" else None
+        site.engine.change("anna", work=work, next_wish="not_ready", next_reason="lunch", wrap_up_until=until)
+        await page.wait_for_selector(f".pill[data-state={work}]")
+        assert await page.evaluate(CUT) == [] and await page.evaluate(BROKEN) == []
+        assert await page.evaluate(shown, "#hangup" if work == "talking" else "#finish")
+    await page.click("#logout")
+    await page.wait_for_url("**/login")
+    site.engine.waiting.update(sales=112)
+    site.engine.longest["sales"] = time.time() - 4000
+    rows = site.engine.queues
+    busy = {"offered_today": 1234, "answered_today": 1098, "abandoned_today": 136}
+    site.engine.queues = lambda: [row | busy for row in rows()]
+    await desk.login("sari")
+    await page.wait_for_selector("[data-queue=sales]")
+    assert await page.evaluate(CUT) == [] and await page.evaluate(BROKEN) == []
+    tops = "[...document.querySelectorAll('.tile:not(.wide)')].map((tile) => tile.getBoundingClientRect().top)"
+    assert len(set(await page.evaluate(tops))) == 1
+
+
 CONTRAST = """() => {
   const parse = (c) => { const m = c.match(/[\\d.]+/g).map(Number); return { rgb: m.slice(0, 3), a: m[3] ?? 1 }; };
   const part = (v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);

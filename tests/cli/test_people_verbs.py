@@ -102,6 +102,18 @@ def test_a_token_is_the_last_word_and_works(cti: Cti, dsn: str) -> None:
     assert ask(dsn, lambda store: store.token_user(hashlib.sha256(token.encode()).digest())) is None
 
 
+def test_tokens_are_revoked_at_once_and_only_his(cti: Cti, dsn: str) -> None:
+    tokens = {}
+    for name in ("ann", "bob"):
+        cti("user", "add", name, "--role", "admin")
+        tokens[name] = hashlib.sha256(cti("user", "token", name)[1].split()[-1].encode()).digest()
+    assert cti("user", "token", "ann", "--revoke")[:2] == (0, "all tokens of ann are revoked\n")
+    assert ask(dsn, lambda store: store.token_user(tokens["ann"])) is None
+    assert ask(dsn, lambda store: store.token_user(tokens["bob"])).name == "bob"
+    assert cti("user", "token", "nobody", "--revoke")[0] == 1
+    assert cti("user", "token", "ann", "--revoke", "--days", "3")[0] == 2
+
+
 def test_a_new_secret_replaces_the_old_one(cti: Cti) -> None:
     cti("user", "add", "ann", "--role", "agent", "--station", "2001")
     old, new = cti("station", "secret", "2001")[1].split()[-1], cti("station", "secret", "2001", "--new")[1].split()[-1]

@@ -213,6 +213,19 @@ def test_an_event_that_comes_again_after_the_day_changed_is_still_known() -> Non
     assert stats.queue("sales", DAY + 110).offered == 0
 
 
+def test_of_calls_long_over_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The events of a call that come again, come soon; one that goes on is kept however long."""
+    monkeypatch.setattr(Stats, "KEEP_SEEN", 10)
+    stats, long = Stats(DAY), Story("long").tell("call.queued", 0)
+    for n in range(50):
+        for event in [*Story(f"c{n}").waits(n, n + 1, "answered").events, *long.tell("call.queued", n).events[-1:]]:
+            stats.apply(event)
+    for event in [*Story("c49").waits(49, 50, "answered").events, *long.events]:
+        stats.apply(event)
+    assert stats.queue("sales", DAY).answered == 50
+    assert len(stats._seen) == 10 and "long" in stats._seen
+
+
 def test_yesterdays_events_tell_only_what_is_live() -> None:
     story = Story("a").waits(-100, -50, "answered").talks("ani", -50, -10, -5).tell("offer.missed", -4, "ani")
     stats = told(story, Story("b").tell("call.queued", -20, entered_at=DAY - 20))

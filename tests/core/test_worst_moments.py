@@ -15,6 +15,7 @@ from cti.core.messages import (
     FlowsPublished,
     HangUp,
     HangUpCall,
+    HangupRequested,
     LineReady,
     LiveChannel,
     PeopleChanged,
@@ -53,6 +54,38 @@ def test_a_call_that_began_while_the_switch_was_asked_goes_on() -> None:
     office.do(SwitchUp(at=office.at, asked_at=office.at, channels=(), reachable=("2001",)))
     assert [e.call_id for e in office.events if e.type == "call.ended"] == [old.call_id]
     assert new.rings
+
+
+def test_what_vanished_with_the_switch_ended_when_it_was_last_alive() -> None:
+    office = Office(agents={"ani": {"sales": 5}}, wrap_up="5s")
+    office.ready()
+    talks, waits = office.waiting_caller("0812000001"), office.waiting_caller("0812000002")
+    talks.answer()
+    office.at += 60
+    died = office.at
+    office.do(SwitchDown(at=died))
+    office.at += 3600
+    office.do(SwitchUp(at=office.at, asked_at=office.at, gone_at=died, reachable=("2001",)))
+    ends = {e.call_id: e.at for e in office.events if e.type in ("call.ended", "call.disconnected")}
+    assert ends == {talks.call_id: died, waits.call_id: died}
+    office.wait(1)
+    assert office.state("ani") == ("ready", "")
+
+
+def test_channels_that_the_switch_has_lost_without_a_word() -> None:
+    office = Office()
+    office.ready()
+    talks, waits = office.waiting_caller("0812000001"), office.waiting_caller("0812000002")
+    lost = office.board.calls.lost
+    assert lost("main", (), office.at) == set(), "they began just now"
+    talks.answer()
+    later = office.at + 60
+    both = {talks.uniqueid, waits.uniqueid}
+    assert lost("main", (), later) == both | {talks.leg}
+    assert lost("main", both, later) == {talks.leg}
+    assert lost("other", (), later) == set()
+    waits.hangs_up()
+    assert lost("main", (), later) == {talks.uniqueid, talks.leg}
 
 
 def test_a_channel_whose_call_is_over_is_let_go() -> None:
@@ -279,3 +312,26 @@ def test_a_number_that_still_rings_when_the_link_is_back_rings_on() -> None:
     office.do(SwitchUp(at=office.at, channels=(live(caller.uniqueid), live(caller.leg))))
     assert "call.dial_ended" not in office.types()
     assert HangUp(uniqueid=caller.leg) not in office.commands
+
+
+def test_a_caller_who_hangs_up_in_the_queue_has_cleared_the_call_normally() -> None:
+    office = Office()
+    caller = office.waiting_caller()
+    office.do(caller.facts(HangupRequested))
+    office.do(caller.facts(ChannelGone, cause=0))
+    assert (office.last("call.ended").data["cause"], office.last("call.ended").data["side"]) == (16, "caller")
+
+
+def test_a_visit_tells_what_queue_and_node_ask_for_together() -> None:
+    node = {"do": "queue", "queue": "sales", "skills": {"english": 3, "any": [{"dutch": 1}, {"german": 2}]}}
+    flow = {"flow": "main", "language": "en", "start": "q", "nodes": {"q": node}}
+    office = Office(flow=flow, skills={"english": 1, "sales": 2})
+    office.caller().arrive()
+    needs = {"english": 3, "sales": 2, "any": [{"dutch": 1}, {"german": 2}]}
+    assert office.last("call.queued").data["needs"] == needs
+    plain = Office()
+    plain.waiting_caller()
+    assert plain.last("call.queued").data["needs"] == {"sales": 1}
+    both = Office(flow=flow, skills={"any": [{"english": 1}, {"french": 1}]})
+    both.caller().arrive()
+    assert len(both.last("call.queued").data["needs"]["any"]) == 2

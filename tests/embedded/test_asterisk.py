@@ -6,6 +6,7 @@ import asyncio
 import csv
 import hashlib
 import json
+import os
 import re
 import secrets
 import socket
@@ -16,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from cti.adapters import cel
 from cti.config import Config
-from cti.embedded import asterisk, home, render, supervisor
+from cti.core.messages import ChannelNew
+from cti.embedded import asterisk, home, logs, places, render, supervisor
 from tests.embedded.conftest import left_nothing
 
 pytestmark = pytest.mark.services
@@ -258,6 +261,36 @@ async def test_cel_has_the_columns_and_the_time_as_seconds(tmp_path: Path, envir
         assert row[4].startswith("PJSIP/trunk-t-")
         assert row[7] == "0811999"
     assert json.loads(rows[kinds.index("HANGUP")][10])["hangupsource"].startswith("PJSIP/trunk-t-")
+
+
+async def test_full_logs_are_set_aside_while_calls_go_on(
+    tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """cel_custom opens its file anew for each record; `messages` is opened anew when told."""
+
+    async def call(number: str) -> None:
+        caller = Phone(config)
+        await caller.invite("6000", number)
+        await caller.bye("6000", number)
+        await until(lambda: file.exists() and "LINKEDID_END" in file.read_text() and number in file.read_text())
+
+    monkeypatch.setattr(logs, "CEL_MAX", 10)
+    monkeypatch.setattr(logs, "PART_MAX", 10)
+    async with switch(tmp_path, environ) as config:
+        folder = config.paths.logs / "asterisk"
+        file, began = folder / "cel-custom/cti.csv", time.time()
+        await call("0811001")
+        assert (folder / "messages").stat().st_size > 10
+        account = places.locate(tmp_path / "home").account
+        await logs.look(config, {}, account)
+        assert not file.exists()
+        await call("0811002")
+        assert "0811001" not in file.read_text()
+        facts = cel.read_facts(file, began - 1, "main")
+        assert [one.caller for one in facts if isinstance(one, ChannelNew)] == ["0811001", "0811002"]
+        assert (folder / "messages.1").stat().st_size > 10
+        await until((folder / "messages").exists)
+        assert os.geteuid() != 0 or {p.stat().st_uid for p in folder.rglob("*")} == {account.uid}
 
 
 async def test_the_fallback_takes_a_message(tmp_path: Path, environ: dict[str, str]) -> None:

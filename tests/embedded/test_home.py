@@ -204,6 +204,18 @@ async def test_a_taken_port_is_one_clear_line(tmp_path: Path, environ: dict[str,
     assert str(caught.value) == (f"port {port} on 127.0.0.1 is taken: set [sip] port in cti.toml, or CTI_SIP__PORT")
 
 
+async def test_of_two_first_starts_at_once_one_runs_and_the_other_is_told(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    path = tmp_path / "home"
+    async with up(path, environ) as first, up(path, environ) as second:
+        await until(lambda: first.said("CTI ready") or second.said("CTI ready"), 40)
+        runs, told = (first, second) if first.said("CTI ready") else (second, first)
+        assert await told.end() == 1
+        assert told.lines == [f"cti: {path} is already running"]
+        assert runs.process.returncode is None
+
+
 async def test_a_home_runs_once(tmp_path: Path, environ: dict[str, str]) -> None:
     found = places.prepare(tmp_path / "home")
     with home.lock(found.home), pytest.raises(CtiError, match="already running"):
@@ -440,3 +452,29 @@ async def test_status_tells_where_things_are(tmp_path: Path, environ: dict[str, 
         assert Path(state["paths"]["recordings"]).is_dir()
         assert Path(state["paths"]["logs"], "postgres.log").is_file()
         assert json.dumps(state)
+
+
+@pytest.mark.parametrize("whose", ["a zombie's", "another program's", "nobody's"])
+async def test_the_lock_of_a_database_that_was_killed_is_removed(tmp_path: Path, whose: str) -> None:
+    """PostgreSQL itself takes any process of that number for its own; where nobody buries the dead it never starts."""
+    found = places.prepare(tmp_path / "home")
+    dead = subprocess.Popen(["true" if whose == "a zombie's" else "sleep", "60"])
+    try:
+        if whose == "a zombie's":
+            await until(lambda: ") Z " in Path(f"/proc/{dead.pid}/stat").read_text())
+        (found.state / "postgres/global").mkdir()
+        (found.state / "postgres/global/pg_control").touch()
+        lock = found.state / "postgres/postmaster.pid"
+        pid = 2**22 + 1 if whose == "nobody's" else dead.pid
+        lock.write_text(f"{pid}\n{found.state}\n")
+        postgres.prepare(found)
+        assert not lock.exists()
+    finally:
+        dead.kill()
+        dead.wait()
+
+
+async def test_the_lock_of_a_database_that_runs_stays(tmp_path: Path, environ: dict[str, str]) -> None:
+    async with home.running(tmp_path / "home", environ, lambda _: None) as here:
+        postgres.prepare(here.places)
+        assert (here.places.state / "postgres/postmaster.pid").exists()

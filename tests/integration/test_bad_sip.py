@@ -282,3 +282,21 @@ async def test_no_oracle_tells_which_stations_exist(world: World) -> None:
     async with ready_agent(world) as (_, phone):
         known, unknown = await asyncio.gather(register(phone.phone.number), register("987654"))
     assert known == unknown == [401]
+
+
+FORGERS = ["2%0D%0AUniqueid%3A%20cti-x", "x%0aEvent%3a%20Hangup", "62812%0934", "7%0B8", "9%0d", "1%e2%80%a8"]
+
+
+async def test_who_writes_into_the_event_stream_leaves_no_call_behind(world: World) -> None:
+    """His own hang-up is told in frames that nobody believes."""
+    for user in FORGERS:
+        await send_raw(world.sip, invite(source=f'"A" <sip:{user}@{{HOST}}>'), did=DID)
+    await served(world)
+    async with asyncio.timeout(30):
+        while await world.rows("SELECT 1 FROM crm.v_calls WHERE ended_at IS NULL"):
+            await asyncio.sleep(0.2)
+
+
+async def test_a_caller_cannot_take_calls_by_dialling(world: World) -> None:
+    done = await (await Caller(world.sip, "*8", number=number()).start()).wait()
+    assert done.status == 404

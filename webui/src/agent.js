@@ -201,7 +201,7 @@ function wishes(agent, open) {
     el("button", { type: "button", id: "ready", class: agent.work === "idle" && wish === "not_ready" ? "primary" : null, "aria-pressed": String(wish === "ready"), "aria-keyshortcuts": "Alt+Shift+R",
       onclick: () => setState("ready") }, agent.work === "idle" && wish === "not_ready" ? t("do.back") : t("do.ready")),
     el("details", { class: "menu", open: Boolean(open) },
-      el("summary", { id: "not-ready", "aria-keyshortcuts": "Alt+Shift+S" }, t("do.not_ready")),
+      el("summary", { id: "not-ready", class: agent.work !== "idle" && wish === "not_ready" ? "chosen" : null, "aria-keyshortcuts": "Alt+Shift+S" }, t("do.not_ready")),
       el("div", { class: "items", "aria-label": t("do.reason") },
         boot.reasons.map((reason) => item(named("reason", reason), "not_ready", reason)),
         el("hr"), item(t("do.sign_off"), "logged_out"))));

@@ -12,12 +12,12 @@ export function caller(pop) {
 /** What the menu and the queue know of the call. */
 export function facts(pop) {
   if (!pop) return null;
-  const { queue, called, flow_path: path = [], waited_seconds: waited, variables = {} } = pop.call;
+  const { queue, called, called_national: national, flow_path: path = [], waited_seconds: waited, variables = {} } = pop.call;
   const pair = (name, value) => (value ? [el("dt", {}, name), el("dd", {}, value)] : []);
-  const collected = Object.entries(variables).map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(" · ");
+  const collected = Object.entries(variables).map(([key, value]) => `${plain(key)}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(" · ");
   const step = (part) => el("li", {}, plain(part));
   return el("dl", { class: "facts" },
-    pair(t("call.queue"), queue && plain(queue)), pair(t("call.dialled"), called),
+    pair(t("call.queue"), queue && plain(queue)), pair(t("call.dialled"), national || called),
     path.length ? pair(t("call.path"), el("ol", { class: "crumbs" }, path.map(step))) : [],
     pair(t("call.waited"), waited == null ? "" : duration(waited)), pair(t("call.variables"), collected));
 }

@@ -45,7 +45,7 @@ function totals() {
 function render() {
   if (!board) return;
   const sums = totals();
-  draw(at("tiles"), [sums, levels(sums)], () => tiles(sums));
+  draw(at("tiles"), [sums, levels(sums), waited(sums.longest_since) >= 3600], () => tiles(sums));
   draw(at("queues"), [board.queues, board.queues.map(queueLevels)], queueTable);
   const on = board.agents.filter((agent) => agent.state !== "logged_out");
   draw(at("agents"), [on, on.map(tooLong)], () => (on.length ? on.sort(byState).map(person) : el("p", { class: "muted" }, t("board.none_agents"))));
@@ -79,7 +79,7 @@ function tiles(sums) {
   const now_ = (name) => el("div", { title: t(`formula.${name}`) }, el("b", {}, number(sums[name])), el("span", {}, t(`board.${name}`)));
   return [
     tile("waiting", level.waiting, number(sums.waiting)),
-    tile("longest", level.longest, sums.longest_since ? timer({ "data-since": sums.longest_since }) : "–"),
+    tile("longest", level.longest, sums.longest_since ? timer({ "data-since": sums.longest_since, class: waited(sums.longest_since) >= 3600 ? "hours" : "" }) : "–"),
     tile("sl", level.sl, percent(sums.service_level)),
     tile("answered", "ok", [number(sums.answered_today), el("small", {}, ` / ${number(sums.offered_today)}`)]),
     tile("abandoned", level.abandoned, [number(sums.abandoned_today), part == null ? null : el("small", {}, ` · ${percent(part)}`)]),

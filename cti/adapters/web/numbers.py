@@ -21,7 +21,7 @@ def national(number: str, country: str) -> str:
 
 
 def readable_pop(pop: dict[str, Any], country: str) -> dict[str, Any]:
-    """The screen-pop's data with `caller_national` beside `caller`."""
+    """The screen-pop's data with `caller_national` and `called_national` beside `caller` and `called`."""
     call = pop.get("call") or {}
-    caller = str(call.get("caller") or "")
-    return {**pop, "call": {**call, "caller_national": national(caller, country) if caller else None}}
+    shown = {f"{name}_national": national(str(call.get(name) or ""), country) or None for name in ("caller", "called")}
+    return {**pop, "call": {**call, **shown}}

@@ -3,7 +3,8 @@
 from cti.core.ivr.checker import load_book
 from cti.core.ivr.interpreter import again, begin, proceed
 from cti.core.ivr.model import Book, Flow, Node, Number
-from cti.core.ivr.source import Problem, Source
+from cti.core.ivr.problems import Problem
+from cti.core.ivr.source import Source
 from cti.core.ivr.steps import Action, Answer, Context, Dial, End, Enqueue, Line, Menu, Say, Turn, Visit
 
 __all__ = [

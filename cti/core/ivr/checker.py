@@ -8,19 +8,19 @@ from typing import Any
 import msgspec
 
 from cti.core.ivr import model, verbs
-from cti.core.ivr.expressions import Names
+from cti.core.ivr.expressions import Names, is_template
 from cti.core.ivr.model import Book, Flow, Node, Number
+from cti.core.ivr.problems import Problem
 from cti.core.ivr.source import (
     Path,
-    Problem,
     Reader,
     Source,
     a_map,
     duration,
     language,
-    meant,
     name,
     text,
+    told,
     whole,
 )  # fmt: skip
 from cti.core.ivr.verbs import COMMON, VERBS, Scope
@@ -37,6 +37,8 @@ DEFAULTS = {
     "fail": text,
 }
 MAX_NUMBER = 30
+MAX_EXPRESSIONS = 4_000  # of a flow: each is compiled
+WAITS = (model.Menu, model.Queue, model.Dial, model.Hangup)  # what waits for somebody, or ends the call
 
 
 class _Draft(msgspec.Struct):
@@ -84,17 +86,10 @@ def load_book(
     numbers = _numbers(sound["numbers.yaml"], drafts, settings, readers == sound) if "numbers.yaml" in sound else {}
     _check_calendars(sound, readers)
     _check_sounds(drafts, numbers, settings)
-    if problems := sorted({problem for reader in readers.values() for problem in _told(reader)}):
+    if problems := told(readers.values()):
         return problems
     flows = {draft.name: _flow(draft) for draft in drafts}
     return Book(flows, queues, numbers, version, country, settings.allow)
-
-
-def _told(reader: Reader) -> list[Problem]:
-    """The problems of a file; what follows from a fault in the writing of a value is not told again."""
-    written = {(problem.line, problem.column) for problem in reader.source.problems}
-    later = reader.problems[len(reader.source.problems) :]
-    return [*reader.source.problems, *(one for one in later if (one.line, one.column) not in written)]
 
 
 def _flow(draft: _Draft) -> Flow:
@@ -138,6 +133,9 @@ def _check_doubles(drafts: list[_Draft]) -> None:
 def _read_nodes(draft: _Draft, settings: _Settings) -> None:
     names = _variables(draft)
     scope = Scope(draft.language, draft.defaults, names, settings.country, settings.allow)
+    if _expressions(draft.nodes) > MAX_EXPRESSIONS:
+        draft.reader.wrong(("nodes",), f"a flow has at most {MAX_EXPRESSIONS} texts with `{{{{ }}}}`", of_key=True)
+        return
     for key, written in draft.nodes.items():
         path: Path = ("nodes", key)
         name(draft.reader, path, key, of_key=True)
@@ -146,6 +144,14 @@ def _read_nodes(draft: _Draft, settings: _Settings) -> None:
         node = _node(draft, scope, path, key, written)
         if node is not None:
             draft.made[key] = node
+
+
+def _expressions(value: Any) -> int:
+    """How many texts with `{{ }}` there are in a value and all it holds."""
+    if isinstance(value, str):
+        return is_template(value)
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return sum(map(_expressions, inner))
 
 
 def _variables(draft: _Draft) -> Names:
@@ -163,7 +169,7 @@ def _node(draft: _Draft, scope: Scope, path: Path, key: str, written: Any) -> No
         return None
     verb = VERBS.get(written["do"])
     if verb is None:
-        reader.wrong((*path, "do"), *verbs.unknown_verb(written["do"]))
+        verbs.unknown_verb(reader, (*path, "do"), written["do"])
         return None
     before = len(reader.problems)
     targets = COMMON if verb.outcomes else ()
@@ -200,8 +206,9 @@ def _check_targets(draft: _Draft) -> None:
     targets = list(draft.to)
     if draft.defaults.get("fail"):
         targets.append((("defaults", "fail"), draft.defaults["fail"]))
+    known = {*draft.nodes, *model.TARGETS}
     for path, target in targets:
-        _check_target(draft, path, target, (*draft.nodes, *model.TARGETS))
+        _check_target(draft, path, target, known)
     if draft.start:
         _check_target(draft, ("start",), draft.start, draft.nodes)
 
@@ -210,20 +217,23 @@ def _check_target(draft: _Draft, path: Path, target: Any, known: Collection[str]
     if not isinstance(target, str):
         draft.reader.wrong(path, f"`{path[-1]}` must be a node or one of {', '.join(model.TARGETS)}")
     elif target not in known:
-        draft.reader.wrong(path, f"target `{target[:60]}` is no node", meant(target[:60], known))
+        draft.reader.unknown(path, f"target `{target[:60]}` is no node", target[:60], known)
 
 
 def _check_endless(draft: _Draft) -> None:
     """Every node must be able to reach one that waits for somebody, or the end of the call."""
     if draft.reader.problems:
         return
-    done = {key for key, node in draft.made.items() if isinstance(node.spec, model.Menu | model.Queue | model.Dial)}
-    done |= {key for key, node in draft.made.items() if isinstance(node.spec, model.Hangup)}
-    grown = True
-    while grown:
-        more = {key for key, node in draft.made.items() if _leads(draft, node) & (done | {"hangup", "return"})}
-        grown = not more <= done
-        done |= more
+    before: dict[str, list[str]] = {}  # by target: the nodes that lead to it
+    for key, node in draft.made.items():
+        for target in _leads(draft, node):
+            before.setdefault(target, []).append(key)
+    todo = ["hangup", "return", *(key for key, node in draft.made.items() if isinstance(node.spec, WAITS))]
+    done: set[str] = set()
+    while todo:
+        if (target := todo.pop()) not in done:
+            done.add(target)
+            todo += before.get(target, ())
     for key in draft.made.keys() - done:
         draft.reader.wrong(
             ("nodes", key), f"node `{key}` is in a loop where nobody is asked and nothing ends", of_key=True
@@ -242,16 +252,14 @@ def _check_queues(draft: _Draft, queues: Mapping[str, QueueConfig]) -> None:
     for key, written in draft.nodes.items():
         wanted = written.get("queue") if isinstance(written, dict) and written.get("do") == "queue" else None
         if isinstance(wanted, str) and wanted not in queues:
-            draft.reader.wrong(
-                ("nodes", key, "queue"),
-                f"queue `{wanted[:60]}` is not in queues.yaml",
-                meant(wanted[:60], queues),
-            )
+            message = f"queue `{wanted[:60]}` is not in queues.yaml"
+            draft.reader.unknown(("nodes", key, "queue"), message, wanted[:60], queues)
 
 
 def _check_sounds(drafts: list[_Draft], numbers: Mapping[str, Number], settings: _Settings) -> None:
+    spoken_in = model.languages(numbers.values())
     for draft in drafts if settings.sounds is not None else ():
-        led = {number.language for number in numbers.values() if number.flow == draft.name and number.language}
+        led = spoken_in.get(draft.name, ())
         for key, node in draft.made.items():
             speech = node.spec.speech if isinstance(node.spec, model.Say | model.Menu) else model.Speech()
             for prompt in speech.names:
@@ -278,7 +286,7 @@ def _numbers(reader: Reader, drafts: list[_Draft], settings: _Settings, whole_fo
         number = _number(reader, path, written)
         if whole_folder and number.flow and number.flow not in flows:
             at = (*path, "flow") if isinstance(written, dict) else path
-            reader.wrong(at, f"flow `{number.flow}` is not in this folder", meant(number.flow, flows))
+            reader.unknown(at, f"flow `{number.flow}` is not in this folder", number.flow, flows)
         for spelling in _spellings(reader, path, key, settings.country):
             if spelling in found:
                 reader.wrong(path, f"number {spelling} is there twice", of_key=True)
@@ -317,7 +325,5 @@ def _check_calendars(sound: Mapping[str, Reader], readers: Mapping[str, Reader])
     for key, queue in held.items() if isinstance(held, dict) else ():
         wanted = queue.get("calendar") if isinstance(queue, dict) else None
         if isinstance(wanted, str) and wanted not in known:
-            queues.wrong(
-                ("queues", key, "calendar"), f"calendar `{wanted[:60]}` is not in calendars.yaml",
-                meant(wanted[:60], known),
-            )  # fmt: skip
+            message = f"calendar `{wanted[:60]}` is not in calendars.yaml"
+            queues.unknown(("queues", key, "calendar"), message, wanted[:60], known)

@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.environment import TemplateExpression
 
+from cti.core.ivr.problems import meant
 from cti.core.ivr.sandbox import (
     FILTERS,
     MAX_TEXT,
@@ -26,9 +27,8 @@ from cti.core.ivr.sandbox import (
     Record,
     size_of,
 )  # fmt: skip
-from cti.core.ivr.source import meant
 
-__all__ = ["MAX_SOURCE", "Expression", "ExpressionError", "Names", "Record", "is_template", "load"]
+__all__ = ["MAX_SOURCE", "Expression", "ExpressionError", "Names", "Record", "UnknownWord", "is_template", "load"]
 
 MAX_SOURCE = 1_000  # characters of one expression
 MAX_DEPTH = 40
@@ -41,6 +41,20 @@ ALLOWED = (
     nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos, nodes.Concat, nodes.Getattr,
     nodes.Getitem, nodes.Slice, nodes.Keyword, nodes.Filter, nodes.Test, nodes.Call,
 )  # fmt: skip
+
+
+class UnknownWord(ExpressionError):
+    """A word in an expression that is not one of `known`. What was meant is looked for only when it is told."""
+
+    def __init__(self, message: str, word: str, known: Collection[str]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.word = word
+        self.known = known
+
+    def __str__(self) -> str:
+        hint = meant(self.word, self.known)
+        return self.message + (f", {hint}" if hint else "")
 
 
 class Expression:
@@ -182,8 +196,7 @@ def _check_literal(value: Any) -> None:
 
 def _check_word(kind: str, word: str, known: Collection[str]) -> None:
     if word not in known:
-        hint = meant(word, known)
-        raise ExpressionError(f"`{word}` is no {kind} a flow has" + (f", {hint}" if hint else ""))
+        raise UnknownWord(f"`{word}` is no {kind} a flow has", word, known)
 
 
 def _check_mapped(node: nodes.Filter) -> None:
@@ -210,10 +223,7 @@ def _check_field(node: nodes.Getattr | nodes.Getitem, names: Names) -> None:
     if isinstance(node.node, nodes.Name) and node.node.name in names.fields:
         known = names.fields[node.node.name]
         if word not in known:
-            hint = meant(word, known)
-            raise ExpressionError(
-                f"`{node.node.name}.{word}` is no variable a flow has" + (f", {hint}" if hint else "")
-            )
+            raise UnknownWord(f"`{node.node.name}.{word}` is no variable a flow has", word, known)
 
 
 def _check_call(node: nodes.Call) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -111,15 +111,22 @@ class Book(msgspec.Struct, frozen=True):
     def prompts(self) -> list[Prompt]:
         """Every prompt that does not depend on the call, to be made ready before the first call."""
         found: dict[Prompt, None] = {}
+        led = languages(self.numbers.values())
         for flow in self.flows.values():
+            spoken = list(dict.fromkeys([flow.language, *led.get(flow.name, ())]))
             for node in flow.nodes.values():
                 if isinstance(node.spec, Say | Menu):
-                    found.update(dict.fromkeys(_constant(node.spec.speech, self._languages(flow), self.version)))
+                    found.update(dict.fromkeys(_constant(node.spec.speech, spoken, self.version)))
         return list(found)
 
-    def _languages(self, flow: Flow) -> list[str]:
-        led = [number.language for number in self.numbers.values() if number.flow == flow.name and number.language]
-        return list(dict.fromkeys([flow.language, *led]))
+
+def languages(numbers: Iterable[Number]) -> dict[str, list[str]]:
+    """By flow: the languages, besides its own, that it is led to in, each once."""
+    found: dict[str, dict[str, None]] = {}
+    for number in numbers:
+        if number.language:
+            found.setdefault(number.flow, {})[number.language] = None
+    return {flow: list(led) for flow, led in found.items()}
 
 
 def _constant(speech: Speech, languages: list[str], version: int) -> Iterator[Prompt]:

@@ -8,34 +8,17 @@ Readers of a file never raise: they report to a `Reader` and go on, so that all 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
 
+from cti.core.ivr.problems import Problem, meant, odd_letter
+
 Path = tuple[str | int, ...]
 Place = tuple[int, int]  # line and column, from 1; (0, 0) is the file as a whole
-
-
-class Problem(msgspec.Struct, frozen=True, order=True):
-    """One thing to mend: where (line and column from 1; 0: the whole file), what, and a hint."""
-
-    file: str
-    line: int
-    column: int
-    message: str
-    hint: str = ""
-
-    def __str__(self) -> str:
-        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return shown(f"{where}: {self.message}" + (f" ({self.hint})" if self.hint else ""))
-
-
-def shown(text: str) -> str:
-    """Text from a file, safe on a terminal and in a log: one line, at most 500 characters."""
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text[:500])
+MAX_TOLD = 100  # problems of a file
+MAX_HINTS = 20  # what was meant by an unknown name is dear to find
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -57,6 +40,7 @@ class Reader:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.problems: list[Problem] = list(source.problems)
+        self.strange: dict[Problem, tuple[str, Collection[str]]] = {}  # the word nobody knows, and the known ones
 
     def place(self, path: Path, of_key: bool = False) -> Place:
         """Where the value (or its key) at `path` stands; the nearest thing around it when it is not there."""
@@ -72,6 +56,11 @@ class Reader:
     def wrong(self, path: Path, message: str, hint: str = "", of_key: bool = False) -> None:
         self.problems.append(Problem(self.source.file, *self.place(path, of_key), message, hint))
 
+    def unknown(self, path: Path, message: str, word: str, known: Collection[str], of_key: bool = False) -> None:
+        """A name that is not one of `known`. What was meant is looked for only when the problem is told."""
+        self.wrong(path, message, of_key=of_key)
+        self.strange[self.problems[-1]] = word, known
+
     def fields(
         self, path: Path, value: Any, known: Mapping[str, Read], what: str, needed: Collection[str] = ()
     ) -> dict[str, Any]:
@@ -79,7 +68,7 @@ class Reader:
         found: dict[str, Any] = {}
         for key, inner in a_map(self, path, value, what).items():
             if key not in known:
-                self.wrong((*path, key), f"`{key}` is no key of {what}", meant(key, known), of_key=True)
+                self.unknown((*path, key), f"`{key[:60]}` is no key of {what}", key[:60], known, of_key=True)
             elif inner is None:
                 self.wrong((*path, key), f"`{key}` has no value", of_key=True)
             else:
@@ -90,24 +79,26 @@ class Reader:
         return found
 
 
-def meant(word: str, known: Iterable[str]) -> str:
-    """A hint for a name nobody knows: the strange letter in it, else the nearest known names."""
-    if odd := odd_letter(word):
-        return odd
-    options = sorted(known)
-    if close := get_close_matches(word, options, n=1, cutoff=0.6):
-        odd = odd_letter(close[0])
-        return f"one that looks like it is there, but its {odd}" if odd else f"did you mean `{close[0]}`?"
-    return f"known: {', '.join(options)}" if 0 < len(options) <= 12 else ""
+def told(readers: Iterable[Reader]) -> list[Problem]:
+    """The problems of a run, sorted by place: the first MAX_TOLD of a file, MAX_HINTS of all with what was meant."""
+    found, hints = [], MAX_HINTS
+    for reader in sorted(readers, key=lambda one: one.source.file):
+        for problem in _first(reader):
+            if problem in reader.strange and hints > 0:
+                problem = msgspec.structs.replace(problem, hint=meant(*reader.strange[problem]))
+                hints -= 1
+            found.append(problem)
+    return found
 
 
-def odd_letter(word: str) -> str:
-    """Names the first character that is not plain ASCII, because it may look just like one; else empty."""
-    for position, char in enumerate(word, 1):
-        if not (" " < char <= "~"):
-            name = unicodedata.name(char, "a character without a name")
-            return f"character {position} is {name} (U+{ord(char):04X}), write plain letters a-z"
-    return ""
+def _first(reader: Reader) -> list[Problem]:
+    """The problems of a file; what follows from a fault in the writing of a value is not told again."""
+    writing = reader.source.problems
+    written = {problem.place for problem in writing}
+    found = sorted({*writing, *(one for one in reader.problems[len(writing) :] if one.place not in written)})
+    if more := found[MAX_TOLD:]:
+        return [*found[:MAX_TOLD], Problem(*more[0].place, f"and {len(more)} more")]
+    return found
 
 
 # ---------------------------------------------------------------- readers of values
@@ -192,7 +183,7 @@ def one_of(*words: str) -> Read:
     def read(reader: Reader, path: Path, value: Any) -> str:
         if isinstance(value, str) and value in words:
             return value
-        reader.wrong(path, f"`{path[-1]}` must be one of {', '.join(words)}", meant(str(value)[:60], words))
+        reader.unknown(path, f"`{path[-1]}` must be one of {', '.join(words)}", str(value)[:60], words)
         return words[0]
 
     return read

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from cti.core.ivr import model
-from cti.core.ivr.expressions import MAX_SOURCE, Expression, ExpressionError, Names, is_template, load
+from cti.core.ivr.expressions import MAX_SOURCE, Expression, ExpressionError, Names, UnknownWord, is_template, load
 from cti.core.ivr.source import (
     Path,
     Read,
@@ -20,7 +20,6 @@ from cti.core.ivr.source import (
     a_map,
     duration,
     language,
-    meant,
     name,
     text,
     whole,
@@ -79,9 +78,11 @@ class Verb(msgspec.Struct, frozen=True):
 def _expression(reader: Reader, path: Path, value: str, scope: Scope) -> Expression | str:
     try:
         return load(value, scope.names)
+    except UnknownWord as error:
+        reader.unknown(path, error.message, error.word, error.known)
     except ExpressionError as error:
         reader.wrong(path, str(error))
-        return ""
+    return ""
 
 
 def _text(scope: Scope) -> Read:
@@ -291,8 +292,9 @@ VERBS: dict[str, Verb] = {
 COMMON = ("then", "fail")
 
 
-def unknown_verb(verb: str) -> tuple[str, str]:
-    """Message and hint for a verb that cannot be used."""
+def unknown_verb(reader: Reader, path: Path, verb: str) -> None:
+    """A verb that cannot be used: of a later version, or none at all."""
     if verb in LATER:
-        return f"`{verb}` is not available in this version", f"available: {', '.join(VERBS)}"
-    return f"`{verb[:60]}` is no verb", meant(verb[:60], VERBS)
+        reader.wrong(path, f"`{verb}` is not available in this version", f"available: {', '.join(VERBS)}")
+    else:
+        reader.unknown(path, f"`{verb[:60]}` is no verb", verb[:60], VERBS)

@@ -39,7 +39,7 @@ GOOD = '  a: {do: say, say: {en: "Hi"}, then: hangup}\n'
         ("  a: {do: set, vars: {x-y: 1}}\n", "a variable like `x-y` has no - (`x_y`)"),
         ("  a: {do: set, vars: {x: [1]}}\n", "`x` must be text, a number, true or false"),
         ('  a: {do: set, vars: {x: "{{ y }}"}}\n', "t.yaml:5:26: `y` is no variable a flow has"),
-        ('  a: {do: set, vars: {x: "{{ vars.xx }}"}}\n', "`vars.xx` is no variable a flow has, did you mean `x`?"),
+        ('  a: {do: set, vars: {x: "{{ vars.xx }}"}}\n', "`vars.xx` is no variable a flow has (did you mean `x`?)"),
         ("  a: {do: branch, else: hangup}\n", "a branch node needs `when`"),
         ("  a: {do: branch, when: [], else: hangup}\n", "`when` needs 1 to 50 conditions"),
         ("  a: {do: branch, when: x, else: hangup}\n", "`when` must be a list"),

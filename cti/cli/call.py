@@ -27,7 +27,7 @@ def register(sub: database.Subparsers) -> None:
     verbs = database.noun(sub, "call", "what happened to calls")
     listed = database.verb(verbs, "list", "calls, newest first", _list, True)
     listed.add_argument("--limit", type=int, default=50, metavar="N")
-    listed.add_argument("--since", metavar="WHEN", help="ISO-8601, the site's time unless it says Z, or 30m, 4h, 7d ago")
+    listed.add_argument("--since", metavar="WHEN", help="ISO-8601, the site's time if it names no zone; or 30m, 7d ago")
     for name in ("agent", "queue", "outcome"):
         listed.add_argument(f"--{name}", metavar="NAME")
     shown = database.verb(verbs, "show", "the story of one call, line by line", _show, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import pwd
 import shutil
@@ -15,10 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
+from cti import config as configuration
 from cti.adapters import flow_files
 from cti.cli import options
 from cti.config import Config
-from cti.embedded import account, asterisk, home, places, postgres, setup
+from cti.embedded import account, asterisk, home, overrides, places, postgres, setup
 from cti.embedded.fallback import SORRY
 from cti.embedded.supervisor import ORDER, running_pid
 from cti.errors import CtiError, Unavailable
@@ -143,6 +145,28 @@ def ports(config: Config) -> Iterator[Row]:
     yield "ok", "ports are free"
 
 
+def neighbours(config: Config) -> Iterator[Row]:
+    """Nobody sees that two homes use the same ports for sound until a call of one has none."""
+    ours = config.rtp
+    for other in running_homes() - {config.paths.home.resolve()}:
+        with contextlib.suppress(CtiError):  # settings that are not ours to read
+            theirs = configuration.load(other / "cti.toml", overrides.remembered(other)).rtp
+            if theirs.first <= ours.last and ours.first <= theirs.last:
+                both = f"[rtp] {ours.first}-{ours.last} and {theirs.first}-{theirs.last} of the running home {other}"
+                yield "warning", f"{both} overlap: set [rtp] first, last, or CTI_RTP__FIRST, CTI_RTP__LAST"
+
+
+def running_homes() -> set[Path]:
+    """By the command lines of their servers."""
+    found = set()
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            words = file.read_bytes().split(b"\0")
+            if words[-5:-2] == [b"cti", b"serve", b"--config"]:
+                found.add(Path(os.fsdecode(words[-2])).parent.resolve())
+    return found
+
+
 def disk(config: Config) -> Iterator[Row]:
     folder = next(p for p in (config.paths.home, *config.paths.home.parents) if p.exists())
     free = shutil.disk_usage(folder).free
@@ -181,4 +205,4 @@ def forgotten(_: Config) -> Iterator[Row]:
         yield "warning", f"{what}: mount or move it back, or remove the folder when nobody needs them"
 
 
-CHECKS = (packages, databases, switch, host_name, voices, ports, disk, accounts, flows, forgotten)
+CHECKS = (packages, databases, switch, host_name, voices, ports, neighbours, disk, accounts, flows, forgotten)

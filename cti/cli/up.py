@@ -64,10 +64,9 @@ async def until_stopped(
 
 async def _run(path: Path, environ: Mapping[str, str], demo: bool, server_argv: Sequence[str] | None) -> None:
     began = time.monotonic()
-    async with home.running(path, environ, say, demo=demo) as here:
-        if demo:
-            require_loopback(here.config)
-            await seed_demo(here.places)
+    if demo:
+        require_loopback(expected(path, environ))
+    async with home.running(path, environ, say, demo=demo, fill=seed_demo if demo else None) as here:
         server = server_part(here.config, here.places, server_argv)
         if here.places.account.drop and not server.account.drop:
             here.places.not_owned()
@@ -124,6 +123,12 @@ def raise_limits() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def expected(path: Path, environ: Mapping[str, str]) -> Config:
+    """The settings that the home has, or will have when it is made. Raises ConfigError."""
+    file = path / "cti.toml"
+    return configuration.load(file if file.exists() else None, {**environ, "CTI_HOME": str(path)})
 
 
 def require_loopback(config: Config) -> None:

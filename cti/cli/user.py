@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
+import unicodedata
 import warnings
 
 from cti.adapters import passwords, postgres_people
 from cti.adapters.postgres import Store
 from cti.cli import database, options
+from cti.core.numbers import JOINERS, UNSEEN
 from cti.errors import BadInput, Refused
 
 
@@ -37,6 +39,7 @@ def register(sub: database.Subparsers) -> None:
 
 
 def _add(args: argparse.Namespace) -> int:
+    check_shown(args.name)
     user = postgres_people.NewUser(
         name=args.user, role=args.role, display_name=args.name, language=args.language, station=args.station,
         secret=passwords.new_secret(), skills=dict(skill_of(text) for text in args.skill),
@@ -52,6 +55,13 @@ def _add(args: argparse.Namespace) -> int:
     if not args.password_stdin:
         print(f"without a password: `cti user passwd {args.user}` sets one")
     return 0
+
+
+def check_shown(name: str) -> None:
+    """Raises BadInput for a name with what does not show: controls, marks that turn the direction, half characters."""
+    unseen = [c for c in name if c not in JOINERS and unicodedata.category(c) in UNSEEN]
+    if unseen:
+        raise BadInput(f"--name {name!a}: U+{ord(unseen[0]):04X} is no character that shows", "bad_name")
 
 
 def _list(args: argparse.Namespace) -> int:

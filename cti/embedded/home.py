@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ from cti.embedded.places import Places
 from cti.errors import BadInput, CtiError, Unavailable
 
 T = TypeVar("T")
+Fill = Callable[[Places], Awaitable[None]]
 TOML = """\
 # Settings of this home. `cti config show` lists every key; CTI_<SECTION>__<KEY> overrides one.
 # This file holds secrets: keep it 0600.
@@ -176,9 +177,11 @@ def _refusal(host: str, port: int, kind: socket.SocketKind) -> OSError | None:
 
 @contextlib.asynccontextmanager
 async def running(
-    path: Path, environ: Mapping[str, str], say: supervisor.Say = print, demo: bool = False
+    path: Path, environ: Mapping[str, str], say: supervisor.Say = print, demo: bool = False, fill: Fill | None = None
 ) -> AsyncIterator[Home]:
-    """Start a home's PostgreSQL, Redis and Asterisk; stop them, and what was added, at the end."""
+    """Start a home's PostgreSQL, Redis and Asterisk; stop them, and what was added, at the end.
+
+    `fill` puts data into the database before the rest starts; what it raises ends the start."""
     with lock(path):
         config, found = await whole(create, path, environ, demo)
         await whole(supervisor.stop_leftovers, found.home / "pids", say)
@@ -186,7 +189,11 @@ async def running(
         parts = await whole(basic_parts, config, found)
         try:
             with overrides.kept(found.home, environ):
-                async with supervisor.running(parts, found.home / "pids", say) as kept:
+                async with supervisor.running(parts[:1], found.home / "pids", say) as kept:
+                    if fill is not None:
+                        await fill(found)
+                    for part in parts[1:]:
+                        await supervisor.start(kept, part, found.home / "pids", say)
                     yield Home(config, found, kept, say)
         finally:
             shutil.rmtree(found.run, ignore_errors=True)

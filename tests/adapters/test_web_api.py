@@ -570,7 +570,7 @@ def test_every_refusal_has_a_text_of_its_own_in_every_language() -> None:
     from cti.adapters.web.ports import REASONS, SYSTEM_REASONS, Settings
 
     root = Path(auth.__file__).parents[2]
-    codes = {"unavailable", "forbidden", "not_found", "too_many_tries", "no_such_station", "no_such_agent",
+    codes = {"postgres_unavailable", "forbidden", "not_found", "too_many_tries", "no_such_station", "no_such_agent",
              "reserved_reason", "unreachable", "server", "request", "other"}  # fmt: skip
     for path in [*root.glob("core/*.py"), *(p for p in root.glob("adapters/web/*.py") if p.name != "problems.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -7,9 +7,12 @@ import os
 import pwd
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from cti.__main__ import main
+from cti.adapters import postgres_db
+from cti.config import PROJECT
 from cti.embedded import account
 from cti.errors import BadInput
 
@@ -44,3 +47,8 @@ def test_nobodys_home_in_a_path(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.setenv("CTI_PATHS__LOGS", "~nosuchaccount/logs")
     assert main(["config", "show"]) == 2
     assert capsys.readouterr().err == "cti: CTI_PATHS__LOGS: paths.logs: expected a path\n"
+
+
+@pytest.mark.parametrize("fault", [OSError(2, "x"), TimeoutError(), asyncpg.UndefinedTableError("x")])
+def test_the_api_page_names_the_code_of_a_database_that_is_away(fault: Exception) -> None:
+    assert f"`{postgres_db.unavailable(fault).code}`" in (PROJECT / "docs/api.md").read_text()

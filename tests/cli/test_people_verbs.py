@@ -86,6 +86,12 @@ def test_a_user_is_added_with_everything(cti: Cti, dsn: str) -> None:
     assert "安妮" in cti("agent", "list")[1] and "2001" in cti("station", "list")[1]
 
 
+def test_names_of_every_script_are_names(cti: Cti) -> None:
+    for n, name in enumerate(("O'Neil-王 小明", "محمد", "क्‍ष", "李\u3000明")):
+        assert cti("user", "add", f"u{n}", "--role", "agent", "--name", name)[0] == 0
+        assert json.loads(cti("user", "list", "--json")[1])[n]["display_name"] == name
+
+
 def test_skills_change_and_go(cti: Cti, dsn: str) -> None:
     cti("user", "add", "ann", "--role", "agent", "--skill", "english=3")
     assert cti("agent", "skill", "ann", "english=0", "dutch=9")[0] == 0
@@ -129,6 +135,9 @@ def test_a_new_secret_replaces_the_old_one(cti: Cti) -> None:
         (("user", "add", "ann", "--role", "agent", "--skill", "english=99"), 2, "1 to 9"),
         (("user", "add", "ann", "--role", "agent", "--station", "x"), 2, "digits"),
         (("user", "add", "ann", "--role", "agent", "--password-stdin"), 2, "no password was given"),
+        (("user", "add", "ann", "--role", "agent", "--name", "a\nb\x1b[2J"), 2, r"'a\nb\x1b[2J': U+000A is no"),
+        (("user", "add", "ann", "--role", "agent", "--name", "a\u202eb"), 2, "U+202E"),
+        (("user", "add", "ann", "--role", "agent", "--name", "a\udcff"), 2, "U+DCFF"),
         (("user", "token", "nobody"), 1, "no user nobody"),
         (("user", "token", "nobody", "--days", "0"), 2, "--days"),
         (("user", "disable", "nobody"), 1, "no user nobody"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -100,3 +102,19 @@ def test_a_home_that_does_not_exist_yet(
     capsys.readouterr()
     assert main(["doctor", "--home", str(new)]) == 0
     assert "does not exist" not in capsys.readouterr().out
+
+
+def test_another_home_that_uses_the_same_ports_for_sound(config: Callable[..., Config], tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "cti.toml").write_text("[rtp]\nfirst = 3000\nlast = 3999\n")
+    argv = [sys.executable, "-c", "input()", "cti", "serve", "--config", str(other / "cti.toml")]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        said = problems(doctor.neighbours, config(CTI_RTP__FIRST="3999", CTI_RTP__LAST="5000"))
+        apart = problems(doctor.neighbours, config(CTI_RTP__FIRST="4000", CTI_RTP__LAST="5000"))
+        server.communicate(b"\n")
+    assert [text for text in said if str(other) in text] == [
+        f"[rtp] 3999-5000 and 3000-3999 of the running home {other} overlap: "
+        "set [rtp] first, last, or CTI_RTP__FIRST, CTI_RTP__LAST"
+    ]
+    assert [text for text in apart if str(other) in text] == []

@@ -19,9 +19,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from cti.adapters import postgres_migrations
 from cti.cli import doctor, status
 from cti.cli.up import server_part
-from cti.config import load
+from cti.config import load, private_dsn
 from cti.embedded import asterisk, home, places, postgres, supervisor
 from cti.errors import BadInput, CtiError, Unavailable
 from tests.embedded.conftest import left_nothing
@@ -226,6 +227,28 @@ async def test_the_demo_is_refused_on_other_addresses(tmp_path: Path, environ: d
     async with up(tmp_path / "home", {**environ, "CTI_HTTP__HOST": "0.0.0.0"}, "--demo") as running:
         assert await running.end() != 0
         assert running.said("--demo works on loopback only, but [http] host is 0.0.0.0")
+        assert not running.said("ready")
+    assert not (tmp_path / "home").exists(), "nothing was made for it"
+
+
+async def test_the_demo_is_refused_on_other_data_before_the_switch_starts(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    path = tmp_path / "home"
+
+    async def other_data(found: places.Places) -> None:
+        dsn = private_dsn(found.home)
+        await postgres_migrations.migrate(dsn)
+        await value(dsn, "insert into crm.users (name, display_name, role) values ('ann', 'Ann', 'agent')")
+        raise BadInput("enough")
+
+    with pytest.raises(BadInput, match="enough"):
+        async with home.running(path, environ, lambda _: None, fill=other_data):
+            pytest.fail("it must not start")
+    async with up(path, environ, "--demo") as running:
+        assert await running.end() != 0
+    assert running.said("this home holds other data (crm.users is not empty)")
+    assert running.said("postgres ready") and not running.said("redis ready") and not running.said("asterisk ready")
 
 
 async def test_secrets_of_a_home_are_private_and_random(tmp_path: Path, environ: dict[str, str]) -> None:

@@ -30,6 +30,10 @@ def chain(verb: str) -> str:
     return full(HEAD, lambda n: f"  n{n}: {{do: {verb}, then: n{n + 1}}}\n", 3000) + ended
 
 
+def setting(name: str, expression: str, number: int) -> str:
+    return f"  n{number}: {{do: set, vars: {{{name}: '{{{{ {expression} }}}}'}}}}\n"
+
+
 def small(name: str) -> str:
     return f"flow: {name}\nlanguage: en\nstart: a\nnodes:\n  a: {{do: hangup}}\n"
 
@@ -63,16 +67,16 @@ BIG: dict[str, tuple[dict[str, str], str]] = {  # files, and what the first prob
         "flow `f0x` is not in this folder (did you mean `f0`?)",
     ),
     "variables": (
-        {"t.yaml": full(HEAD, lambda n: f"  n{n}: {{do: set, vars: {{x{n}: '{{{{ vars.y{n} }}}}'}}}}\n", 3500)},
+        {"t.yaml": full(HEAD, lambda n: setting(f"x{n}", f"vars.y{n}", n), MAX_EXPRESSIONS)},
         "`vars.y0` is no variable",
     ),
     "expressions": (
-        {"t.yaml": full(HEAD, lambda n: f"  n{n}: {{do: set, vars: {{x: '{{{{ 1 }}}}'}}}}\n", MAX_EXPRESSIONS)},
+        {"t.yaml": full(HEAD, lambda n: setting("x", "call.id | length + 1", n), MAX_EXPRESSIONS)},
         "",
     ),
     "too many expressions": (
-        {"t.yaml": full(HEAD, lambda n: f"  n{n}: {{do: set, vars: {{x: '{{{{ 1 }}}}'}}}}\n", MAX_EXPRESSIONS + 1)},
-        "t.yaml:4:1: a flow has at most 4000 texts with `{{ }}`",
+        {"t.yaml": full(HEAD, lambda n: setting("x", "1", n), MAX_EXPRESSIONS + 1)},
+        "t.yaml:4:1: a flow has at most 2000 texts with `{{ }}`",
     ),
     "keys": ({"t.yaml": full(HEAD + "  n0: {do: hangup}\n", lambda n: f"k{n}: 1\n", 9_000)}, "`k0` is no key"),
     "long keys": (

@@ -39,7 +39,7 @@ DEFAULTS = {
     "fail": text,
 }
 MAX_NUMBER = 30
-MAX_EXPRESSIONS = 4_000  # of a flow: each is compiled
+MAX_EXPRESSIONS = 2_000  # of a flow: each is compiled
 WAITS = (model.Menu, model.Queue, model.Dial, model.Hangup)  # what waits for somebody, or ends the call
 
 

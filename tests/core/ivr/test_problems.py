@@ -38,7 +38,7 @@ def test_a_flow_has_a_limit_of_expressions() -> None:
     nodes = "  a: {do: branch, when: [{if: '{{ 1 }}', to: hangup}], else: hangup}\n"
     assert problems_of(nodes) == []
     many = "".join(f"  n{number}: {{do: set, vars: {{x: '{{{{ 1 }}}}'}}}}\n" for number in range(MAX_EXPRESSIONS))
-    assert problems_of(nodes + many) == ["t.yaml:4:1: a flow has at most 4000 texts with `{{ }}`"]
+    assert problems_of(nodes + many) == ["t.yaml:4:1: a flow has at most 2000 texts with `{{ }}`"]
 
 
 def test_what_is_not_acted_on_yet_is_noted_where_it_stands() -> None:

@@ -7,6 +7,7 @@ not migrated. Text given to a query is cleaned of what PostgreSQL cannot store (
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import uuid
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from cti.core.storable import storable
 from cti.errors import Unavailable
 
 STATEMENT_SECONDS = 2.0  # the server gives up
+AGAIN = 1.0  # s until a database that did not answer is asked again
 WAIT_SECONDS = 3.0  # we give up, even on a server that hangs
 Row = dict[str, Any]
 
@@ -99,10 +101,12 @@ async def speak_json(link: Any) -> None:
 
 
 class Database:
-    """A pool of connections. Rows come back as dicts. `answers`: whether the last question got an answer."""
+    """A pool of connections. Rows come back as dicts. `answers`: whether the last question got an answer; after one
+    that did not it is asked again by itself, until it does."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
+        self._asking: asyncio.Task[None] | None = None
         self.answers = True
 
     @classmethod
@@ -115,6 +119,8 @@ class Database:
             raise unavailable(e) from e
 
     async def close(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
         try:
             await asyncio.wait_for(self._pool.close(), 3)
         except AWAY:
@@ -141,7 +147,18 @@ class Database:
             self.answers = True
         except AWAY as e:
             self.answers = False
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask_again())
             raise unavailable(e) from e
+
+
+    async def _ask_again(self) -> None:
+        while not self.answers:
+            await asyncio.sleep(AGAIN)
+            with contextlib.suppress(*AWAY):
+                async with asyncio.timeout(WAIT_SECONDS), self._pool.acquire() as link:
+                    await link.execute("SELECT 1")
+                    self.answers = True
 
 
 def unavailable(e: BaseException) -> Unavailable:

@@ -33,7 +33,9 @@ MUTABLE_CALLS = {"dict", "list", "set", "deque", "defaultdict", "Counter", "Orde
 MAY = {
     "core": {"core"},
     "engine": {"core"},
-    "config": set(),
+    "sections": set(),
+    "config_faults": {"sections"},
+    "config": {"sections", "config_faults"},
     "plain": set(),
     "adapters": {"core", "config", "plain", "adapters"},  # its own family only, see `family`
     "embedded": {"core", "config", "adapters", "embedded"},

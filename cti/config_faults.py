@@ -1,0 +1,104 @@
+"""What is wrong with single values of a config.
+
+Values that end in generated Asterisk files are checked here: addresses are IP addresses, names plain words.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import locale
+import re
+import zoneinfo
+from collections.abc import Callable
+
+import phonenumbers
+
+from cti.sections import NAME, SECRET, Config, Site, Trunk
+
+CONTACT = re.compile(r"sip:[A-Za-z0-9][A-Za-z0-9.-]{0,253}(:[0-9]{1,5})?")
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
+SPOKEN_HERE = {"ace", "ban", "bjn", "bug", "jv", "mad", "min", "su"}  # Indonesia's, which the system does not list
+LANGUAGES = {re.split("[_.@]", name)[0] for name in locale.locale_alias.values()} | SPOKEN_HERE  # ISO 639
+
+
+def faults(config: Config) -> list[tuple[str, str]]:
+    """(section.key, what is wrong) of each."""
+    found: list[tuple[str, str]] = []
+
+    def check(key: str, ok: bool, text: str) -> None:
+        if not ok:
+            found.append((key, text))
+
+    for name in ("http", "sip", "ami", "agi"):
+        section = getattr(config, name)
+        check(f"{name}.host", _is_address(section.host), f"{section.host!r} is no IP address, as 127.0.0.1")
+        ours = name == "http" or ":" not in section.host  # Asterisk writes the others into its files and addresses
+        check(f"{name}.host", ours, f"{section.host!r}: only IPv4 addresses, as 127.0.0.1, work here")
+        check(f"{name}.port", 1 <= section.port <= 65535, f"{section.port} is no port (1 to 65535)")
+    for one in config.http.trusted_proxies:
+        check("http.trusted_proxies", _is_network(one), f"{one!r} is no IP address or network")
+    for name in ("first", "last"):
+        check(f"rtp.{name}", 1024 <= getattr(config.rtp, name) <= 65535, "is no port (1024 to 65535)")
+    check("rtp.timeout", 0 <= config.rtp.timeout <= 3600, "must be 0 to 3600 seconds")
+    check("rtp.last", config.rtp.last - config.rtp.first >= 3, "must be at least first + 3")
+    for one in config.agi.allow:
+        check("agi.allow", _is_network(one), f"{one!r} is no IP address or network, as 192.0.2.10")
+    check("agi.fallback_after", 1 <= config.agi.fallback_after <= 3600, "is 1 to 3600 seconds")
+    check("ami.username", _is(NAME, config.ami.username), "letters, digits, _ . - (1 to 40)")
+    secret = config.ami.secret
+    check("ami.secret", not secret or _is(SECRET, secret), "12 to 128 letters and digits")
+    _check_site(config.site, check)
+    _check_trunks(config.sip.trunks, check)
+    return found
+
+
+def _check_site(site: Site, check: Callable[[str, bool, str], None]) -> None:
+    check("site.name", bool(site.name) and site.name.isprintable(), "one line of text")
+    country = site.country in phonenumbers.SUPPORTED_REGIONS
+    check("site.country", country, f"{site.country!r} is no country with numbers: two capital letters, as ID")
+    check("site.time_zone", _is_zone(site.time_zone), f"{site.time_zone!r} is no time zone, as Asia/Jakarta")
+    languages = bool(site.languages) and all(_is(LANGUAGE, one) for one in site.languages)
+    check("site.languages", languages, 'a list as ["en", "zh", "id"]')
+    for one in filter(LANGUAGE.fullmatch, site.languages):
+        check("site.languages", one.split("-")[0] in LANGUAGES, f"{one!r} is no language that is known, as en, zh, id")
+
+
+def _check_trunks(trunks: tuple[Trunk, ...], check: Callable[[str, bool, str], None]) -> None:
+    for t in trunks:
+        key = "sip.trunks"
+        check(key, _is(NAME, t.name), f"name {t.name!r}: letters, digits, _ . - (1 to 40)")
+        check(key, bool(t.match), f"{t.name}: match is empty")
+        for one in t.match:
+            check(key, _is_network(one), f"{t.name}: match {one!r} is no IP address or network")
+        contact = not t.contact or _is(CONTACT, t.contact)
+        check(key, contact, f"{t.name}: contact {t.contact!r}: write sip:HOST:PORT")
+    names = [t.name.lower() for t in trunks]
+    check("sip.trunks", len(names) == len(set(names)), "two trunks have the same name")
+
+
+def _is(pattern: re.Pattern[str], value: str) -> bool:
+    return pattern.fullmatch(value) is not None
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return "%" not in value
+
+
+def _is_network(value: str) -> bool:
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        return False
+    return "%" not in value
+
+
+def _is_zone(value: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True

@@ -1,0 +1,145 @@
+"""The sections of `cti.toml`: every setting with its default."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+SECRET = re.compile(r"[A-Za-z0-9_.~+/=-]{12,128}")
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Trunk(Section, frozen=True, kw_only=True):
+    """A line to the outside. `match`: addresses it calls from; `contact`: `sip:HOST:PORT` for calls out."""
+
+    name: str
+    match: tuple[str, ...]
+    contact: str = ""
+    codecs: tuple[Literal["alaw", "ulaw", "opus"], ...] = ("alaw", "ulaw", "opus")
+
+
+class Http(Section, frozen=True, kw_only=True):
+    """`trusted_proxies`: addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    trusted_proxies: tuple[str, ...] = ()
+
+
+class Sip(Section, frozen=True, kw_only=True):
+    host: str = "127.0.0.1"
+    port: int = 5060
+    trunks: tuple[Trunk, ...] = ()
+
+
+class Rtp(Section, frozen=True, kw_only=True):
+    """UDP ports for sound, both included. `timeout`: a call is ended from whose far end nothing came for so many
+    seconds (on hold ten times as long); 0: never."""
+
+    first: int = 20000
+    last: int = 21999
+    timeout: int = 120
+
+
+class Ami(Section, frozen=True, kw_only=True):
+    host: str = "127.0.0.1"
+    port: int = 5038
+    username: str = "cti"
+    secret: str = ""
+
+
+class Agi(Section, frozen=True, kw_only=True):
+    """`fallback_after`: seconds a caller hears music while no server answers, before he may leave a message.
+
+    `allow`: addresses or networks, besides this machine, whose Asterisk may hand callers over. There is no password."""
+
+    host: str = "127.0.0.1"
+    port: int = 4573
+    allow: tuple[str, ...] = ()
+    fallback_after: int = 60
+
+
+class Postgres(Section, frozen=True, kw_only=True):
+    dsn: str = ""
+
+
+class Redis(Section, frozen=True, kw_only=True):
+    url: str = ""
+
+
+class Paths(Section, frozen=True, kw_only=True):
+    home: Path = Path(".cti")
+    flows: Path = PROJECT / "ivr_flows"
+    recordings: Path = Path("recordings")
+    sounds: Path = Path("sounds")
+    logs: Path = Path("logs")
+    journal: Path = Path("journal")
+
+
+class Site(Section, frozen=True, kw_only=True):
+    """`country`: default region of numbers (ISO 3166 alpha-2); `languages`: of the prompts, default first."""
+
+    name: str = "CTI"
+    country: str = "ID"
+    time_zone: str = "Asia/Jakarta"
+    languages: tuple[str, ...] = ("en", "zh", "id")
+
+
+class Compliance(Section, frozen=True, kw_only=True):
+    """No key yet: the outbound rules come with the dialer."""
+
+
+class Recording(Section, frozen=True, kw_only=True):
+    """No key yet: which calls are recorded stands in queues.yaml."""
+
+
+class Flows(Section, frozen=True, kw_only=True):
+    """`auto_publish`: publish changed flow files at start and on save."""
+
+    auto_publish: bool = False
+
+
+class Asterisk(Section, frozen=True, kw_only=True):
+    """`binary`: your own Asterisk (20 or newer); `root`: an extracted tree. Empty: what `make setup` fetched.
+
+    `config_dir`: the folder of its generated files; holds `asterisk.conf`.
+    """
+
+    binary: str = ""
+    root: str = ""
+    config_dir: Path = Path("asterisk/etc")
+
+
+class Config(Section, frozen=True, kw_only=True):
+    http: Http = Http()
+    sip: Sip = Sip()
+    rtp: Rtp = Rtp()
+    ami: Ami = Ami()
+    agi: Agi = Agi()
+    postgres: Postgres = Postgres()
+    redis: Redis = Redis()
+    paths: Paths = Paths()
+    site: Site = Site()
+    compliance: Compliance = Compliance()
+    recording: Recording = Recording()
+    flows: Flows = Flows()
+    asterisk: Asterisk = Asterisk()
+
+    @property
+    def status_key(self) -> str:
+        """What `cti status` shows the server to read its live state: only who can read the secrets has it."""
+        if not self.ami.secret:
+            return ""
+        return hmac.new(self.ami.secret.encode(), b"cti status", "sha256").hexdigest()
+
+
+SECTIONS: dict[str, type[Section]] = {f.name: f.type for f in msgspec.structs.fields(Config)}

@@ -20,7 +20,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "integration"))  # `kit`
 
 from tests.embedded.conftest import left_nothing
-from tests.kit_ports import free_port
+from tests.kit_ports import RTP, free_port
 
 TOML = """
 [http]
@@ -114,11 +114,10 @@ class RunningHome:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        rtp = free_port()
         path.mkdir()
         (path / "cti.toml").write_text(
-            TOML.format(http=free_port(), sip=free_port(), ami=free_port(), agi=free_port(), rtp=rtp,
-                        rtp_last=rtp + 1999, secret=secrets.token_urlsafe(24))
+            TOML.format(http=free_port(), sip=free_port(), ami=free_port(), agi=free_port(), rtp=RTP[0],
+                        rtp_last=RTP[1], secret=secrets.token_urlsafe(24))
         )  # fmt: skip
         (path / "cti.toml").chmod(0o600)
         (path / "flows").mkdir()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cti.config import Config
 from cti.embedded import asterisk, home, render
-from tests.kit_ports import free_port
+from tests.kit_ports import RTP, free_port
 
 STATIONS = ("2001", "2002", "2003")
 
@@ -36,14 +36,13 @@ class RealAsterisk:
 @contextmanager
 def running(path: Path) -> Iterator[RealAsterisk]:
     """Raises TimeoutError when it does not greet within 20 s."""
-    first = 30000 + secrets.randbelow(100) * 200
     environ = {
         **os.environ,
         "CTI_SIP__PORT": str(free_port()),
         "CTI_AMI__PORT": str(free_port()),
         "CTI_AGI__PORT": str(free_port()),
-        "CTI_RTP__FIRST": str(first),
-        "CTI_RTP__LAST": str(first + 199),
+        "CTI_RTP__FIRST": str(RTP[0]),
+        "CTI_RTP__LAST": str(RTP[1]),
     }
     config, found = home.create(path, environ, demo=True)
     binary = asterisk.find(config)

@@ -14,7 +14,7 @@ from cti import config as configuration
 from cti.config import Config
 from cti.embedded import places, postgres, supervisor
 from tests.embedded.conftest import left_nothing
-from tests.kit_ports import free_port
+from tests.kit_ports import RTP, free_port
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 
@@ -57,5 +57,5 @@ async def config(cluster: places.Places, tmp_path: Path) -> AsyncIterator[Config
 @pytest.fixture(scope="session")
 def switch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tiny_asterisk.Tiny]:
     port = free_port()
-    with tiny_asterisk.running(tmp_path_factory.mktemp("ast"), port, 23000 + port % 200 * 40) as tiny:
+    with tiny_asterisk.running(tmp_path_factory.mktemp("ast"), port, RTP[0]) as tiny:
         yield tiny

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cti.embedded import places
-from tests.kit_ports import free_port
+from tests.kit_ports import RTP, free_port
 
 
 @pytest.fixture
@@ -20,6 +20,8 @@ def environ() -> dict[str, str]:
         "CTI_SIP__PORT": str(free_port()),
         "CTI_AMI__PORT": str(free_port()),
         "CTI_AGI__PORT": str(free_port()),
+        "CTI_RTP__FIRST": str(RTP[0]),
+        "CTI_RTP__LAST": str(RTP[1]),
         "CTI_SITE__LANGUAGES": "en",
         "CTI_SIP__TRUNKS": '[{"name": "t", "match": ["127.0.0.1"]}]',
     }

@@ -75,7 +75,7 @@ async def sipp_callers(
     )
     process = await _sipp(
         folder, scenario, server, "-s", dials, "-inf", str(rows), "-m", str(count), "-r", str(rate),
-        "-p", str(free_port()), "-mp", str(free_port() & ~1), "-l", str(count), "-trace_stat",
+        "-p", str(free_port()), "-mp", str(free_port()), "-l", str(count), "-trace_stat",
         "-stf", "stat.csv", "-fd", "1", "-trace_rtt", "-rtt_freq", "1",
         "-trace_err", "-error_file", "errors.log",
     )  # fmt: skip
@@ -121,7 +121,7 @@ async def sipp_agents(
     if await register.wait():
         raise RuntimeError("a registration was refused, see register.log")
     uas = await _sipp(
-        folder, SCENARIOS / "agent.xml", server, "-aa", "-p", port, "-mp", str(free_port() & ~1),
+        folder, SCENARIOS / "agent.xml", server, "-aa", "-p", port, "-mp", str(free_port()),
         "-d", str(int(answer_after * 1000)), "-trace_err", "-error_file", "agents.log",
         "-trace_shortmsg", "-shortmessage_file", "agents_messages.csv",
     )  # fmt: skip

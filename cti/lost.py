@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -36,10 +37,11 @@ async def end_lost(
 
 
 async def keep_alive_mark(file: Path, alive: Callable[[], bool]) -> None:
-    """Forever: the file's time is when the switch was last known to be alive."""
+    """Forever: the file's time is when the switch was last known to be alive. A disk that does not take it ends nobody."""
     while True:
         if alive():
-            await asyncio.to_thread(file.touch)
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(file.touch)
         await asyncio.sleep(1.0)
 
 

@@ -53,6 +53,10 @@ async def test_the_mark_tells_until_when_the_switch_was_alive(tmp_path: Path) ->
     task.cancel()
     os.utime(file, (1_800_000_000, 1_800_000_000))
     assert lost.alive_until(file) == 1_800_000_000
+    away = asyncio.create_task(lost.keep_alive_mark(tmp_path / "nowhere/alive", lambda: True))
+    await asyncio.sleep(0.05)
+    assert not away.done()
+    away.cancel()
     dead = asyncio.create_task(lost.keep_alive_mark(file, lambda: False))
     await asyncio.sleep(0.05)
     dead.cancel()

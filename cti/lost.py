@@ -37,7 +37,7 @@ async def end_lost(
 
 
 async def keep_alive_mark(file: Path, alive: Callable[[], bool]) -> None:
-    """Forever: the file's time is when the switch was last known to be alive. A disk that does not take it ends nobody."""
+    """Forever: the file's time is when the switch was last known to be alive. A disk that is full ends nobody."""
     while True:
         if alive():
             with contextlib.suppress(OSError):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cti.config import Config
 from cti.embedded import asterisk, home, render
+from tests.embedded.conftest import left_nothing
 from tests.kit_ports import RTP, free_port
 
 STATIONS = ("2001", "2002", "2003")
@@ -74,6 +75,7 @@ def running(path: Path) -> Iterator[RealAsterisk]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        left_nothing(path)
 
 
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:

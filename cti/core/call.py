@@ -169,6 +169,10 @@ class Calls:
         agents = {o.channel_id for o in talks if o.connected_at is not None and o.connected_at < began}
         return (callers | agents) - set(listed)
 
+    def is_leaving(self, uniqueid: str) -> bool:
+        """Whether this channel was hung up. Asterisk can lose that, and notice at the channel's next instruction only."""
+        return uniqueid in self.requested or uniqueid in self.dropped
+
     def is_over(self, uniqueid: str) -> bool:
         call = self.by_uniqueid.get(uniqueid)
         return uniqueid in self._over or (call is not None and call.ended_at is not None)

@@ -169,7 +169,7 @@ class Lines:
     # ------------------------------------------------------------ the FastAGI loop
 
     def _line_ready(self, m: LineReady) -> None:
-        if self.calls.is_over(m.uniqueid):
+        if self.calls.is_over(m.uniqueid) or self.calls.is_leaving(m.uniqueid):
             self.out.command(Release(node=m.node, uniqueid=m.uniqueid))
             return
         call = self._arrive(m)

@@ -20,6 +20,7 @@ from cti.core.messages import (
     HangUp,
     HangUpCall,
     HangupRequested,
+    Release,
     SetDisposition,
     SwitchUp,
     Unbridged,
@@ -138,6 +139,7 @@ class Talk:
             raise Refused("this call is over", "call_gone")
         self.calls.dropped.add(live.uniqueid)
         self.out.command(HangUp(node=live.node, uniqueid=live.uniqueid))
+        self._release(live)
 
     def _disposition(self, m: SetDisposition) -> None:
         call = self.calls.live.get(m.call_id)
@@ -155,7 +157,15 @@ class Talk:
     def _due_ghost(self, uniqueid: str, at: float) -> None:
         if uniqueid in self.calls.requested:
             call = self.calls.by_channel.get(uniqueid) or self.calls.by_uniqueid.get(uniqueid)
-            self.out.command(HangUp(node=call.node if call else MAIN, uniqueid=uniqueid))
+            node = call.node if call else MAIN
+            self.out.command(HangUp(node=node, uniqueid=uniqueid))
+            if uniqueid in self.calls.by_uniqueid:
+                self._release(self.calls.by_uniqueid[uniqueid])
+
+    def _release(self, call: Call) -> None:
+        """A caller who talks is in no loop, and is let go when he is back in it (`Calls.is_leaving`)."""
+        if call.offer is None or call.offer.connected_at is None:
+            self.out.command(Release(node=call.node, uniqueid=call.uniqueid))
 
     def _due_leg(self, key: str, at: float) -> None:
         node, _, channel = key.partition("/")

@@ -89,6 +89,20 @@ class Stage:
         )  # fmt: skip
         return uniqueid
 
+    async def let_go(self, uniqueid: str) -> None:
+        """Of a caller whose bridge ends: back in the loop he is told to leave. A hang-up could meet him in between,
+        where Asterisk loses it."""
+
+        def count(kind: type) -> int:
+            return sum(isinstance(f, kind) and f.uniqueid == uniqueid for f in self.facts)
+
+        async with asyncio.timeout(10):
+            while not 0 < count(LineLost) < count(LineReady):
+                self._new.clear()
+                await self._new.wait()
+        self.agi.execute(Release(uniqueid=uniqueid))
+        await self.see(ChannelGone, uniqueid)
+
     async def close_phones(self) -> None:
         for phone in self.phones:
             await phone.close()

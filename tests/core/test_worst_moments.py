@@ -335,3 +335,14 @@ def test_a_visit_tells_what_queue_and_node_ask_for_together() -> None:
     both = Office(flow=flow, skills={"any": [{"english": 1}, {"french": 1}]})
     both.caller().arrive()
     assert len(both.last("call.queued").data["needs"]["any"]) == 2
+
+
+def test_a_hang_up_that_the_switch_lost_is_made_good_when_the_channel_asks_what_to_do() -> None:
+    office = Office(agents={})
+    dropped, left = office.waiting_caller("0812000001"), office.waiting_caller("0812000002")
+    out = office.do(HangUpCall(at=office.at, by="sup", call_id=dropped.call_id))
+    assert out == [HangUp(uniqueid=dropped.uniqueid), Release(uniqueid=dropped.uniqueid)]
+    office.do(left.facts(HangupRequested))
+    assert office.wait(1) == [HangUp(uniqueid=left.uniqueid), Release(uniqueid=left.uniqueid)]
+    for caller in (dropped, left):
+        assert caller.line() == [Release(uniqueid=caller.uniqueid)]

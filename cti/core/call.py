@@ -170,7 +170,7 @@ class Calls:
         return (callers | agents) - set(listed)
 
     def is_leaving(self, uniqueid: str) -> bool:
-        """Whether this channel was hung up. Asterisk can lose that, and notice at the channel's next instruction only."""
+        """Whether this channel was hung up. Asterisk can lose that, and notice at its next instruction only."""
         return uniqueid in self.requested or uniqueid in self.dropped
 
     def is_over(self, uniqueid: str) -> bool:

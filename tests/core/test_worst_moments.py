@@ -346,3 +346,22 @@ def test_a_hang_up_that_the_switch_lost_is_made_good_when_the_channel_asks_what_
     assert office.wait(1) == [HangUp(uniqueid=left.uniqueid), Release(uniqueid=left.uniqueid)]
     for caller in (dropped, left):
         assert caller.line() == [Release(uniqueid=caller.uniqueid)]
+
+
+def test_a_caller_who_talks_is_let_go_when_he_is_back_in_the_loop() -> None:
+    office = Office()
+    office.ready()
+    caller = office.waiting_caller()
+    caller.answer()
+    office.do(caller.facts(HangupRequested))
+    assert office.wait(1) == [HangUp(uniqueid=caller.uniqueid)]
+    assert caller.line() == [Release(uniqueid=caller.uniqueid)]
+
+
+def test_an_agents_hang_up_that_the_switch_lost_is_sent_again() -> None:
+    office = Office()
+    office.ready()
+    caller = office.waiting_caller()
+    caller.answer()
+    office.do(HangupRequested(at=office.at, uniqueid=caller.leg))
+    assert office.wait(1) == [HangUp(uniqueid=caller.leg)]

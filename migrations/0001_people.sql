@@ -6,7 +6,7 @@ CREATE TABLE crm.users (
     display_name  text NOT NULL DEFAULT '',
     role          text NOT NULL CHECK (role IN ('agent', 'supervisor', 'admin')),
     password_hash text,
-    language      text NOT NULL DEFAULT 'en',
+    language      text,
     station       text,
     disabled_at   timestamptz,
     created_at    timestamptz NOT NULL DEFAULT now()
@@ -18,7 +18,7 @@ COMMENT ON COLUMN crm.users.name IS 'Login name; the id of the agent everywhere;
 COMMENT ON COLUMN crm.users.display_name IS 'As people read it, any script.';
 COMMENT ON COLUMN crm.users.role IS 'agent, supervisor or admin; each may what the ones before it may.';
 COMMENT ON COLUMN crm.users.password_hash IS 'argon2id; null: cannot log in with a password.';
-COMMENT ON COLUMN crm.users.language IS 'Language of the pages: en, zh, id.';
+COMMENT ON COLUMN crm.users.language IS 'Language of the pages that he chose: en, zh, id; null: what his browser says.';
 COMMENT ON COLUMN crm.users.station IS 'Number of the usual phone; null: chosen at sign-on.';
 COMMENT ON COLUMN crm.users.disabled_at IS 'Since when the user may not log in; null: may.';
 COMMENT ON COLUMN crm.users.created_at IS 'When the row was made.';

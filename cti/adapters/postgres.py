@@ -41,7 +41,7 @@ class User(msgspec.Struct, frozen=True):
     role: str
     password_hash: str
     disabled: bool
-    language: str
+    language: str | None
     station: str | None
 
 

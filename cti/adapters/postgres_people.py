@@ -28,7 +28,7 @@ class NewUser(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     display_name: str = ""
     password_hash: str | None = None
-    language: str = "en"
+    language: str | None = None
     station: str | None = None
     secret: str = ""
     skills: Mapping[str, int] = {}

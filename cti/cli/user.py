@@ -22,7 +22,7 @@ def register(sub: database.Subparsers) -> None:
     added.add_argument("--role", required=True, choices=postgres_people.ROLES)
     added.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
     added.add_argument("--name", default="", metavar="TEXT", help="the name people read")
-    added.add_argument("--language", default="en", choices=("en", "zh", "id"))
+    added.add_argument("--language", choices=("en", "zh", "id"), help="of the pages; default: what the browser says")
     added.add_argument("--station", metavar="EXT", help="number of his phone; made when there is none")
     added.add_argument("--skill", nargs="+", action="extend", default=[], metavar="NAME=LEVEL")
     database.verb(verbs, "list", "all users", _list, True)

@@ -97,13 +97,12 @@ async def _add_person(link: Any, person: Person) -> None:
             secrets.token_hex(12),
         )
     user_id = await link.fetchval(
-        "INSERT INTO crm.users (name, display_name, role, password_hash, language, station)"
-        " VALUES ($1, $2, $3, $4, $5, $6) RETURNING user_id",
+        "INSERT INTO crm.users (name, display_name, role, password_hash, station)"
+        " VALUES ($1, $2, $3, $4, $5) RETURNING user_id",
         person.name,
         person.display_name,
         person.role,
         argon2.PasswordHasher().hash(person.password),
-        person.language,
         person.station or None,
     )
     await link.executemany(

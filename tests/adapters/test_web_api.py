@@ -592,7 +592,9 @@ async def test_a_page_speaks_the_readers_language(site: Site) -> None:
         other = {"Accept-Language": "id-ID,id;q=0.9"}
         client.cookie_jar.clear()
         assert "Kata sandi" in await (await client.get("/login", headers=other)).text()
+    site.store.users["anna"].language = None
     async with site.client("anna") as client:
+        assert '<html lang="id">' in await (await client.get("/agent", headers=other)).text(), "she has chosen none yet"
         answer = await client.patch("/api/v1/me", json={"language": "id"}, headers=CSRF)
         assert (await answer.json())["language"] == "id"
         assert '<html lang="id">' in await (await client.get("/agent")).text()

@@ -106,10 +106,10 @@ def test_values(source: str, expected: object) -> None:
     ],
 )
 def test_refused_at_load(source: str, message: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(ExpressionError, match=re.escape(message)):
         load(source, NAMES)
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize(
@@ -141,10 +141,10 @@ def test_refused_at_load(source: str, message: str) -> None:
 )
 def test_no_value_at_run_time_and_soon(source: str) -> None:
     expression = load(source, NAMES)
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(ExpressionError):
         expression.value(SCOPE)
-    assert time.perf_counter() - begun < 0.05
+    assert time.process_time() - begun < 0.05
 
 
 def test_a_big_customer_record_does_not_slow_an_expression() -> None:

@@ -136,6 +136,7 @@ async def test_a_commit_whose_answer_was_lost(dsn: str, journal: Journal, monkey
         raise ConnectionResetError("gone")
 
     monkeypatch.setattr(Writer, "_transaction", answer_lost)
+    await until(lambda: journal.synced == journal.last)  # what is not on the disk yet is not stored
     with pytest.raises(Unavailable):
         await writer.step()
     monkeypatch.setattr(Writer, "_transaction", whole)

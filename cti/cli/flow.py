@@ -100,11 +100,11 @@ def _sim(args: argparse.Namespace) -> int:
 
 
 def _tell(turn: ivr.Turn) -> None:
-    for visit in turn.trail:
+    for visit in (one for one in turn.trail if isinstance(one, ivr.Visit)):
         set_here = "".join(f", {key} = {value!r}" for key, value in visit.vars.items())
         print(f"  [{visit.node}: {visit.outcome} -> {visit.to}{set_here}]")
     match turn.action:
-        case ivr.Say(prompts) | ivr.Menu(prompts, _):
+        case ivr.Say(prompts=prompts) | ivr.Ask(prompts=prompts):
             for prompt in prompts:
                 print(_words(prompt))
         case ivr.Enqueue(queue, skills, priority, _):
@@ -127,14 +127,14 @@ def _answer(action: ivr.Action) -> ivr.Answer | None:
         match action:
             case ivr.Say():
                 return ivr.Answer("done")
-            case ivr.Menu():
+            case ivr.Ask():
                 key = input("key> ").strip()
                 return ivr.Answer("digits", key) if key else ivr.Answer("timeout")
             case ivr.Enqueue():
                 return ivr.Answer(input("answered, timeout, full, no_agents or closed [answered]> ") or "answered")
             case ivr.Dial():
                 return ivr.Answer(input("answered, busy, no_answer or fail [answered]> ") or "answered")
-            case ivr.End():
+            case _:
                 return None
     except EOFError:
         print("\n  (the caller hangs up)")

@@ -61,6 +61,10 @@ class Step(msgspec.Struct):
     left: Left | None = None
 
 
+def _fields(action: msgspec.Struct) -> dict[str, Any]:
+    return {name: getattr(action, name) for name in action.__struct_fields__}
+
+
 class Lines:
     def __init__(self, out: Outbox, calls: Calls, epoch: int, trunk: str, country: str) -> None:
         self.out = out
@@ -241,8 +245,11 @@ class Lines:
         self._act(call, ivr.proceed(self._book(call), self._position(call), answer, self._context(call)), at)
 
     def _act(self, call: Call, turn: ivr.Turn, at: float) -> None:
-        for visit in turn.trail:
-            self.out.emit("flow.node", at, call_id=call.call_id, flow=turn.line.flow, **msgspec.to_builtins(visit))
+        for passed in turn.trail:
+            if isinstance(passed, ivr.Visit):
+                self.out.emit("flow.node", at, call_id=call.call_id, **msgspec.to_builtins(passed))
+            else:
+                self.out.emit(passed.type, at, call_id=call.call_id, queue=passed.queue, **passed.data)
         self.out.emit("flow.at", at, call_id=call.call_id, line=msgspec.to_builtins(turn.line))
         self._acts[type(turn.action)](self, call, turn.action, at)
 
@@ -250,13 +257,9 @@ class Lines:
         op = self._start(call)
         self.out.command(Play(node=call.node, uniqueid=call.uniqueid, op=op, prompts=action.prompts))
 
-    def _menu(self, call: Call, action: ivr.Menu, at: float) -> None:
+    def _ask(self, call: Call, action: ivr.Ask, at: float) -> None:
         op = self._start(call)
-        self.out.command(
-            Collect(
-                node=call.node, uniqueid=call.uniqueid, op=op, prompts=action.prompts, timeout=action.timeout
-            )
-        )  # fmt: skip
+        self.out.command(Collect(node=call.node, uniqueid=call.uniqueid, op=op, **_fields(action)))
 
     def _start(self, call: Call) -> int:
         step = self._step(call)
@@ -294,7 +297,7 @@ class Lines:
         self.out.command(Release(node=call.node, uniqueid=call.uniqueid, cause=action.cause))
 
     _acts: dict[type, Callable[..., None]] = {  # noqa: RUF012
-        ivr.Say: _say, ivr.Menu: _menu, ivr.Enqueue: _enqueue, ivr.Dial: _dial, ivr.End: _end,
+        ivr.Say: _say, ivr.Ask: _ask, ivr.Enqueue: _enqueue, ivr.Dial: _dial, ivr.End: _end,
     }  # fmt: skip
 
     # ------------------------------------------------------------ dialled numbers

@@ -127,15 +127,28 @@ class LineReady(Fact, frozen=True, kw_only=True):
     caller_name: str = ""
 
 
-class LineDone(Fact, frozen=True, kw_only=True):
-    """A Play or Collect ended. `op` is that command's. Stale ops are ignored.
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is told of digits that must be seen nowhere; they themselves stay in the vault of the call's node.
 
-    outcome: done, digits (see `digits`), timeout (nothing pressed), error (a prompt could not be played)."""
+    `good`: they have the form of what was asked for (a card: Luhn; an expiry: a month). `last4`: of a card."""
+
+    length: int
+    good: bool = True
+    last4: str = ""
+
+
+class LineDone(Fact, frozen=True, kw_only=True):
+    """A Play, Collect, Record or Pause ended. `op` is that command's. Stale ops are ignored.
+
+    outcome: done, digits (see `digits`, or `sealed`), timeout (nothing pressed), error (a prompt could not be played,
+    nothing could be recorded). `gone`: the caller hung up during it; told of a Record only."""
 
     uniqueid: str
     op: int
     outcome: Literal["done", "digits", "timeout", "error"]
     digits: str = ""
+    sealed: Sealed | None = None
+    gone: bool = False
 
 
 class LineLost(Fact, frozen=True, kw_only=True):
@@ -175,6 +188,16 @@ class CustomerFound(Fact, frozen=True, kw_only=True):
     cases: tuple[dict[str, Any], ...] = ()
 
 
+class TaskDone(Fact, frozen=True, kw_only=True):
+    """Answer to RunTask: always one, `error` on any trouble and when it took too long. `data` becomes the node's
+    result: JSON-ready, at most 8 KiB."""
+
+    call_id: str
+    op: int
+    outcome: str
+    data: dict[str, Any] = {}
+
+
 class Tick(Fact, frozen=True, kw_only=True):
     """Time has passed; whatever was due by `at` happens now."""
 
@@ -203,9 +226,26 @@ class PeopleChanged(Fact, frozen=True, kw_only=True):
 
 
 class FlowsPublished(Fact, frozen=True, kw_only=True):
-    """A version of the flows folder became the live one for new calls. The engine holds its parsed form."""
+    """A version of the flows folder became the live one for new calls. The engine holds its parsed form.
+
+    `share` under 100: it serves only so many of a hundred callers, always the same ones; the live one serves the rest.
+    0: it serves none any more."""
 
     version: int
+    share: int = 100
+
+
+class Forced(msgspec.Struct, frozen=True):
+    """A calendar that somebody has opened or closed by hand, until then (seconds since the epoch)."""
+
+    state: Literal["open", "closed"]
+    until: float
+
+
+class CalendarsForced(Fact, frozen=True, kw_only=True):
+    """All the calendars that are opened or closed by hand, by name, as they are now in the database."""
+
+    calendars: dict[str, Forced]
 
 
 # ---------------------------------------------------------------- inputs: requests
@@ -265,9 +305,14 @@ class Event(Message, frozen=True, kw_only=True):
     call.arrived          direction, caller, caller_name, called, caller_entered, node, uniqueid, channel
     call.identified       customers: [customer ids]
     flow.started          flow, version, language
-    flow.node             flow, node, verb, outcome, to (next node or target); vars when some were set
+    flow.node             flow, node, verb, outcome (hangup: the caller left), to (next node or target); vars when some
+                          were set
     flow.at               line: the caller's position, as core.ivr gave it (for the next start of the server)
+    flow.event            flow, node, name, data: what an `event` node says
     flow.ended            flow, how
+    callback.requested    queue; number, entered, node
+    survey.answered       survey, question, answer; agent who talked last
+    message.started       recording_id, box (empty: a `record` node): the caller speaks
     call.queued           queue; visit, priority, skills (the node's), needs (the queue's with them), entered_at,
                           max_wait, node (flow node)
     call.dequeued         queue; visit, result (of the queue visit), agent when answered
@@ -279,7 +324,7 @@ class Event(Message, frozen=True, kw_only=True):
     recording.started     agent; recording_id       recording.stopped  agent; all of RecordingFinished
     call.dialed           to, channel_id; then call.dial_connected  to; call.dial_ended  to, result
     call.ended            cause, side (caller, agent, system), flow_result
-    voicemail.left        box, file, seconds
+    voicemail.left        box, seconds; recording_id, or file (of the fallback)
     call.wrapped          agent; how (finish, timer, state)
     call.disposition_set  agent; code, note
     agent.state_changed   agent; wish, reason, work, station, next_wish, next_reason, idle_since, wrap_until, extended
@@ -321,22 +366,81 @@ Prompt = Text | Sound
 
 
 class Play(Command, frozen=True, kw_only=True):
-    """Answer the channel if need be, then play. Ends with LineDone(done|error)."""
+    """Answer the channel if need be, then play. Ends with LineDone(done|error).
+
+    `barge_in`: a key ends it. Keys are kept for the next Collect either way."""
 
     uniqueid: str
     op: int
     prompts: tuple[Prompt, ...]
+    barge_in: bool = True
 
 
 class Collect(Command, frozen=True, kw_only=True):
-    """Play, interrupted by a key of `keys`; wait `timeout` seconds after the last prompt for one.
+    """Play, then take keys: up to `most` of them, or until `terminator` (a key, or empty: none). The first may come
+    `timeout` seconds after the end of the last prompt, each further one `digit_timeout` after the one before.
 
-    Ends with LineDone(digits|timeout|error). Other keys end it too: whether a key fits is the flow's matter."""
+    Ends with LineDone(digits|timeout|error). Whether the keys fit (too few, another key) is the flow's matter.
+    The terminator alone, with nothing before it, is digits "" when `least` is 0, else timeout.
+    `barge_in`: a key ends the prompt; else it is kept and the prompt goes on. `fresh`: keys pressed before are dropped.
+    `seal`: the keys go into the vault under that name, LineDone tells `sealed` alone."""
 
     uniqueid: str
     op: int
     prompts: tuple[Prompt, ...]
     timeout: float
+    digit_timeout: float = 3.0
+    least: int = 1
+    most: int = 1
+    terminator: str = ""
+    barge_in: bool = True
+    fresh: bool = False
+    seal: str = ""
+
+
+class Record(Command, frozen=True, kw_only=True):
+    """Play, beep, then record the caller as `recording_id` until a key, `silence` seconds of silence, `longest`
+    seconds, or his hang-up. Ends with LineDone(done|error); what was recorded is then finished by FinishRecording."""
+
+    uniqueid: str
+    op: int
+    prompts: tuple[Prompt, ...]
+    recording_id: str
+    longest: float
+    silence: float
+
+
+class Pause(Command, frozen=True, kw_only=True):
+    """Wait, with music or in silence. Ends with LineDone(done). Keys are kept for the next Collect."""
+
+    uniqueid: str
+    op: int
+    seconds: float
+    music: bool = False
+
+
+class RunTask(Command, frozen=True, kw_only=True):
+    """Work outside of the call that a flow asks for; always answered by TaskDone, within `timeout` seconds.
+
+    kind, its args, and the outcomes of TaskDone besides error:
+    customer      number (E.164) or customer_id           found {customer fields}, none, many
+    query         query (name in lookups.yaml), sql, with {name: value}, many   found {columns} or {rows}, none
+    http          method, url, headers, json or form, get {name: JSON pointer}   done {status, ...}; error {status?}
+    message       webhook (name in cti.toml), body          done
+    script        script (file under scripts/), args        done {...}, or `outcome` of what it printed
+    pay           amount, currency, reference               done {token, last4, brand?}, declined {reason?}
+    authenticate  customer_id                               done, wrong {left}, locked {until}, none (has no PIN)
+
+    A value {"sealed": NAME} in `with`, `json`, `form`, `args` stands for digits in the vault, {"secret": NAME} for a
+    setting of [secrets]. pay reads card, expiry and code, authenticate reads pin from the vault."""
+
+    call_id: str
+    uniqueid: str
+    op: int
+    kind: Literal["customer", "query", "http", "message", "script", "pay", "authenticate"]
+    args: dict[str, Any]
+    timeout: float
+    version: int = 0
 
 
 class Hold(Command, frozen=True, kw_only=True):
@@ -383,11 +487,11 @@ class LookUpCustomer(Command, frozen=True, kw_only=True):
 
 
 class FinishRecording(Command, frozen=True, kw_only=True):
-    """The conversation ended: merge, repair, measure the file; answered by RecordingFinished."""
+    """The conversation, or the message, ended: merge, repair, measure the file; answered by RecordingFinished."""
 
     recording_id: str
     call_id: str
-    agent: str
+    agent: str  # empty: the caller alone was recorded, one channel
     started_at: float
 
 
@@ -409,11 +513,12 @@ class Push(Command, frozen=True, kw_only=True):
 Input = (
     ChannelNew | ChannelUp | HangupRequested | ChannelGone | Bridged | Unbridged | OriginateFailed
     | StationState | SwitchUp | SwitchDown | LineReady | LineDone | LineLost | RecordingFinished
-    | MessageLeft | CustomerFound | Tick | ClockStepped | PeopleChanged | FlowsPublished
+    | MessageLeft | CustomerFound | TaskDone | Tick | ClockStepped | PeopleChanged | FlowsPublished | CalendarsForced
     | SetAgentState | WrapUp | AnswerCall | RejectCall | HangUpCall | SetDisposition
 )  # fmt: skip
 AnyCommand = (
-    Play | Collect | Hold | Release | Ring | HangUp | LookUpCustomer | FinishRecording | PickUp | Push
+    Play | Collect | Record | Pause | Hold | Release | Ring | HangUp | LookUpCustomer | RunTask | FinishRecording
+    | PickUp | Push
 )  # fmt: skip
 AnyMessage = Input | Event | AnyCommand
 

@@ -5,9 +5,27 @@ from cti.core.ivr.interpreter import again, begin, proceed
 from cti.core.ivr.model import Book, Flow, Node, Number
 from cti.core.ivr.problems import Problem
 from cti.core.ivr.source import Source
-from cti.core.ivr.steps import Action, Answer, Context, Dial, End, Enqueue, Line, Menu, Say, Turn, Visit
+from cti.core.ivr.steps import (
+    Action,
+    Answer,
+    Ask,
+    Context,
+    Dial,
+    End,
+    Enqueue,
+    Fact,
+    Frame,
+    Line,
+    Pause,
+    Record,
+    Say,
+    Task,
+    Turn,
+    Visit,
+)  # fmt: skip
 
 __all__ = [
-    "Action", "Answer", "Book", "Context", "Dial", "End", "Enqueue", "Flow", "Line", "Menu", "Node", "Number",
-    "Problem", "Say", "Source", "Turn", "Visit", "again", "begin", "load_book", "proceed",
+    "Action", "Answer", "Ask", "Book", "Context", "Dial", "End", "Enqueue", "Fact", "Flow", "Frame", "Line",
+    "Node", "Number", "Pause", "Problem", "Record", "Say", "Source", "Task", "Turn", "Visit", "again", "begin",
+    "load_book", "proceed",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ from cti.core.ivr import model
 from cti.core.ivr.expressions import Expression, ExpressionError, Record
 from cti.core.ivr.model import Book, Flow, Node, Speech
 from cti.core.ivr.source import seconds
-from cti.core.ivr.steps import Action, Answer, Context, Dial, End, Enqueue, Line, Menu, Say, Turn, Visit
+from cti.core.ivr.steps import Action, Answer, Ask, Context, Dial, End, Enqueue, Fact, Line, Say, Turn, Visit
 from cti.core.messages import Prompt, Sound, Text
 from cti.core.numbers import dialable
 
@@ -85,7 +85,7 @@ class _Run:
     def __init__(self, book: Book, context: Context) -> None:
         self.book = book
         self.context = context
-        self.trail: list[Visit] = []
+        self.trail: list[Visit | Fact] = []
 
     def turn(self, line: Line, action: Action) -> Turn:
         return Turn(line, tuple(self.trail), action)
@@ -105,8 +105,8 @@ def _menu_answered(run: _Run, line: Line, node: Node, menu: model.Menu, answer: 
         return _leave(run, _change(line, hops=0), node, _Left(key))
     if answer.outcome == "error":
         return _leave(run, line, node, _Left("error"))
-    if line.tries < menu.retries:
-        return _go(run, _change(line, tries=line.tries + 1), node)
+    if line.no_input < menu.retries:
+        return _go(run, _change(line, no_input=line.no_input + 1), node)
     return _leave(run, line, node, _Left("invalid" if key else "timeout"))
 
 
@@ -131,10 +131,10 @@ def _leave(run: _Run, line: Line, node: Node, left: _Left) -> Turn:
     while True:
         flow = run.book.flows[line.flow]
         target, failing, lost = _target(flow, node, left.outcome, line.failing)
-        line = _change(line, failing=failing, hops=line.hops + 1, tries=0, vars={**line.vars, **left.vars})
+        line = _change(line, failing=failing, hops=line.hops + 1, no_input=0, vars={**line.vars, **left.vars})
         if target not in ("hangup", "return"):
             target, lost, line = _budget(flow, node, target, line)
-        run.trail.append(Visit(node.id, node.verb, left.outcome, target, left.vars))
+        run.trail.append(Visit(node.id, node.verb, left.outcome, target, left.vars, line.flow))
         if target in ("hangup", "return"):
             return run.turn(line, End("failed" if lost else line.how))
         node = flow.nodes[node.id if target == "repeat" else target]
@@ -194,7 +194,7 @@ def _action(run: _Run, line: Line, node: Node) -> Action | _Left:
         case model.Say(speech):
             return Say(_prompts(run, line, speech, names))
         case model.Menu(speech, _, timeout):
-            return Menu(_prompts(run, line, speech, names), timeout)
+            return Ask(prompts=_prompts(run, line, speech, names), timeout=timeout)
         case model.Set(wanted):
             return _Left("done", {key: _value(value, names) for key, value in wanted.items()})
         case model.Branch(when):
@@ -205,7 +205,7 @@ def _action(run: _Run, line: Line, node: Node) -> Action | _Left:
             verdict = dialable(str(_value(to, names)), run.book.country, run.book.allow)
             return _Left("fail") if verdict.refused else Dial(verdict.number, ring)
         case _:
-            run.trail.append(Visit(node.id, node.verb, "done", "hangup"))
+            run.trail.append(Visit(node.id, node.verb, "done", "hangup", flow=line.flow))
             return End(line.how, node.spec.cause)
 
 

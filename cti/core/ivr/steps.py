@@ -2,44 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from cti.core.messages import Prompt
+from cti.core.messages import Forced, Prompt, Sealed
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a call is in its flow; serialisable. `how` it would end now; `failing`: inside a fail target."""
+class Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A flow that called another one, as it will go on."""
+
+    flow: str
+    node: str
+    vars: dict[str, Any] = {}
+    results: dict[str, Any] = {}
+    args: dict[str, Any] = {}
+    counts: dict[str, int] = {}
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a call is in its flow; serialisable.
+
+    `stage` and `held`: how far a node of several steps has come, and what it has so far. `no_input`, `no_match`:
+    misses in this node. `how` it would end now; `failing`: inside a fail target; `leaving`: the caller has hung up and
+    `on_hangup` runs; `since`: when the caller was last given to the flow, `customer`: who was found by a lookup."""
 
     version: int
     flow: str
     node: str
     language: str
+    stage: str = ""
+    held: dict[str, Any] = {}
     vars: dict[str, Any] = {}
+    args: dict[str, Any] = {}
     results: dict[str, Any] = {}
-    tries: int = 0
+    counts: dict[str, int] = {}
+    stack: list[Frame] = []
+    no_input: int = 0
+    no_match: int = 0
     failing: bool = False
     hops: int = 0
     visits: int = 0
     spent: bool = False
+    leaving: bool = False
+    since: float = 0.0
+    customer: dict[str, Any] | None = None
     how: str = "flow_ended"
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """How the last action ended: done, digits, timeout, error; a queue visit's result; or for a dialled
-    number answered, busy, no_answer, fail. `data` becomes part of the node's result."""
+    """How the last action ended.
+
+    Say, Record, Pause: done, error. Ask: digits (in `digits` or `sealed`), timeout, error. Task: its outcome and
+    data. Enqueue: the queue visit's result. Dial: answered, busy, no_answer, fail. Record: `seconds` is in data."""
 
     outcome: str
     digits: str = ""
+    sealed: Sealed | None = None
     data: dict[str, Any] = {}
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What expressions know of the call and its customer; fields that are not there are null."""
+    """What the interpreter knows besides the flow: the call, its customer (fields that are not there are null), the
+    time (seconds since the epoch) and the calendars opened or closed by hand."""
 
     call: dict[str, Any] = {}
     customer: dict[str, Any] = {}
+    at: float = 0.0
+    forced: Mapping[str, Forced] = {}
 
 
 class Visit(msgspec.Struct, frozen=True):
@@ -50,16 +81,57 @@ class Visit(msgspec.Struct, frozen=True):
     outcome: str
     to: str
     vars: dict[str, Any] = {}
+    flow: str = ""
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """What a node says for the record: an event type of `messages.Event` (flow.event, callback.requested,
+    survey.answered) with its data."""
+
+    type: str
+    data: dict[str, Any] = {}
+    queue: str = ""
 
 
 class Say(msgspec.Struct, frozen=True):
     prompts: tuple[Prompt, ...]
+    barge_in: bool = True
 
 
-class Menu(msgspec.Struct, frozen=True):
-    """Ask for one key; `timeout` seconds after the last prompt."""
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for keys: see `messages.Collect`, whose fields these are."""
 
     prompts: tuple[Prompt, ...]
+    timeout: float
+    digit_timeout: float = 3.0
+    least: int = 1
+    most: int = 1
+    terminator: str = ""
+    barge_in: bool = True
+    fresh: bool = False
+    seal: str = ""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """Record the caller; `box`: the voicemail box it is for, empty: of a `record` node."""
+
+    prompts: tuple[Prompt, ...]
+    longest: float
+    silence: float
+    shortest: float
+    box: str = ""
+
+
+class Pause(msgspec.Struct, frozen=True):
+    seconds: float
+    music: bool = False
+
+
+class Task(msgspec.Struct, frozen=True):
+    """Work outside of the call: see `messages.RunTask`."""
+
+    kind: str
+    args: dict[str, Any]
     timeout: float
 
 
@@ -80,16 +152,18 @@ class Dial(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """how: flow_ended, transferred_out, failed. `cause` is Q.850."""
+    """how: flow_ended, voicemail, transferred_out, failed. `cause` is Q.850."""
 
     how: str
     cause: int = 16
 
 
-Action = Say | Menu | Enqueue | Dial | End
+Action = Say | Ask | Record | Pause | Task | Enqueue | Dial | End
 
 
 class Turn(msgspec.Struct, frozen=True):
+    """One step: the position now, what was passed and said on the way (in order), and what to do."""
+
     line: Line
-    trail: tuple[Visit, ...]
+    trail: tuple[Visit | Fact, ...]
     action: Action

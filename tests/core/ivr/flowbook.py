@@ -34,12 +34,12 @@ class Phone:
         self.turn = self._took(ivr.begin(book, flow, language, self.context))
 
     def _took(self, turn: ivr.Turn) -> ivr.Turn:
-        self.path += [f"{visit.node}/{visit.outcome}" for visit in turn.trail]
+        self.path += [f"{visit.node}/{visit.outcome}" for visit in turn.trail if isinstance(visit, ivr.Visit)]
         self.turn = turn
         return turn
 
     def answer(self, outcome: str, digits: str = "", **data: object) -> ivr.Action:
-        reply = ivr.Answer(outcome, digits, data)
+        reply = ivr.Answer(outcome, digits, data=data)
         return self._took(ivr.proceed(self.book, self.turn.line, reply, self.context)).action
 
     def press(self, key: str) -> ivr.Action:
@@ -52,5 +52,5 @@ class Phone:
     @property
     def heard(self) -> str:
         action = self.turn.action
-        assert isinstance(action, ivr.Say | ivr.Menu)
+        assert isinstance(action, ivr.Say | ivr.Ask)
         return " ".join(getattr(prompt, "text", "") or prompt.name for prompt in action.prompts)

@@ -49,7 +49,7 @@ def main() -> ivr.Book:
 def test_greet_ask_queue_thank(main: ivr.Book) -> None:
     phone = Phone(main, tier="vip", name="Siti")
     assert phone.action == ivr.Say((Text("en", "Hi Siti"),))
-    assert phone.answer("done") == ivr.Menu((Text("en", "Press"),), 4.0)
+    assert phone.answer("done") == ivr.Ask(prompts=(Text("en", "Press"),), timeout=4.0)
     assert phone.press("1") == ivr.Enqueue("sales", {"english": 3}, 10, 300.0)
     assert phone.answer("answered", agent="ani") == ivr.Say((Sound("en", "thanks", 3),))
     assert phone.answer("done") == ivr.End("flow_ended", 17)
@@ -60,7 +60,7 @@ def test_greet_ask_queue_thank(main: ivr.Book) -> None:
 def test_the_language_of_the_number_and_the_flow_s_where_there_is_no_text(main: ivr.Book) -> None:
     phone = Phone(main, language="zh")
     assert phone.heard == "你好"
-    assert phone.answer("done") == ivr.Menu((Text("zh", "请按"),), 4.0)
+    assert phone.answer("done") == ivr.Ask(prompts=(Text("zh", "请按"),), timeout=4.0)
     phone.press("2")
     assert phone.answer("timeout") == ivr.Say((Text("en", "Sorry"),))
     assert Phone(main).turn.line.language == "en"
@@ -93,7 +93,7 @@ def test_nothing_pressed_is_a_timeout_and_star_repeats_with_fresh_tries(main: iv
 def test_odd_digits_are_never_an_error(main: ivr.Book, digits: str) -> None:
     phone = Phone(main)
     phone.answer("done")
-    assert isinstance(phone.press(digits), ivr.Menu)
+    assert isinstance(phone.press(digits), ivr.Ask)
 
 
 def test_variables_are_set_and_decide(main: ivr.Book) -> None:
@@ -137,7 +137,7 @@ def test_a_failure_inside_a_fail_target_hangs_up(main: ivr.Book) -> None:
     two = "  a: {do: menu, say: x, options: {}, fail: b}\n  b: {do: menu, say: y, options: {}, fail: a}\n"
     two = two.replace("options: {}", 'options: {"1": hangup}').replace("say:", "retries: 0, say:")
     lost = Phone(book_of(two))
-    assert isinstance(lost.answer("timeout"), ivr.Menu)
+    assert isinstance(lost.answer("timeout"), ivr.Ask)
     assert lost.answer("timeout") == ivr.End("failed", 16)
 
 

@@ -71,6 +71,10 @@ def again(book: Book, line: Line, context: Context) -> Turn:
     return _guarded(line, same)
 
 
+def hung_up(book: Book, line: Line, context: Context) -> Turn | None:
+    return None
+
+
 def _guarded(line: Line, step: Callable[[], Turn]) -> Turn:
     """Whatever goes wrong in here ends this call, and nothing else."""
     try:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cti.core.ivr.cases import DIAL, ENDS, QUEUE, Expect, Spoken, Step
+from cti.core.ivr.phone import KEYS
 from cti.core.ivr.source import Path, Read, Reader, a_list, a_map, duration, name, one_of, text
 
-KEYS = frozenset("0123456789*#")
 ALONE = ("wait", "hang_up")
 MAX_RECORD = 3600
 

@@ -37,6 +37,7 @@ from cti.core.ivr.steps import (
 from cti.core.messages import Forced, Prompt, Sealed, Text
 from cti.core.numbers import to_e164
 
+KEYS = frozenset("0123456789*#")
 MAX_STEPS = 1_000
 SPOKEN = 15.0  # characters a second
 PLAYED = 3.0  # seconds of a recorded prompt

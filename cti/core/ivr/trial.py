@@ -42,7 +42,7 @@ def run(book: Book, file: Cases, case: Case) -> Result:
     trial = _Trial(book, case)
     failed = trial.run()
     failures = [Problem(file.file, *file.place(one.path), one.message, one.hint) for one in failed]
-    return Result(case, tuple(failures), tuple(trial.phone.path), tuple(trial.hints()))
+    return Result(case, tuple(sorted(failures)), tuple(trial.phone.path), tuple(trial.hints()))
 
 
 def told(passed: Passed, flow: str) -> str:

@@ -18,12 +18,12 @@ DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
 
 
-def check_calendars(sound: Mapping[str, Reader], readers: Collection[str]) -> None:
-    """calendars.yaml itself, and that the calendars which queues name are in it."""
+def check_calendars(sound: Mapping[str, Reader], readers: Collection[str]) -> dict[str, Any]:
+    """calendars.yaml itself, and that the calendars which queues name are in it. Returns them by name."""
     known = _read(sound["calendars.yaml"]) if "calendars.yaml" in sound else {}
     queues = sound.get("queues.yaml")
     if queues is None or ("calendars.yaml" in readers and "calendars.yaml" not in sound):
-        return
+        return known
     data = queues.source.data
     held = data.get("queues") if isinstance(data, dict) else None
     for key, queue in held.items() if isinstance(held, dict) else ():
@@ -31,6 +31,7 @@ def check_calendars(sound: Mapping[str, Reader], readers: Collection[str]) -> No
         if isinstance(wanted, str) and wanted not in known:
             message = f"calendar `{wanted[:60]}` is not in calendars.yaml"
             queues.unknown(("queues", key, "calendar"), message, wanted[:60], known)
+    return known
 
 
 def _read(reader: Reader) -> dict[str, Any]:
@@ -120,3 +121,7 @@ CALENDAR = {
     "week": _week,
     "holidays": lambda reader, path, value: reader.fields(path, value, HOLIDAYS, "`holidays`"),
 }
+
+
+def hours(calendar: Any, at: float, zone: str, forced: Any) -> Any:
+    raise NotImplementedError

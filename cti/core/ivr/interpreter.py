@@ -78,10 +78,6 @@ def hung_up(book: Book, line: Line, context: Context, outcome: str = "hangup") -
     return _guarded(line, last)
 
 
-def hung_up(book: Book, line: Line, context: Context) -> Turn | None:
-    return None
-
-
 def _guarded(line: Line, step: Callable[[], Turn]) -> Turn:
     """Whatever goes wrong in here ends this call, and nothing else."""
     try:

@@ -95,7 +95,6 @@ class Phone:
         self.left = False
         self._steps = 0
         self._told = 0
-        self._over = False
         self._asked: dict[str, int] = {}
         self.turn: Turn
         self._took(interpreter.begin(book, flow, language, self.context))
@@ -114,7 +113,7 @@ class Phone:
 
     @property
     def ended(self) -> bool:
-        return self._over or isinstance(self.action, End) or self._steps >= MAX_STEPS
+        return isinstance(self.action, End) or self._steps >= MAX_STEPS
 
     @property
     def outcome(self) -> str:
@@ -184,15 +183,7 @@ class Phone:
         if self.ended:
             return
         self.left = True
-        here = Passed(self.line.flow, self.line.node, "hangup")
-        turn = interpreter.hung_up(self.book, self.line, self.context)
-        trail = turn.trail if turn is not None else ()
-        if not any(isinstance(one, Visit) and one.outcome == "hangup" for one in trail[:1]):
-            self.path.append(here)
-        if turn is None:
-            self._over = True
-        else:
-            self._took(turn)
+        self._took(interpreter.hung_up(self.book, self.line, self.context))
 
     # ------------------------------------------------------------ what others do
 

@@ -20,8 +20,8 @@ from cti.core.ivr.model import TARGETS
 from cti.core.ivr.phone import MAX_STEPS, Phone
 from cti.core.ivr.verbs import VERBS
 
-FLOWS = 500
-CALLS = 6  # of each flow
+FLOWS = 600
+CALLS = 8  # of each flow
 NODES = ["n0", "n1", "n2", "n3", "n4", "n5"]
 Dice = random.Random
 
@@ -29,17 +29,18 @@ Dice = random.Random
 
 VALUES = [
     "plain", "{{ customer.x }}", "{{ vars.v }}", "{{ vars.v + 1 }}", "{{ n1.outcome }}", "{{ 1 // 0 }}",
-    "{{ customer.x * 1000 }}", "{{ call.caller }}", "{{ customer.x == 'vip' }}", "{{ language }}", "{{ n0.digits }}",
+    "{{ customer.x * 1000 }}", "{{ call.caller }}", "{{ customer.x == 'vip' }}", "{{ language }}", "{{ hub.digits }}",
 ]  # fmt: skip
 TESTS = [one for one in VALUES if one.startswith("{{")]
 
 
 def value(dice: Dice) -> str:
-    return dice.choice(VALUES)
+    """Plain, or what may come to nothing: then the node ends with an error."""
+    return dice.choice(["plain", "{{ call.caller }}", dice.choice(VALUES)])
 
 
 def target(dice: Dice) -> str:
-    return dice.choice([*NODES, *NODES, "repeat", "return", "hangup"])
+    return dice.choice([*NODES, *NODES, "hub", "hub", "repeat", "return", "hangup"])
 
 
 def some(dice: Dice, **keys: Any) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def ask(dice: Dice) -> dict[str, Any]:
         keys |= some(dice, length=dice.choice([1, 4, "2-6"]), terminator=dice.choice(["#", "*", ""]))
         keys |= some(dice, match="[0-9]{2,4}", secret=True)
         if keys.get("secret"):
-            keys.pop("confirm", None)
+            keys = {key: inner for key, inner in keys.items() if key not in ("confirm", "match")}
     return keys
 
 
@@ -86,8 +87,7 @@ def lookup(dice: Dice) -> dict[str, Any]:
     by = dice.choice(
         [
             {}, {"customer": value(dice)}, {"customer_id": value(dice)},
-            {"query": "orders", "with": {"ref": value(dice)}},
-            {"query": "orders", "with": {"ref": value(dice)}, "many": True},
+            {"query": "order", "with": {"ref": value(dice)}}, {"query": "orders", "with": {"ref": value(dice)}},
         ]
     )  # fmt: skip
     return {**by, **some(dice, timeout="1s")}
@@ -167,42 +167,50 @@ WORTH: dict[str, Callable[[Dice], dict[str, Any]]] = {
     "hangup": lambda dice: some(dice, cause=21),
 }
 ENDS = ("hangup", "return", "transfer")
-QUIET = [verb for verb in ("set", "event", "message", "http", "lookup", "branch", "hangup") if verb in VERBS]
-HEADER = set(ivr.Flow.__struct_fields__)
 
 
 def node(dice: Dice, verb: str) -> dict[str, Any]:
     keys = {"do": verb, **WORTH[verb](dice)}
     for outcome in (*VERBS[verb].outcomes, "then", "fail"):
-        if verb not in ENDS and outcome not in keys and dice.random() < 0.4:
+        needed = outcome in VERBS[verb].needed or dice.random() < 0.4
+        if needed and verb not in ENDS and outcome not in keys and not unfit(keys, outcome):
             keys[outcome] = target(dice)
     return keys
 
 
+def unfit(keys: dict[str, Any], outcome: str) -> bool:
+    """Outcomes that a verb has in one of its kinds only."""
+    return outcome == "many" or (outcome in ("yes", "no") and keys.get("kind") != "yes_no")
+
+
+def quiet(dice: Dice, after: str) -> dict[str, Any]:
+    """A node that needs no caller; whatever comes of it, `after` follows."""
+    made = node(dice, dice.choice(["set", "event", "message", "http", "lookup", "script"]))
+    ways = (*VERBS[made["do"]].outcomes, "fail", "outcomes")
+    return {**{key: inner for key, inner in made.items() if key not in ways}, "then": after}
+
+
 def flow(dice: Dice, name: str) -> dict[str, Any]:
-    verbs = [verb for verb in VERBS if verb in WORTH]
-    nodes = {key: node(dice, dice.choice(verbs)) for key in NODES}
-    nodes["n5"] = {"do": "set", "vars": {"v": dice.choice([1, "x", True])}, "then": dice.choice(NODES[:5])}
-    made: dict[str, Any] = {"flow": name, "language": "en", "start": dice.choice(NODES), "nodes": nodes}
+    """From its hub every node can be reached; the last one sets what the others read."""
+    nodes = {key: node(dice, dice.choice(list(VERBS))) for key in NODES}
+    keys = dict(zip("012345", NODES, strict=True))
+    nodes["hub"] = {"do": "menu", **menu(dice), "say": "Where to?", "options": keys, "then": target(dice)}
+    nodes["n5"] = {"do": "set", "vars": {"v": dice.choice([1, "x", True])}, "then": "hub"}
+    made: dict[str, Any] = {"flow": name, "language": "en", "start": "hub", "nodes": nodes}
     made |= some(dice, defaults={"fail": target(dice)})
-    if "on_hangup" in HEADER and dice.random() < 0.7:
+    if made.get("defaults", {}).get("fail") == "repeat":
+        del made["defaults"]
+    if dice.random() < 0.6:
+        nodes |= {"h0": quiet(dice, "h1"), "h1": quiet(dice, "hangup")}
         made["on_hangup"] = "h0"
-        quiet = [node(dice, dice.choice(QUIET)) for _ in range(2)]
-        ways = {"h0": "h1", "h1": dice.choice(["h0", "hangup"])}
-        for key, one in zip(ways, quiet, strict=True):
-            led = {k: ("h1" if v in NODES else v) for k, v in one.items() if k not in ("when",)}
-            if one["do"] == "branch":
-                led |= {"when": [{"if": case["if"], "to": "hangup"} for case in one["when"]]}
-            nodes[key] = led | ({} if one["do"] in ENDS else {"then": ways[key]})
-    if "args" in HEADER and name == "u":
-        made["args"] = {"a": "none"}
-    return made
+    return made | ({"args": {"a": "none"}} if name == "u" else {})
 
 
+SQL = "select status, due from orders where reference = :ref"
 BESIDE: dict[str, Any] = {
     "queues.yaml": {"queues": {"sales": {}}},
     "calendars.yaml": {"calendars": {"office": {"time_zone": "Asia/Jakarta", "week": {"mon-fri": ["08:00-17:00"]}}}},
-    "lookups.yaml": {"lookups": {"orders": {"sql": "select status, due from orders where reference = :ref"}}},
+    "lookups.yaml": {"lookups": {"order": {"sql": SQL}, "orders": {"sql": SQL, "many": True}}},
     "voicemail.yaml": {"boxes": {"sales": {"say": "Speak", "max": "1m"}}},
     "surveys.yaml": {"surveys": {"after": {"questions": {"good": {"say": "Was it good?", "keys": "1-5"}}}}},
 }
@@ -228,6 +236,7 @@ DATA: list[Any] = [
     None, True, 0, 7, -1.5, "", "vip", "1000", "+62811555666", "x" * 3000, [1, "a"], {"a": {"b": None}}, 10**15,
 ]  # fmt: skip
 ENTRIES = ["1", "2", "3", "*", "#", "0", "1234#", "1234", "25122026", "0811555666#", "4111111111111111", "1228", "1*5#"]
+SEALED = {"card": "4111111111111111#", "expiry": "1228", "code": "123#", "pin": "1234#"}
 QUEUE = ("answered", "timeout", "full", "no_agents", "closed", "left", "failed")
 
 
@@ -253,8 +262,9 @@ class Checked(Phone):
     def _known(self, visit: ivr.Visit) -> None:
         node = self.book.flows[visit.flow].nodes[visit.node]
         assert visit.verb == node.verb
-        assert visit.outcome in {*VERBS[node.verb].outcomes, *node.to, "done", "hangup", "fail", *KINDS["script"]}
-        assert visit.to in {"", *TARGETS, *NODES, "h0", "h1", *self.book.flows}
+        known = {*VERBS[node.verb].outcomes, *node.to, "done", "hangup", "fail", *KINDS["script"], "good", "bad"}
+        assert visit.outcome in known, visit
+        assert visit.to in {"", *TARGETS, *NODES, "hub", "h0", "h1", *self.book.flows}, visit
 
 
 def restored(line: ivr.Line) -> ivr.Line:
@@ -294,9 +304,9 @@ def act(dice: Dice, phone: Phone) -> None:
 
 def answer(dice: Dice, phone: Phone) -> None:
     match phone.action:
-        case ivr.Ask():
-            if dice.random() < 0.6:
-                phone.press(dice.choice(ENTRIES))
+        case ivr.Ask(seal=seal):
+            if dice.random() < 0.7:
+                phone.press(dice.choice([SEALED.get(seal, "1"), dice.choice(ENTRIES)]))
             else:
                 phone.nothing()
         case ivr.Enqueue():
@@ -336,5 +346,5 @@ def test_random_callers_on_random_flows(unguarded: None) -> None:
             assert phone.outcome not in ("", "endless"), where
             assert phone._steps < MAX_STEPS, where
             verbs.update(book.flows[one.flow].nodes[one.node].verb for one in phone.path)
-    assert found > FLOWS // 2, "most random flows are good ones"
+    assert found > FLOWS // 3, "many random flows are good ones"
     assert VERBS.keys() <= verbs.keys(), "each verb was in a call"

@@ -12,7 +12,7 @@ would do in a call. No call goes on for ever: after MAX_STEPS nothing happens an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cti.core.ivr import interpreter
@@ -93,6 +93,7 @@ class Phone:
         self.vault: dict[str, str] = {}
         self.keys = ""
         self.left = False
+        self._guarded = False  # after secret digits without a terminator: what comes may be more of them
         self._steps = 0
         self._told = 0
         self._asked: dict[str, int] = {}
@@ -149,8 +150,9 @@ class Phone:
             case Task():
                 self.task_ended(self.given())
             case Ask() as ask if entry := taken(ask, self.keys):
+                ended = len("".join(entry)) < len(self.keys)
                 digits, self.keys = entry
-                self._entered(ask, digits)
+                self._entered(ask, digits, ended)
             case _:
                 return False
         return True
@@ -242,20 +244,25 @@ class Phone:
 
     def _listen(self, action: Action) -> None:
         """The prompts of an action are spoken, if no key was pressed that cuts them short."""
-        if isinstance(action, Enqueue | Dial | Record) or (isinstance(action, Ask) and action.fresh):
+        if isinstance(action, Enqueue | Dial | Record):
             self.keys = ""
         if not isinstance(action, Say | Ask | Record):
             return
+        seal, fresh = (action.seal, action.fresh) if isinstance(action, Ask) else ("", False)
+        if fresh or (self._guarded and not seal):
+            self.keys = ""
+        self._guarded = self._guarded and not isinstance(action, Ask)
         barge_in = not isinstance(action, Record) and action.barge_in
         for prompt in () if barge_in and self.keys else action.prompts:
             self.at += len(prompt.text) / SPOKEN if isinstance(prompt, Text) else PLAYED
             self.heard.append(Heard(prompt, self.line.flow, self.line.node))
 
-    def _entered(self, ask: Ask, digits: str) -> None:
+    def _entered(self, ask: Ask, digits: str, ended: bool = False) -> None:
+        """`ended`: by the terminator."""
         if not digits and ask.least:
             self._proceed(Answer("timeout"))
         elif ask.seal:
-            self.vault[ask.seal] = digits
+            self.vault[ask.seal], self._guarded = digits, not ended
             self._proceed(Answer("digits", sealed=sealed(ask.seal, digits)))
         else:
             self._proceed(Answer("digits", digits))
@@ -280,15 +287,18 @@ def words(prompt: Prompt) -> str:
 
 def sealed(name: str, digits: str) -> Sealed:
     """What the vault tells of secret digits."""
-    if name == "card":
-        return Sealed(length=len(digits), good=is_card(digits), last4=digits[-4:])
-    good = name != "expiry" or (len(digits) == 4 and digits.isdigit() and 1 <= int(digits[:2]) <= 12)
-    return Sealed(length=len(digits), good=good)
+    good = digits.isdigit() and GOOD[name](digits) if name in GOOD else True
+    return Sealed(length=len(digits), good=good, last4=digits[-4:] if good and name == "card" else "")
 
 
 def is_card(digits: str) -> bool:
     """By length and check digit (Luhn)."""
-    if not (12 <= len(digits) <= 19 and digits.isdigit()):
-        return False
     doubled = [int(digit) * (1 + at % 2) for at, digit in enumerate(reversed(digits))]
-    return sum(sum(divmod(number, 10)) for number in doubled) % 10 == 0
+    return 12 <= len(digits) <= 19 and sum(sum(divmod(number, 10)) for number in doubled) % 10 == 0
+
+
+GOOD: Mapping[str, Callable[[str], bool]] = {
+    "card": is_card,
+    "expiry": lambda digits: len(digits) == 4 and 1 <= int(digits[:2]) <= 12,
+    "code": lambda digits: len(digits) in (3, 4),
+}

@@ -49,7 +49,9 @@ def _gone(book: Book, one: Passed) -> str:
         return ""
     if one.outcome == "fail" and node.fail:
         return "fail"
-    return "then" if node.then else "fail" if node.fail else ""
+    if node.then and one.outcome not in node.bad:
+        return "then"
+    return "fail" if node.fail else ""
 
 
 def _of_flow(flow: Flow, source: Source | None, gone: set[tuple[str, str, str]]) -> Coverage:

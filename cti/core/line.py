@@ -16,11 +16,14 @@ from cti.core.call import Call, Calls, gone_at
 from cti.core.ids import call_id, channel_id, is_ours, offer_id
 from cti.core.messages import (
     Bridged,
+    CalendarsForced,
     ChannelGone,
     ChannelNew,
     Collect,
     CustomerFound,
     Event,
+    FinishRecording,
+    Forced,
     HangUp,
     Hold,
     LineDone,
@@ -28,16 +31,24 @@ from cti.core.messages import (
     LineReady,
     LookUpCustomer,
     OriginateFailed,
+    Pause,
     Play,
+    Record,
     Release,
     Ring,
+    RunTask,
     SwitchUp,
+    TaskDone,
 )  # fmt: skip
 from cti.core.numbers import to_e164
 from cti.core.outbox import Outbox
 from cti.core.queues import asked
 
 LOOKUP_WITHIN = 0.5  # s a caller waits for his customer record before the flow starts without it
+MUSIC_AFTER = 1.0  # s of work outside after which a caller hears music
+LATE = 1.0  # s that the answer to a task, or a recording's file, may be late before it is given up
+FILE_WITHIN = 6.0  # s for a message that was recorded to become a file
+LEAVING = 5.0  # s that `on_hangup` may take
 CALLER_CONTEXTS = ("from-trunk", "line")
 NORMAL = 16  # Q.850: who hangs up says no more than that; Asterisk has 0 for a caller who was in no bridge
 DIAL_RESULTS = {17: "busy", 21: "busy", 18: "no_answer", 19: "no_answer", 16: "no_answer", 0: "no_answer"}
@@ -57,7 +68,9 @@ class Step(msgspec.Struct):
     present: bool = False
     op: int = 0
     looked_up: bool = False
-    busy: bool = False  # a Play or Collect is running
+    busy: bool = False  # a Play, Collect, Record, Pause or RunTask is running
+    task: float = 0.0  # when the task that runs is given up; 0: none does
+    recording: str = ""  # the message whose file the flow waits for
     left: Left | None = None
 
 
@@ -74,16 +87,21 @@ class Lines:
         self.country = country
         self.books: Mapping[int, ivr.Book] = {}
         self.version = 0
+        self.forced: dict[str, Forced] = {}
         self.steps: dict[str, Step] = {}
         self.customers: dict[str, CustomerFound] = {}
         self.dials: dict[str, Call] = {}
+        self.begun: dict[str, dict[str, Any]] = {}  # messages being recorded: the event that began them
+        self.filing: set[str] = set()  # messages whose file is being made
         self.handlers: dict[type, Callable[[Any], None]] = {
             ChannelNew: self._channel_new, LineReady: self._line_ready, LineDone: self._line_done,
             LineLost: self._line_lost, CustomerFound: self._customer_found, ChannelGone: self._channel_gone,
             OriginateFailed: self._originate_failed, Bridged: self._bridged, SwitchUp: self._switch_up,
+            TaskDone: self._task_done, CalendarsForced: self._calendars_forced,
         }  # fmt: skip
         self.deadlines: dict[str, Callable[[str, float], None]] = {
-            "lookup": self._due_lookup, "dial": self._due_dial,
+            "lookup": self._due_lookup, "dial": self._due_dial, "task": self._due_task, "music": self._due_music,
+            "file": self._due_file, "leaving": self._due_leaving,
         }  # fmt: skip
 
     # ------------------------------------------------------------ fold and react
@@ -96,9 +114,13 @@ class Lines:
             self.dials[call.dial.channel_id] = call
         elif event.type in ("call.dial_ended", "call.ended"):
             self.dials = {key: c for key, c in self.dials.items() if c is not call}
+        elif event.type == "recording.started" and event.data.get("message"):
+            self.begun[event.data["recording_id"]] = event.data
 
     def react(self, event: Event) -> None:
         """Go on with the flow when what it waited for has ended."""
+        if event.type == "recording.stopped":
+            self._filed(event)
         unserved = event.type == "call.dequeued" and event.data["result"] != "answered"
         if not unserved and event.type not in ("call.disconnected", "call.dial_ended"):
             return
@@ -115,10 +137,13 @@ class Lines:
         self.customers.pop(call.call_id, None)
 
     def restored(self, at: float) -> None:
-        """After a restart: look the customers of live calls up again, for the pages and the flow."""
+        """After a restart: look the customers of live calls up again, for the pages and the flow. What was to be done
+        for callers who had left is over."""
         for call in self.calls.live.values():
             if call.ended_at is None:
                 self._look_up(call, at)
+            elif call.leaving:
+                self._flow_over(call, at, self._position(call).how)
 
     # ------------------------------------------------------------ arrival
 
@@ -178,27 +203,33 @@ class Lines:
             return
         call = self._arrive(m)
         step = self._step(call)
-        step.present, step.busy = True, False
+        step.present, step.busy = True, step.busy and step.task > 0.0
         self._go_on(call, max(m.at, call.arrived_at))  # the dialplan's time is cut to milliseconds
 
     def _line_lost(self, m: LineLost) -> None:
         call = self.calls.by_uniqueid.get(m.uniqueid)
         if call is not None:
             step = self._step(call)
-            step.present = step.busy = False
+            step.present = False
+            step.busy = step.busy and step.task > 0.0  # a task does not need the channel
+            self._finish_message(call)
 
     def _line_done(self, m: LineDone) -> None:
         call = self.calls.by_uniqueid.get(m.uniqueid)
         step = self.steps.get(call.call_id) if call else None
-        if call is None or step is None or not step.busy or step.op != m.op:
+        if call is None or step is None or not step.busy or step.op != m.op or step.task:
             return
         step.busy = False
-        self._proceed(call, ivr.Answer(outcome=m.outcome, digits=m.digits), m.at)
+        if step.recording and m.outcome == "done":
+            self._await_file(call, step, m.at)
+        elif not m.gone:
+            step.recording = ""
+            self._proceed(call, ivr.Answer(outcome=m.outcome, digits=m.digits, sealed=m.sealed), m.at)
 
     def _go_on(self, call: Call, at: float) -> None:
         """Give the channel that stands in the loop its next instruction, whatever brought it there."""
         step = self._step(call)
-        if not step.present or step.busy or call.ended_at is not None:
+        if not step.present or step.busy or step.recording or call.ended_at is not None:
             return
         if call.flow_over:
             self.out.command(Release(node=call.node, uniqueid=call.uniqueid))
@@ -211,7 +242,7 @@ class Lines:
         elif call.visit is not None or call.dial is not None or call.offer is not None:
             self.out.command(Hold(node=call.node, uniqueid=call.uniqueid))
         else:
-            self._act(call, ivr.again(self._book(call), self._position(call), self._context(call)), at)
+            self._act(call, ivr.again(self._book(call), self._position(call), self._context(call, at)), at)
 
     # ------------------------------------------------------------ the flow
 
@@ -221,11 +252,11 @@ class Lines:
     def _position(self, call: Call) -> ivr.Line:
         return msgspec.convert(call.line, ivr.Line)
 
-    def _context(self, call: Call) -> ivr.Context:
+    def _context(self, call: Call, at: float) -> ivr.Context:
         found = self.customers.get(call.call_id)
         one = dict(found.customers[0]) if found is not None and len(found.customers) == 1 else {}
         about = {"id": call.call_id, "caller": call.caller, "caller_name": call.caller_name, "called": call.called}
-        return ivr.Context(call=about, customer=one)
+        return ivr.Context(call=about, customer=one, at=at, forced=self.forced)
 
     def _begin(self, call: Call, at: float) -> None:
         book = self.books.get(self.version)
@@ -235,36 +266,146 @@ class Lines:
             self.out.command(Release(node=call.node, uniqueid=call.uniqueid, cause=1))
             return
         flow, language = found
-        turn = ivr.begin(book, flow, language, self._context(call))
+        turn = ivr.begin(book, flow, language, self._context(call, at))
         self.out.emit(
             "flow.started", at, call_id=call.call_id, flow=flow, version=self.version, language=turn.line.language
         )
         self._act(call, turn, at)
 
     def _proceed(self, call: Call, answer: ivr.Answer, at: float) -> None:
-        self._act(call, ivr.proceed(self._book(call), self._position(call), answer, self._context(call)), at)
+        self._act(call, ivr.proceed(self._book(call), self._position(call), answer, self._context(call, at)), at)
 
     def _act(self, call: Call, turn: ivr.Turn, at: float) -> None:
         for passed in turn.trail:
             if isinstance(passed, ivr.Visit):
                 self.out.emit("flow.node", at, call_id=call.call_id, **msgspec.to_builtins(passed))
             else:
-                self.out.emit(passed.type, at, call_id=call.call_id, queue=passed.queue, **passed.data)
+                agent = call.agent if passed.type == "survey.answered" else ""
+                self.out.emit(passed.type, at, call_id=call.call_id, agent=agent, queue=passed.queue, **passed.data)
         self.out.emit("flow.at", at, call_id=call.call_id, line=msgspec.to_builtins(turn.line))
         self._acts[type(turn.action)](self, call, turn.action, at)
 
     def _say(self, call: Call, action: ivr.Say, at: float) -> None:
         op = self._start(call)
-        self.out.command(Play(node=call.node, uniqueid=call.uniqueid, op=op, prompts=action.prompts))
+        self.out.command(Play(node=call.node, uniqueid=call.uniqueid, op=op, **_fields(action)))
 
     def _ask(self, call: Call, action: ivr.Ask, at: float) -> None:
         op = self._start(call)
         self.out.command(Collect(node=call.node, uniqueid=call.uniqueid, op=op, **_fields(action)))
 
+    def _pause(self, call: Call, action: ivr.Pause, at: float) -> None:
+        op = self._start(call)
+        self.out.command(Pause(node=call.node, uniqueid=call.uniqueid, op=op, **_fields(action)))
+
     def _start(self, call: Call) -> int:
         step = self._step(call)
-        step.op, step.busy = step.op + 1, True
+        step.op, step.busy, step.task = step.op + 1, True, 0.0
         return step.op
+
+    # ------------------------------------------------------------ messages of callers
+
+    def _record(self, call: Call, action: ivr.Record, at: float) -> None:
+        op = self._start(call)
+        name = offer_id(call.call_id, call.rings + call.messages + 1, self.epoch, at)
+        self._step(call).recording = name
+        self.out.emit("recording.started", at, call_id=call.call_id, recording_id=name, message=True, box=action.box,
+                      shortest=action.shortest)  # fmt: skip
+        self.out.command(
+            Record(
+                node=call.node, uniqueid=call.uniqueid, op=op, prompts=action.prompts, recording_id=name,
+                longest=action.longest, silence=action.silence,
+            )
+        )  # fmt: skip
+
+    def _await_file(self, call: Call, step: Step, at: float) -> None:
+        self._finish_message(call)
+        self.out.wake(at + FILE_WITHIN, "file", f"{call.call_id}/{step.recording}")
+
+    def _finish_message(self, call: Call) -> None:
+        """What the caller recorded is made a file of, once."""
+        name = self._step(call).recording
+        begun = call.recordings.get(name)
+        if begun is not None and name not in self.filing:
+            self.filing.add(name)
+            self.out.command(
+                FinishRecording(
+                    node=call.node, recording_id=name, call_id=call.call_id, agent="", started_at=begun.started_at
+                )
+            )  # fmt: skip
+
+    def _filed(self, event: Event) -> None:
+        """The file is there: the message counts when it is long enough, and a caller who is still there goes on."""
+        name, seconds = event.data["recording_id"], event.data["seconds"]
+        begun = self.begun.pop(name, None)
+        self.filing.discard(name)
+        if begun is None:
+            return
+        made = bool(event.data["bytes"])
+        if made and begun["box"] and seconds >= begun["shortest"]:
+            self.out.emit("voicemail.left", event.at, call_id=event.call_id, box=begun["box"], recording_id=name,
+                          seconds=seconds)  # fmt: skip
+        data = {"recording_id": name, "seconds": seconds}
+        self._message_over(self.calls.live[event.call_id], name, "done" if made else "empty", data, event.at)
+
+    def _message_over(self, call: Call, name: str, outcome: str, data: dict[str, Any], at: float) -> None:
+        step = self._step(call)
+        if step.recording == name:
+            step.recording = ""
+            if step.present and not step.busy and call.ended_at is None:
+                self._proceed(call, ivr.Answer(outcome=outcome, data=data), at)
+
+    def _due_file(self, key: str, at: float) -> None:
+        call_id_, _, name = key.partition("/")
+        call = self.calls.live.get(call_id_)
+        if call is not None:
+            self._message_over(call, name, "error", {}, at)
+
+    # ------------------------------------------------------------ work outside of the call
+
+    def _task(self, call: Call, action: ivr.Task, at: float) -> None:
+        op, step = self._start(call), self._step(call)
+        step.task = at + action.timeout + LATE
+        self.out.command(
+            RunTask(
+                node=call.node, call_id=call.call_id, uniqueid=call.uniqueid, op=op, version=call.version,
+                key=f"{call.call_id}:{self._position(call).visits}", **_fields(action),
+            )
+        )  # fmt: skip
+        self.out.wake(step.task, "task", f"{call.call_id}/{op}")
+        if call.ended_at is None:
+            self.out.wake(at + MUSIC_AFTER, "music", f"{call.call_id}/{op}")
+
+    def _task_done(self, m: TaskDone) -> None:
+        call = self.calls.live.get(m.call_id)
+        step = self.steps.get(m.call_id)
+        if call is not None and step is not None and step.busy and step.task and step.op == m.op:
+            step.busy, step.task = False, 0.0
+            self._task_over(call, ivr.Answer(outcome=m.outcome, data=m.data), m.at)
+
+    def _task_over(self, call: Call, answer: ivr.Answer, at: float) -> None:
+        """A caller who is not in the loop just now goes on when he is back: the node is run once more."""
+        if call.leaving or (self._step(call).present and call.ended_at is None):
+            self._proceed(call, answer, at)
+
+    def _of_task(self, key: str) -> Call | None:
+        name, _, op = key.partition("/")
+        call, step = self.calls.live.get(name), self.steps.get(name)
+        return call if step is not None and step.busy and step.task and step.op == int(op) else None
+
+    def _due_task(self, key: str, at: float) -> None:
+        call = self._of_task(key)
+        if call is not None:
+            step = self._step(call)
+            step.busy, step.task = False, 0.0
+            self._task_over(call, ivr.Answer(outcome="error"), at)
+
+    def _due_music(self, key: str, at: float) -> None:
+        call = self._of_task(key)
+        if call is not None and self._step(call).present:
+            self.out.command(Hold(node=call.node, uniqueid=call.uniqueid))
+
+    def _calendars_forced(self, m: CalendarsForced) -> None:
+        self.forced = dict(m.calendars)
 
     def _enqueue(self, call: Call, action: ivr.Enqueue, at: float) -> None:
         queue = self._book(call).queues.get(action.queue)
@@ -292,12 +433,16 @@ class Lines:
         self.out.wake(at + action.timeout + 5.0, "dial", channel)
 
     def _end(self, call: Call, action: ivr.End, at: float) -> None:
-        self.out.emit("flow.ended", at, call_id=call.call_id, flow=call.line["flow"] if call.line else "",
-                      how=action.how)  # fmt: skip
-        self.out.command(Release(node=call.node, uniqueid=call.uniqueid, cause=action.cause))
+        self._flow_over(call, at, action.how)
+        if call.ended_at is None:
+            self.out.command(Release(node=call.node, uniqueid=call.uniqueid, cause=action.cause))
+
+    def _flow_over(self, call: Call, at: float, how: str) -> None:
+        self.out.emit("flow.ended", at, call_id=call.call_id, flow=call.line["flow"] if call.line else "", how=how)
 
     _acts: dict[type, Callable[..., None]] = {  # noqa: RUF012
-        ivr.Say: _say, ivr.Ask: _ask, ivr.Enqueue: _enqueue, ivr.Dial: _dial, ivr.End: _end,
+        ivr.Say: _say, ivr.Ask: _ask, ivr.Record: _record, ivr.Pause: _pause, ivr.Task: _task,
+        ivr.Enqueue: _enqueue, ivr.Dial: _dial, ivr.End: _end,
     }  # fmt: skip
 
     # ------------------------------------------------------------ dialled numbers
@@ -345,7 +490,26 @@ class Lines:
             met = call.dial.connected_at is not None
             result = result or ("transferred_out" if met else "")
             self._dial_over(call, at, "answered" if met else "caller_left")
-        self.out.emit("call.ended", at, call_id=call.call_id, cause=left.cause, side=left.side, flow_result=result)
+        flowing = call.line is not None and not call.flow_over
+        self.out.emit("call.ended", at, call_id=call.call_id, cause=left.cause, side=left.side, flow_result=result,
+                      leaving=flowing)  # fmt: skip
+        step = self._step(call)
+        step.present = step.busy = False
+        self._finish_message(call)
+        if flowing:
+            self._hung_up(call, at)
+
+    def _hung_up(self, call: Call, at: float) -> None:
+        """The caller has left in the middle of the flow: what it still wants done is done, for LEAVING seconds."""
+        outcome = "answered" if call.talked or call.dialed == "answered" else "hangup"
+        self.out.wake(at + LEAVING, "leaving", call.call_id)
+        self._act(call, ivr.hung_up(self._book(call), self._position(call), self._context(call, at), outcome), at)
+
+    def _due_leaving(self, key: str, at: float) -> None:
+        call = self.calls.live.get(key)
+        if call is not None and call.leaving:
+            self._step(call).busy = False
+            self._flow_over(call, at, self._position(call).how)
 
     def _side(self, call: Call) -> str:
         if call.uniqueid in self.calls.requested:

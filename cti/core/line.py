@@ -14,6 +14,7 @@ import msgspec
 from cti.core import ivr
 from cti.core.call import Call, Calls, gone_at
 from cti.core.ids import call_id, channel_id, is_ours, offer_id
+from cti.core.line_work import Left, Step, Work, fields
 from cti.core.messages import (
     Bridged,
     CalendarsForced,
@@ -22,7 +23,6 @@ from cti.core.messages import (
     Collect,
     CustomerFound,
     Event,
-    FinishRecording,
     Forced,
     HangUp,
     Hold,
@@ -33,10 +33,8 @@ from cti.core.messages import (
     OriginateFailed,
     Pause,
     Play,
-    Record,
     Release,
     Ring,
-    RunTask,
     SwitchUp,
     TaskDone,
 )  # fmt: skip
@@ -45,37 +43,10 @@ from cti.core.outbox import Outbox
 from cti.core.queues import asked
 
 LOOKUP_WITHIN = 0.5  # s a caller waits for his customer record before the flow starts without it
-MUSIC_AFTER = 1.0  # s of work outside after which a caller hears music
-LATE = 1.0  # s that the answer to a task, or a recording's file, may be late before it is given up
-FILE_WITHIN = 6.0  # s for a message that was recorded to become a file
 LEAVING = 5.0  # s that `on_hangup` may take
 CALLER_CONTEXTS = ("from-trunk", "line")
 NORMAL = 16  # Q.850: who hangs up says no more than that; Asterisk has 0 for a caller who was in no bridge
 DIAL_RESULTS = {17: "busy", 21: "busy", 18: "no_answer", 19: "no_answer", 16: "no_answer", 0: "no_answer"}
-
-
-class Left(msgspec.Struct, frozen=True):
-    """How the caller's channel ended, kept until his conversation is told to be over: a story is told in order."""
-
-    at: float
-    cause: int
-    side: str
-
-
-class Step(msgspec.Struct):
-    """What a call's channel is doing for the flow; not kept over a restart, the flow's node is entered again."""
-
-    present: bool = False
-    op: int = 0
-    looked_up: bool = False
-    busy: bool = False  # a Play, Collect, Record, Pause or RunTask is running
-    task: float = 0.0  # when the task that runs is given up; 0: none does
-    recording: str = ""  # the message whose file the flow waits for
-    left: Left | None = None
-
-
-def _fields(action: msgspec.Struct) -> dict[str, Any]:
-    return {name: getattr(action, name) for name in action.__struct_fields__}
 
 
 class Lines:
@@ -91,17 +62,15 @@ class Lines:
         self.steps: dict[str, Step] = {}
         self.customers: dict[str, CustomerFound] = {}
         self.dials: dict[str, Call] = {}
-        self.begun: dict[str, dict[str, Any]] = {}  # messages being recorded: the event that began them
-        self.filing: set[str] = set()  # messages whose file is being made
+        self.work = Work(out, calls, epoch, self.steps, self._proceed)
         self.handlers: dict[type, Callable[[Any], None]] = {
             ChannelNew: self._channel_new, LineReady: self._line_ready, LineDone: self._line_done,
             LineLost: self._line_lost, CustomerFound: self._customer_found, ChannelGone: self._channel_gone,
             OriginateFailed: self._originate_failed, Bridged: self._bridged, SwitchUp: self._switch_up,
-            TaskDone: self._task_done, CalendarsForced: self._calendars_forced,
+            TaskDone: self.work.task_done, CalendarsForced: self._calendars_forced,
         }  # fmt: skip
         self.deadlines: dict[str, Callable[[str, float], None]] = {
-            "lookup": self._due_lookup, "dial": self._due_dial, "task": self._due_task, "music": self._due_music,
-            "file": self._due_file, "leaving": self._due_leaving,
+            "lookup": self._due_lookup, "dial": self._due_dial, "leaving": self._due_leaving, **self.work.deadlines,
         }  # fmt: skip
 
     # ------------------------------------------------------------ fold and react
@@ -114,13 +83,12 @@ class Lines:
             self.dials[call.dial.channel_id] = call
         elif event.type in ("call.dial_ended", "call.ended"):
             self.dials = {key: c for key, c in self.dials.items() if c is not call}
-        elif event.type == "recording.started" and event.data.get("message"):
-            self.begun[event.data["recording_id"]] = event.data
+        self.work.apply(event)
 
     def react(self, event: Event) -> None:
         """Go on with the flow when what it waited for has ended."""
         if event.type == "recording.stopped":
-            self._filed(event)
+            self.work.filed(event)
         unserved = event.type == "call.dequeued" and event.data["result"] != "answered"
         if not unserved and event.type not in ("call.disconnected", "call.dial_ended"):
             return
@@ -212,7 +180,7 @@ class Lines:
             step = self._step(call)
             step.present = False
             step.busy = step.busy and step.task > 0.0  # a task does not need the channel
-            self._finish_message(call)
+            self.work.finish_message(call, m.at)
 
     def _line_done(self, m: LineDone) -> None:
         call = self.calls.by_uniqueid.get(m.uniqueid)
@@ -220,10 +188,9 @@ class Lines:
         if call is None or step is None or not step.busy or step.op != m.op or step.task:
             return
         step.busy = False
-        if step.recording and m.outcome == "done":
-            self._await_file(call, step, m.at)
-        elif not m.gone:
-            step.recording = ""
+        if step.recording:  # what was recorded, if anything, tells how it ended
+            self.work.finish_message(call, m.at)
+        else:
             self._proceed(call, ivr.Answer(outcome=m.outcome, digits=m.digits, sealed=m.sealed), m.at)
 
     def _go_on(self, call: Call, at: float) -> None:
@@ -286,123 +253,22 @@ class Lines:
         self._acts[type(turn.action)](self, call, turn.action, at)
 
     def _say(self, call: Call, action: ivr.Say, at: float) -> None:
-        op = self._start(call)
-        self.out.command(Play(node=call.node, uniqueid=call.uniqueid, op=op, **_fields(action)))
+        op = self.work.start(call)
+        self.out.command(Play(node=call.node, uniqueid=call.uniqueid, op=op, **fields(action)))
 
     def _ask(self, call: Call, action: ivr.Ask, at: float) -> None:
-        op = self._start(call)
-        self.out.command(Collect(node=call.node, uniqueid=call.uniqueid, op=op, **_fields(action)))
-
-    def _pause(self, call: Call, action: ivr.Pause, at: float) -> None:
-        op = self._start(call)
-        self.out.command(Pause(node=call.node, uniqueid=call.uniqueid, op=op, **_fields(action)))
-
-    def _start(self, call: Call) -> int:
-        step = self._step(call)
-        step.op, step.busy, step.task = step.op + 1, True, 0.0
-        return step.op
-
-    # ------------------------------------------------------------ messages of callers
+        op = self.work.start(call)
+        self.out.command(Collect(node=call.node, uniqueid=call.uniqueid, op=op, **fields(action)))
 
     def _record(self, call: Call, action: ivr.Record, at: float) -> None:
-        op = self._start(call)
-        name = offer_id(call.call_id, call.rings + call.messages + 1, self.epoch, at)
-        self._step(call).recording = name
-        self.out.emit("recording.started", at, call_id=call.call_id, recording_id=name, message=True, box=action.box,
-                      shortest=action.shortest)  # fmt: skip
-        self.out.command(
-            Record(
-                node=call.node, uniqueid=call.uniqueid, op=op, prompts=action.prompts, recording_id=name,
-                longest=action.longest, silence=action.silence,
-            )
-        )  # fmt: skip
-
-    def _await_file(self, call: Call, step: Step, at: float) -> None:
-        self._finish_message(call)
-        self.out.wake(at + FILE_WITHIN, "file", f"{call.call_id}/{step.recording}")
-
-    def _finish_message(self, call: Call) -> None:
-        """What the caller recorded is made a file of, once."""
-        name = self._step(call).recording
-        begun = call.recordings.get(name)
-        if begun is not None and name not in self.filing:
-            self.filing.add(name)
-            self.out.command(
-                FinishRecording(
-                    node=call.node, recording_id=name, call_id=call.call_id, agent="", started_at=begun.started_at
-                )
-            )  # fmt: skip
-
-    def _filed(self, event: Event) -> None:
-        """The file is there: the message counts when it is long enough, and a caller who is still there goes on."""
-        name, seconds = event.data["recording_id"], event.data["seconds"]
-        begun = self.begun.pop(name, None)
-        self.filing.discard(name)
-        if begun is None:
-            return
-        made = bool(event.data["bytes"])
-        if made and begun["box"] and seconds >= begun["shortest"]:
-            self.out.emit("voicemail.left", event.at, call_id=event.call_id, box=begun["box"], recording_id=name,
-                          seconds=seconds)  # fmt: skip
-        data = {"recording_id": name, "seconds": seconds}
-        self._message_over(self.calls.live[event.call_id], name, "done" if made else "empty", data, event.at)
-
-    def _message_over(self, call: Call, name: str, outcome: str, data: dict[str, Any], at: float) -> None:
-        step = self._step(call)
-        if step.recording == name:
-            step.recording = ""
-            if step.present and not step.busy and call.ended_at is None:
-                self._proceed(call, ivr.Answer(outcome=outcome, data=data), at)
-
-    def _due_file(self, key: str, at: float) -> None:
-        call_id_, _, name = key.partition("/")
-        call = self.calls.live.get(call_id_)
-        if call is not None:
-            self._message_over(call, name, "error", {}, at)
-
-    # ------------------------------------------------------------ work outside of the call
+        self.work.record(call, action, at)
 
     def _task(self, call: Call, action: ivr.Task, at: float) -> None:
-        op, step = self._start(call), self._step(call)
-        step.task = at + action.timeout + LATE
-        self.out.command(
-            RunTask(
-                node=call.node, call_id=call.call_id, uniqueid=call.uniqueid, op=op, version=call.version,
-                key=f"{call.call_id}:{self._position(call).visits}", **_fields(action),
-            )
-        )  # fmt: skip
-        self.out.wake(step.task, "task", f"{call.call_id}/{op}")
-        if call.ended_at is None:
-            self.out.wake(at + MUSIC_AFTER, "music", f"{call.call_id}/{op}")
+        self.work.task(call, action, at)
 
-    def _task_done(self, m: TaskDone) -> None:
-        call = self.calls.live.get(m.call_id)
-        step = self.steps.get(m.call_id)
-        if call is not None and step is not None and step.busy and step.task and step.op == m.op:
-            step.busy, step.task = False, 0.0
-            self._task_over(call, ivr.Answer(outcome=m.outcome, data=m.data), m.at)
-
-    def _task_over(self, call: Call, answer: ivr.Answer, at: float) -> None:
-        """A caller who is not in the loop just now goes on when he is back: the node is run once more."""
-        if call.leaving or (self._step(call).present and call.ended_at is None):
-            self._proceed(call, answer, at)
-
-    def _of_task(self, key: str) -> Call | None:
-        name, _, op = key.partition("/")
-        call, step = self.calls.live.get(name), self.steps.get(name)
-        return call if step is not None and step.busy and step.task and step.op == int(op) else None
-
-    def _due_task(self, key: str, at: float) -> None:
-        call = self._of_task(key)
-        if call is not None:
-            step = self._step(call)
-            step.busy, step.task = False, 0.0
-            self._task_over(call, ivr.Answer(outcome="error"), at)
-
-    def _due_music(self, key: str, at: float) -> None:
-        call = self._of_task(key)
-        if call is not None and self._step(call).present:
-            self.out.command(Hold(node=call.node, uniqueid=call.uniqueid))
+    def _pause(self, call: Call, action: ivr.Pause, at: float) -> None:
+        op = self.work.start(call)
+        self.out.command(Pause(node=call.node, uniqueid=call.uniqueid, op=op, **fields(action)))
 
     def _calendars_forced(self, m: CalendarsForced) -> None:
         self.forced = dict(m.calendars)
@@ -495,7 +361,7 @@ class Lines:
                       leaving=flowing)  # fmt: skip
         step = self._step(call)
         step.present = step.busy = False
-        self._finish_message(call)
+        self.work.finish_message(call, at)
         if flowing:
             self._hung_up(call, at)
 

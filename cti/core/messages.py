@@ -320,7 +320,7 @@ class Event(Message, frozen=True, kw_only=True):
                           offer.caller_left): the offer ended without a connect; reason
     call.connected        queue, agent; offer, visit, bridge
     call.disconnected     agent; offer, by (caller, agent, system): the conversation ended
-    recording.started     agent; recording_id; of a message without agent: message, box (empty: a `record` node), shortest
+    recording.started     agent; recording_id; a caller's message: message, box (empty: of a `record` node), shortest
     recording.stopped     agent; all of RecordingFinished
     call.dialed           to, channel_id; then call.dial_connected  to; call.dial_ended  to, result
     call.ended            cause, side (caller, agent, system), flow_result, leaving (on_hangup has still to end)
@@ -432,8 +432,8 @@ class RunTask(Command, frozen=True, kw_only=True):
     authenticate  customer_id                               done, wrong {left}, locked {until}, none (has no PIN)
 
     A value {"sealed": NAME} in `with`, `json`, `form`, `args` stands for digits in the vault, {"secret": NAME} for a
-    setting of [secrets]. pay reads card, expiry and code, authenticate reads pin from the vault. `key`: the same when the
-    same node asks again after a restart, for the other side to know it."""
+    setting of [secrets]. pay reads card, expiry and code, authenticate reads pin from the vault.
+    `key`: the same when the same node asks again after a restart, for the other side to know it."""
 
     call_id: str
     uniqueid: str

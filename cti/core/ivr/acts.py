@@ -1,7 +1,7 @@
 """What each verb does: its first step, and what follows from how that ended.
 
-`start(here, spec)` and `answered(here, spec, answer)` give what the switch has to do next, or how the node is left. They
-may raise ExpressionError. Verbs that ask in several steps stand in `acts_asking`.
+`start(here, spec)` and `answered(here, spec, answer)` give what the switch has to do next, or how the node is left.
+They may raise ExpressionError. Verbs that ask in several steps stand in `acts_asking`.
 """
 
 from __future__ import annotations

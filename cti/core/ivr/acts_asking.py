@@ -313,7 +313,7 @@ def _charge(here: Here, spec: model.Pay) -> Done:
 
 def _authenticate(here: Here, spec: model.Authenticate, reprompt: tuple[Prompt, ...] = ()) -> Done:
     if here.value(spec.customer_id) in (None, ""):
-        return _over(here, "none")
+        return _over(here, "no_pin")
     here.stage("pin")
     asked = (*reprompt, here.phrase("pin"))
     keys: dict[str, Any] = {"least": spec.least, "most": spec.most, "terminator": "#"}
@@ -343,7 +343,7 @@ def _verdict(here: Here, spec: model.Authenticate, answer: Answer) -> Done:
             return _authenticate(here, spec, (here.phrase("pin_wrong"),))
     if answer.outcome == "done":
         here.change(hops=0)
-    return _over(here, answer.outcome, **answer.data)
+    return _over(here, "no_pin" if answer.outcome == "none" else answer.outcome, **answer.data)
 
 
 ACTS: dict[type[Any], Act] = {

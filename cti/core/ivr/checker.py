@@ -26,9 +26,9 @@ from cti.core.ivr.source import (
     told,
     whole,
 )  # fmt: skip
-from cti.core.ivr.verbs import COMMON, VERBS
+from cti.core.ivr.verbs import COMMON, FAILURES, VERBS
 from cti.core.numbers import to_e164
-from cti.core.queues import QueueConfig, read_queues
+from cti.core.queues import read_queues
 
 CONFIG = ("queues.yaml", "numbers.yaml", "calendars.yaml", *beside.FILES)
 CALL_FIELDS = ("id", "caller", "caller_name", "called", "at")
@@ -45,6 +45,9 @@ WAITS = (  # what waits for somebody, or ends the call or the flow
     model.Menu, model.Ask, model.Record, model.Queue, model.Dial, model.Callback, model.Voicemail, model.Survey,
     model.Pay, model.Authenticate, model.Return, model.Hangup,
 )  # fmt: skip
+
+
+NAMED_ONLY = frozenset({"menu", "branch", "split", "hours", "goto", "queue", "dial", "transfer", "return", "hangup"})
 
 
 class _Draft(msgspec.Struct):
@@ -229,7 +232,7 @@ def _node(draft: _Draft, scope: Scope, path: Path, key: str, written: Any) -> No
         return None
     led = {outcome: str(target) for outcome, (_, target) in to.items()}
     then, fail = led.pop("then", ""), led.pop("fail", "")
-    return Node(key, written["do"], verb.build(scope, found), led, then, fail, verb.bad)
+    return Node(key, written["do"], verb.build(scope, found), led, then, fail, FAILURES if verb.strict else ())
 
 
 def _outcomes(found: Mapping[str, Any], named: Iterable[str]) -> dict[str, tuple[Path, Any]]:
@@ -281,14 +284,18 @@ def _check_silent(draft: _Draft) -> None:
 
 
 def _check_ways(draft: _Draft) -> None:
-    """Every node must be reached, and lead to one that waits for somebody, or to the end of the call."""
+    """Every node must lead to one that waits for somebody, or to the end of the call. It should be reached, and say
+    where it goes when all went well."""
     if draft.reader.problems:
         return
     leads = {key: _leads(draft, node) for key, node in draft.made.items()}
     _check_endless(draft, leads)
     reached = _reached(draft)
-    for key in draft.made.keys() - reached:
-        draft.reader.wrong(("nodes", key), f"nothing leads to node `{key}`", "lead to it, or remove it", of_key=True)
+    for key, node in draft.made.items():
+        if key not in reached:
+            draft.reader.note(("nodes", key), f"nothing leads to node `{key}`")
+        elif node.verb not in NAMED_ONLY and not (node.then or node.fail or draft.defaults.get("fail")):
+            draft.reader.note(("nodes", key), f"node `{key}` names no `then`: after it the call ends")
 
 
 def _check_endless(draft: _Draft, leads: Mapping[str, set[str]]) -> None:

@@ -319,6 +319,8 @@ class Book(msgspec.Struct, frozen=True):
     boxes: Mapping[str, Box] = {}
     surveys: Mapping[str, Questions] = {}
     phrases: Mapping[str, Mapping[str, str]] = {}
+    calendars: Mapping[str, Any] = {}
+    zone: str = "UTC"
 
     def flow_for(self, called: str) -> tuple[str, str] | None:
         """Flow and language of a called number, as entered in numbers.yaml or as E.164; None: not ours."""

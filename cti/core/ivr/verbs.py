@@ -20,13 +20,14 @@ from cti.core.queues import skills
 __all__ = ["ASK_KINDS", "COMMON", "FIELDS", "KEYS", "VERBS", "Scope", "Verb", "unknown_verb"]
 
 Build = Callable[[Scope, dict[str, Any]], model.Spec]
+FAILURES = ("timeout", "invalid", "error", "empty", "declined", "wrong", "locked", "no_pin")
 ASK_KINDS = {"digits": (1, 20), "phone": (3, 16), "date": (8, 8), "amount": (1, 12), "yes_no": (1, 1)}
 
 
 class Verb(msgspec.Struct, frozen=True):
     """`keys` gives the readers; `outcomes` are keys that hold targets, besides `then` and `fail`.
 
-    `bad`: outcomes that never take `then`. `fields`: what its result holds besides `outcome`; None: not known
+    `strict`: its FAILURES never take `then`. `fields`: what its result holds besides `outcome`; None: not known
     beforehand. `ends`: nothing comes after it."""
 
     keys: Callable[[Scope], Mapping[str, Read]]
@@ -34,7 +35,7 @@ class Verb(msgspec.Struct, frozen=True):
     build: Build
     needed: tuple[str, ...] = ()
     one_of: tuple[str, ...] = ()  # at least one of these
-    bad: tuple[str, ...] = ()
+    strict: bool = False
     fields: tuple[str, ...] | None = ()
     ends: bool = False
     check: Callable[[Reader, Path, Mapping[str, Any]], None] | None = None  # what keys must fit each other
@@ -148,18 +149,18 @@ VERBS: dict[str, Verb] = {
             "terminator": r.terminator, "match": r.pattern, "confirm": flag, "secret": flag,
         },
         one_of=SPEECH, outcomes=("yes", "no", "timeout", "invalid", "error"),
-        bad=("timeout", "invalid", "error"), fields=("value", "digits"),
+        strict=True, fields=("value", "digits"),
         build=_build_ask, check=_check_ask,
     ),
     "language": Verb(
-        keys=lambda scope: {"language": r.or_template(language, scope)}, needed=("language",), outcomes=("error",), bad=("error",),
-        build=lambda _, found: model.Language(found["language"]),
+        keys=lambda scope: {"language": r.or_template(language, scope)}, needed=("language",), outcomes=("error",),
+        strict=True, build=lambda _, found: model.Language(found["language"]),
     ),
     "record": Verb(
         keys=lambda scope: {
             **_spoken(scope), "max": duration(1, 600), "silence": duration(1, 30), "min": duration(0, 60),
         },
-        outcomes=("empty", "error"), bad=("empty", "error"), fields=("recording_id", "seconds"),
+        outcomes=("empty", "error"), strict=True, fields=("recording_id", "seconds"),
         build=lambda _, found: _struct(
             model.Record, {**found, "speech": _speech(found)}, longest="max", shortest="min"
         ),
@@ -194,7 +195,7 @@ VERBS: dict[str, Verb] = {
             "customer": out.value_of(scope), "customer_id": out.value_of(scope), "query": name,
             "with": out.given(scope), "many": flag, "timeout": duration(0.1, 10),
         },
-        outcomes=("found", "none", "many", "error"), bad=("error",), fields=None, build=_build_lookup,
+        outcomes=("found", "none", "many", "error"), strict=True, fields=None, build=_build_lookup,
         check=_check_lookup,
     ),
     "http": Verb(
@@ -203,14 +204,15 @@ VERBS: dict[str, Verb] = {
             "headers": out.headers(scope), "json": out.given(scope), "form": out.given(scope),
             "get": out.pointers, "timeout": duration(0.1, 15),
         },
-        needed=("url",), outcomes=("error",), bad=("error",), fields=("status",),
+        needed=("url",), outcomes=("error",), strict=True, fields=("status",),
         build=lambda _, found: _struct(model.Http, found), check=_check_http,
     ),
     "script": Verb(
         keys=lambda scope: {
             "run": out.script, "args": out.given(scope), "timeout": duration(0.1, 30), "outcomes": out.outcome_map,
         },
-        needed=("run",), outcomes=("error",), bad=("error",), fields=None, build=lambda _, found: _struct(model.Script, found),
+        needed=("run",), outcomes=("error",), strict=True, fields=None,
+        build=lambda _, found: _struct(model.Script, found),
     ),
     "event": Verb(
         keys=lambda scope: {"event": name, "data": out.values(scope)}, needed=("event",), outcomes=("error",),
@@ -218,7 +220,7 @@ VERBS: dict[str, Verb] = {
     ),
     "message": Verb(
         keys=lambda scope: {"webhook": name, "body": out.given(scope), "timeout": duration(0.1, 15)},
-        needed=("webhook",), outcomes=("error",), bad=("error",), build=lambda _, found: _struct(model.Message, found),
+        needed=("webhook",), outcomes=("error",), strict=True, build=lambda _, found: _struct(model.Message, found),
     ),
     "queue": Verb(
         keys=lambda scope: {
@@ -256,7 +258,7 @@ VERBS: dict[str, Verb] = {
             "amount": out.value_of(scope), "currency": out.currency, "reference": out.value_of(scope),
             **r.tries_keys(scope),
         },
-        needed=("amount", "currency"), outcomes=("declined", "timeout", "invalid", "error"), bad=("declined", "timeout", "invalid", "error"),
+        needed=("amount", "currency"), outcomes=("declined", "timeout", "invalid", "error"), strict=True,
         fields=("token", "last4", "brand", "reason"),
         build=lambda scope, found: model.Pay(
             found["amount"], found["currency"], found.get("reference", ""), r.tries(scope, found)
@@ -264,13 +266,13 @@ VERBS: dict[str, Verb] = {
     ),
     "authenticate": Verb(
         keys=lambda scope: {"customer_id": out.value_of(scope), "length": r.length, **r.tries_keys(scope)},
-        outcomes=("wrong", "locked", "none", "timeout", "error"),
-        bad=("wrong", "locked", "none", "timeout", "error"), fields=("left", "until"),
+        outcomes=("wrong", "locked", "no_pin", "timeout", "error"),
+        strict=True, fields=("left", "until"),
         build=_build_authenticate,
     ),
     "call": Verb(
         keys=lambda scope: {"flow": name, "args": out.values(scope), "outcomes": out.outcome_map}, needed=("flow",),
-        outcomes=("error",), bad=("error",), fields=None,
+        outcomes=("error",), strict=True, fields=None,
         build=lambda _, found: model.Call(found["flow"], found.get("args", {}), True),
     ),
     "return": Verb(

@@ -12,8 +12,8 @@ from cti.core.ivr.source import Path, Place
 from cti.core.ivr.steps import Answer
 from cti.core.messages import Forced, Prompt, Text
 
-QUEUE = ("answered", "timeout", "full", "no_agents", "closed", "left", "failed")  # how a wait may end
-DIAL = ("answered", "busy", "no_answer", "fail")
+QUEUE = ("answered", "talked", "timeout", "full", "no_agents", "closed", "left", "failed")  # how a wait may end
+DIAL = ("answered", "talked", "busy", "no_answer", "fail")
 ENDS = ("flow_ended", "voicemail", "transferred_out", "failed", "hung_up")
 TASKS: Mapping[str, tuple[str, ...]] = {  # verbs that are answered from outside, and with what; empty: with anything
     "lookup": ("found", "none", "many", "error"),

@@ -45,6 +45,7 @@ KEY = 0.3  # seconds from key to key
 WORK = 0.1  # seconds of a task
 WAITED = 20.0  # seconds in a queue until an agent answers
 TALK = 60.0
+TALKED = "talked"  # an agent answered, and the caller hung up first
 LOOKUPS = frozenset({"customer", "query"})
 
 
@@ -178,29 +179,36 @@ class Phone:
     def recorded(self, seconds: float) -> None:
         """The caller spoke for so long."""
         self.at += seconds
-        self._proceed(Answer("done", data={"seconds": seconds}))
+        self._proceed(Answer("done", data={"recording_id": f"recording-{self._steps}", "seconds": seconds}))
 
-    def hang_up(self) -> None:
-        """The caller leaves; what the flow does then has begun."""
+    def hang_up(self, outcome: str = "hangup") -> None:
+        """The caller leaves; what the flow does then has begun. `outcome`: how the node ended in which he left."""
         if self.ended:
             return
         self.left = True
-        self._took(interpreter.hung_up(self.book, self.line, self.context))
+        self._took(interpreter.hung_up(self.book, self.line, self.context, outcome))
 
     # ------------------------------------------------------------ what others do
 
     def queue_ended(self, result: str) -> None:
-        """How the wait in the queue ended: answered, timeout, full, no_agents, closed, left, failed."""
+        """How the wait in the queue ended: answered (the talk is over, the caller is still there), talked (he hung up
+        first), timeout, full, no_agents, closed, left, failed."""
         if isinstance(wait := self.action, Enqueue):
             queue = self.book.queues.get(wait.queue)
             longest = wait.max_wait or (queue.max_wait if queue else WAITED)
-            self.at += {"answered": WAITED + TALK, "timeout": longest}.get(result, 0.0)
-            self._proceed(Answer(result))
+            self.at += {"answered": WAITED + TALK, TALKED: WAITED + TALK, "timeout": longest}.get(result, 0.0)
+            self._over(result)
 
     def dial_ended(self, result: str) -> None:
-        """answered (and the talk is over), busy, no_answer, fail."""
+        """answered, talked, as of a queue; busy, no_answer, fail."""
         if isinstance(dial := self.action, Dial):
-            self.at += {"answered": TALK, "no_answer": dial.timeout}.get(result, 1.0)
+            self.at += {"answered": TALK, TALKED: TALK, "no_answer": dial.timeout}.get(result, 1.0)
+            self._over(result)
+
+    def _over(self, result: str) -> None:
+        if result == TALKED:
+            self.hang_up("answered")
+        else:
             self._proceed(Answer(result))
 
     def task_ended(self, answer: Answer) -> None:

@@ -151,8 +151,8 @@ def test_without_the_flows_only_the_writing_is_looked_at() -> None:
          "own)"),
         (S + "[press: 1]\n", '4:20: `press` must be text (put it in quotes: "...")'),
         (S + "[press: \"1a\"]\n", "4:20: `a` is no key of a phone (0 to 9, * or #)"),
-        (S + "[queue: anwsered]\n", "4:20: `queue` must be one of answered, timeout, full, no_agents, closed, "
-         "left, failed (did you mean `answered`?)"),
+        (S + "[queue: anwsered]\n", "4:20: `queue` must be one of answered, talked, timeout, full, no_agents, "
+         "closed, left, failed (did you mean `answered`?)"),
         (S + "[queue: {}]\n", "4:20: `queue` names one, and how it ends (queue: {name: answered})"),
         (S + "[record: 12]\n", "4:21: `record` must be a duration (like 5s, 2m or 1h)"),
         (S + "[hear: {plai: x, play: y}]\n", "4:20: `plai` is no key of what is heard (did you mean `play`?)"),

@@ -195,6 +195,14 @@ def test_a_wait_in_a_queue_that_says_nothing_is_as_long_as_the_queues() -> None:
     assert strange.at == phones.WAITED
 
 
+def test_a_caller_who_hangs_up_after_the_talk_was_answered() -> None:
+    for nodes in ("  a: {do: queue, queue: sales, then: hangup}\n", '  a: {do: dial, to: "1000", then: hangup}\n'):
+        phone = on(nodes)
+        phone.queue_ended("talked")
+        phone.dial_ended("talked")
+        assert (phone.outcome, phone.path) == ("hung_up", [Passed("t", "a", "answered")])
+
+
 def test_nobody_ends_what_has_not_begun() -> None:
     phone = on(ASK)
     phone.queue_ended("answered")

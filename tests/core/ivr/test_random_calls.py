@@ -237,7 +237,7 @@ DATA: list[Any] = [
 ]  # fmt: skip
 ENTRIES = ["1", "2", "3", "*", "#", "0", "1234#", "1234", "25122026", "0811555666#", "4111111111111111", "1228", "1*5#"]
 SEALED = {"card": "4111111111111111#", "expiry": "1228", "code": "123#", "pin": "1234#"}
-QUEUE = ("answered", "timeout", "full", "no_agents", "closed", "left", "failed")
+QUEUE = ("answered", "talked", "timeout", "full", "no_agents", "closed", "left", "failed")
 
 
 class Checked(Phone):
@@ -312,7 +312,7 @@ def answer(dice: Dice, phone: Phone) -> None:
         case ivr.Enqueue():
             phone.queue_ended(dice.choice(QUEUE))
         case ivr.Dial():
-            phone.dial_ended(dice.choice(["answered", "busy", "no_answer", "fail"]))
+            phone.dial_ended(dice.choice(["answered", "talked", "busy", "no_answer", "fail"]))
         case ivr.Record():
             phone.recorded(dice.choice([0.0, 1.0, 12.0]))
 

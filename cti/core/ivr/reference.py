@@ -139,7 +139,7 @@ WORDS: dict[str, Words] = {
             "many": "`true`: all rows (100 at most) as `NODE.rows`, with `NODE.count`.",
             "timeout": "0.1s to 10s; 2s.",
         },
-        outcomes={"found": "One, or more rows.", "none": "Nothing.", "many": "More than one customer."},
+        outcomes={"found": "One, or more rows.", "none": "Nothing.", "several": "More than one customer."},
         result={"...": "the columns of the row, or the fields of the customer"},
     ),
     "http": Words(
@@ -288,7 +288,7 @@ def page() -> str:
         "Written by `cti flow reference` from the table of verbs; edits are lost. How flows work stands in "
         "[flows.md](flows.md).\n\n"
         "Every node may have `then`, `fail` and `note`. An outcome that is not named goes to `then`, else to `fail`, "
-        "else to the flow's `fail`, else the call ends. Where it says **strict**, an outcome that says that it went wrong "
+        "else to the flow's `fail`, else the call ends. Where it says **strict**, an outcome that says it went wrong "
         f"({', '.join(f'`{one}`' for one in FAILURES)}) never takes `then`.\n"
     )
     return head + "".join(f"\n{_section(verb)}" for verb in VERBS)

@@ -196,7 +196,7 @@ VERBS: dict[str, Verb] = {
             "customer": out.value_of(scope), "customer_id": out.value_of(scope), "query": name,
             "with": out.given(scope), "many": flag, "timeout": duration(0.1, 10),
         },
-        outcomes=("found", "none", "many", "error"), strict=True, fields=None, build=_build_lookup,
+        outcomes=("found", "none", "several", "error"), strict=True, fields=None, build=_build_lookup,
         check=_check_lookup,
     ),
     "http": Verb(

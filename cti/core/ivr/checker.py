@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from cti.core.ivr import model, verbs
-from cti.core.ivr.calendars import check_calendars
+from cti.core.ivr.calendar_source import read_calendars
 from cti.core.ivr.expressions import Names, is_template
 from cti.core.ivr.model import Book, Flow, Node, Number
 from cti.core.ivr.problems import Problem
@@ -69,10 +69,12 @@ def load_book(
     country: str = "ID",
     allow: Iterable[str] = (),
     sounds: Collection[str] | None = None,
+    zone: str = "UTC",
 ) -> Book | list[Problem]:
     """The Book, or all problems, sorted.
 
-    `sounds`: the recorded prompts there are, as `prompts/en/hello.wav`; None: do not look."""
+    `sounds`: the recorded prompts there are, as `prompts/en/hello.wav`; None: do not look.
+    `zone`: the site's time zone, of calendars that name none."""
     settings = _Settings(country, frozenset(allow), sounds)
     readers = {file: Reader(source) for file, source in files.items()}
     sound = {file: reader for file, reader in readers.items() if reader.source.data is not None}
@@ -86,7 +88,7 @@ def load_book(
         if "queues.yaml" not in readers or "queues.yaml" in sound:
             _check_queues(draft, queues)
     numbers = _numbers(sound["numbers.yaml"], drafts, settings, readers == sound) if "numbers.yaml" in sound else {}
-    check_calendars(sound, readers)
+    calendars = read_calendars(sound, readers)
     for file in sound.keys() & LATER:
         sound[file].note((), "nothing in this file is acted on yet")
     _check_sounds(drafts, numbers, settings)
@@ -94,7 +96,7 @@ def load_book(
         return problems
     flows = {draft.name: _flow(draft) for draft in drafts}
     notes = sorted(note for reader in readers.values() for note in reader.notes)
-    return Book(flows, queues, numbers, version, country, settings.allow, tuple(notes))
+    return Book(flows, queues, numbers, version, country, settings.allow, tuple(notes), calendars, zone)
 
 
 def _flow(draft: _Draft) -> Flow:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from cti.core.ivr.calendars import Calendar
 from cti.core.ivr.expressions import Expression
 from cti.core.ivr.problems import Problem
 from cti.core.messages import Prompt, Sound, Text
@@ -93,7 +94,8 @@ class Number(msgspec.Struct, frozen=True):
 class Book(msgspec.Struct, frozen=True):
     """One version of the whole folder. `allow`: kinds of numbers that may be dialled besides ordinary.
 
-    `notes`: what its files ask for that this version does not do, by place."""
+    `notes`: what its files ask for that this version does not do, by place.
+    `zone`: the site's time zone, of calendars that name none."""
 
     flows: Mapping[str, Flow]
     queues: Mapping[str, QueueConfig]
@@ -102,6 +104,8 @@ class Book(msgspec.Struct, frozen=True):
     country: str = "ID"
     allow: frozenset[str] = frozenset()
     notes: tuple[Problem, ...] = ()
+    calendars: Mapping[str, Calendar] = {}
+    zone: str = "UTC"
 
     def flow_for(self, called: str) -> tuple[str, str] | None:
         """Flow and language of a called number, as entered in numbers.yaml or as E.164; None: not ours."""

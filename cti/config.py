@@ -19,7 +19,21 @@ import msgspec
 from cti.config_faults import faults
 from cti.errors import BadInput
 from cti.sections import (
-    NAME, OPEN, PROJECT, SECRET, SECTIONS, Config, Http, Paths, Payment, Postgres, Redis, SecretOf, Sip, Trunk, Webhook,
+    NAME,
+    OPEN,
+    PROJECT,
+    SECRET,
+    SECTIONS,
+    Config,
+    Http,
+    Paths,
+    Payment,
+    Postgres,
+    Redis,
+    SecretOf,
+    Sip,
+    Trunk,
+    Webhook,
 )  # fmt: skip
 
 __all__ = [

@@ -21,6 +21,7 @@ import msgspec
 
 from cti.core.messages import RunTask, TaskDone
 from cti.core.storable import storable
+from cti.errors import CtiError
 
 log = logging.getLogger(__name__)
 LONGEST = 60.0  # s for any task
@@ -60,6 +61,8 @@ class Tasks:
             data = fitting(masked(data, hidden))
         except Fault as fault:
             outcome, data, why = "error", masked(fault.data, hidden), str(fault)
+        except CtiError as error:
+            why = str(error)
         except TimeoutError:
             why = f"took longer than {command.timeout:g} s"
         except Exception as error:  # its text may hold anything: not logged

@@ -32,7 +32,7 @@ from cti.core.ivr.sql import LONGEST, MOST, BadSql, parameters, translate
     ("select date'2026-11-25', :n", "select date'2026-11-25', $1", ("n",)),
     ("select updated_at, (deleted) from t", "select updated_at, (deleted) from t", ()),
     ("/* why */ select 1 -- end", "/* why */ select 1 -- end", ()),
-    ("select ')', (1) )", "select ')', (1) )", ()),  # the database refuses it
+    ("select ')', (1)", "select ')', (1)", ()),
 ])  # fmt: skip
 def test_names_become_numbers(sql: str, text: str, names: tuple[str, ...]) -> None:
     assert translate(sql) == (text, names)
@@ -54,6 +54,8 @@ def test_names_become_numbers(sql: str, text: str, names: tuple[str, ...]) -> No
     ("with x as (delete from t returning 1) select 1 from x", "DELETE changes data"),
     ("with x as materialized (\n/* now */ Update t set a = 1 returning 1) select 1", "UPDATE changes data"),
     ("select a into b from t", "INTO makes a table"),
+    ("select 1) as a, (select 2", "a ) too many"),
+    ("select a[1]]", "a ] too many"),
     ("select $1", "$ is no parameter"),
     ("select a from t where b = %s", "%s is no parameter"),
     ("select a from t where b = %(name)s", "%(name)s is no parameter"),

@@ -39,7 +39,7 @@ def _check(args: argparse.Namespace) -> int:
     if flow_cases.is_test(path):
         book, problems = flow_try.check_alone(path, settings)
     else:
-        book, problems = flow_files.check(path, country=settings.site.country)
+        book, problems = flow_files.check(path, country=settings.site.country, zone=settings.site.time_zone)
         problems = [*problems, *flow_try.check(path, book, settings)]
     notes = book.notes if book is not None else ()
     if args.json:
@@ -59,7 +59,9 @@ def _schema(args: argparse.Namespace) -> int:
 
 def _book(args: argparse.Namespace) -> ivr.Book | None:
     settings = options.load(args)
-    book, problems = flow_files.check(args.flows or settings.paths.flows, country=settings.site.country)
+    book, problems = flow_files.check(
+        args.flows or settings.paths.flows, country=settings.site.country, zone=settings.site.time_zone
+    )
     for problem in problems:
         print(problem, file=sys.stderr)
     if book is not None and args.flow not in book.flows:

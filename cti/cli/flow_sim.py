@@ -54,7 +54,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def sim(args: argparse.Namespace) -> int:
     settings = options.load(args)
     folder = args.flows or settings.paths.flows
-    book, problems = flow_files.check(folder, country=settings.site.country)
+    book, problems = flow_files.check(folder, country=settings.site.country, zone=settings.site.time_zone)
     if book is None:
         print(*problems, sep="\n", file=sys.stderr)
         return 1

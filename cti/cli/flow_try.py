@@ -59,7 +59,7 @@ def check(path: Path, book: ivr.Book | None, settings: Config) -> list[ivr.Probl
 
 def check_alone(path: Path, settings: Config) -> tuple[ivr.Book | None, list[ivr.Problem]]:
     """One test file against the flows beside it, whose own problems are not told."""
-    book, _ = flow_files.check(path.absolute().parent, country=settings.site.country)
+    book, _ = flow_files.check(path.absolute().parent, country=settings.site.country, zone=settings.site.time_zone)
     return book, check(path, book, settings)
 
 
@@ -93,7 +93,7 @@ def _wanted(args: argparse.Namespace, settings: Config) -> dict[Path, list[Path]
 
 
 def _run(folder: Path, files: Sequence[Path], settings: Config) -> Run:
-    book, problems = flow_files.check(folder, country=settings.site.country)
+    book, problems = flow_files.check(folder, country=settings.site.country, zone=settings.site.time_zone)
     if book is None:
         return Run(faults=tuple(problems))
     read = flow_cases.load(files, book, settings.site.time_zone)

@@ -27,10 +27,11 @@ def _lookup(here: Here, spec: model.Lookup) -> Done:
 
 
 def _looked_up(here: Here, spec: model.Lookup, answer: Answer) -> Done:
-    here.result(answer.outcome, **answer.data)
-    if answer.outcome == "found" and spec.by != "query":
+    outcome = "several" if answer.outcome == "many" else answer.outcome
+    here.result(outcome, **answer.data)
+    if outcome == "found" and spec.by != "query":
         here.change(customer=dict(answer.data))
-    return Left(answer.outcome)
+    return Left(outcome)
 
 
 def _http(here: Here, spec: model.Http) -> Done:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from cti.core.ivr import beside, model, verbs
-from cti.core.ivr.calendars import check_calendars
+from cti.core.ivr.calendar_source import read_calendars
 from cti.core.ivr.expressions import Names, is_template
 from cti.core.ivr.model import Book, Flow, Node, Number
 from cti.core.ivr.problems import Problem
@@ -81,10 +81,12 @@ def load_book(
     allow: Iterable[str] = (),
     sounds: Collection[str] | None = None,
     scripts: Collection[str] | None = None,
+    zone: str = "UTC",
 ) -> Book | list[Problem]:
     """The Book, or all problems, sorted.
 
-    `sounds`: the recorded prompts there are, as `prompts/en/hello.wav`, `scripts`: as `stock.py`; None: do not look."""
+    `sounds`: the recorded prompts there are, as `prompts/en/hello.wav`, `scripts`: as `stock.py`; None: do not look.
+    `zone`: the site's time zone, of calendars that name none."""
     settings = _Settings(country, frozenset(allow), sounds, scripts)
     readers = {file: Reader(source) for file, source in files.items()}
     sound = {file: reader for file, reader in readers.items() if reader.source.data is not None}
@@ -96,8 +98,8 @@ def load_book(
         _check_targets(draft)
         _check_ways(draft)
     around = beside.read(sound)
-    calendars = check_calendars(sound, readers)
-    known = {"queues.yaml": queues, "calendars.yaml": calendars, **around.names}
+    calendars = read_calendars(sound, readers)
+    known: dict[str, Mapping[str, Any]] = {"queues.yaml": queues, "calendars.yaml": calendars, **around.names}
     check_references(drafts, known, {file for file in readers if file not in sound}, settings.scripts)
     numbers = _numbers(sound["numbers.yaml"], drafts, settings, readers == sound) if "numbers.yaml" in sound else {}
     _check_sounds(drafts, numbers, settings)
@@ -106,8 +108,9 @@ def load_book(
     flows = {draft.name: _flow(draft) for draft in drafts}
     notes = sorted(note for reader in readers.values() for note in reader.notes)
     return Book(
-        flows, queues, numbers, version, country, settings.allow, tuple(notes), around.statements, around.boxes,
-        around.surveys, around.phrases,
+        flows=flows, queues=queues, numbers=numbers, version=version, country=country, allow=settings.allow,
+        notes=tuple(notes), calendars=calendars, zone=zone, statements=around.statements, boxes=around.boxes,
+        surveys=around.surveys, phrases=around.phrases,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import msgspec
 from cti.core.ivr import model
 from cti.core.ivr import readers as r
 from cti.core.ivr import readers_outside as out
+from cti.core.ivr.expressions import Names
 from cti.core.ivr.readers import KEYS, Scope
 from cti.core.ivr.source import Path, Read, Reader, duration, flag, language, name, one_of, whole
 from cti.core.queues import skills
@@ -195,7 +196,7 @@ VERBS: dict[str, Verb] = {
             "customer": out.value_of(scope), "customer_id": out.value_of(scope), "query": name,
             "with": out.given(scope), "many": flag, "timeout": duration(0.1, 10),
         },
-        outcomes=("found", "none", "many", "error"), strict=True, fields=None, build=_build_lookup,
+        outcomes=("found", "none", "several", "error"), strict=True, fields=None, build=_build_lookup,
         check=_check_lookup,
     ),
     "http": Verb(
@@ -290,3 +291,8 @@ FIELDS = {verb: row.fields for verb, row in VERBS.items()}
 
 def unknown_verb(reader: Reader, path: Path, verb: str) -> None:
     reader.unknown(path, f"`{verb[:60]}` is no verb", verb[:60], VERBS)
+
+
+def empty_scope() -> Scope:
+    """For who wants to know which keys there are, not what is in them."""
+    return Scope("en", {}, Names((), {}), "", ())

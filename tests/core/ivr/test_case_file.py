@@ -21,6 +21,7 @@ NODES = """\
 """
 FILES = {
     "lookups": "lookups: {orders: {sql: 'select status from orders where reference = :ref'}}\n",
+    "calendars": "calendars: {office: {week: {mon-fri: ['08:00-17:00']}}}\n",
     "numbers": 'numbers: {"6000": {flow: t, language: id}}\n',
 }
 HEAD = "flow: t\ntests:\n  one:\n"
@@ -160,9 +161,9 @@ def test_without_the_flows_only_the_writing_is_looked_at() -> None:
         (HEAD + "    path: [u/find]\n", "4:12: `u/find` is no node (did you mean `find`?)"),
         (HEAD + "    path: [1]\n", '4:12: `0` must be text (put it in quotes: "...")'),
         (P + "    answers: {fnd: none}\n", "5:15: `fnd` is no node (did you mean `find`?)"),
-        (P + "    answers: {find: fond}\n", "5:21: `fond` is none of error, found, many, none "
+        (P + "    answers: {find: fond}\n", "5:21: `fond` is none of error, found, none, several "
          "(did you mean `found`?)"),
-        (P + "    answers: {find: {outcome: fond}}\n", "5:31: `fond` is none of error, found, many, none "
+        (P + "    answers: {find: {outcome: fond}}\n", "5:31: `fond` is none of error, found, none, several "
          "(did you mean `found`?)"),
         (P + "    answers: {find: 1}\n", "5:21: an outcome must be text (like found, none or error)"),
         (P + "    answers: {find: []}\n", "5:21: a list of answers needs at least one"),
@@ -176,6 +177,8 @@ def test_without_the_flows_only_the_writing_is_looked_at() -> None:
          "(a holiday is a matter of the day: set `at`)"),
         (P + "    given: {calendars: {office: shut}}\n", "5:33: `office` must be one of open, closed "
          "(known: closed, open)"),
+        (P + "    given: {calendars: {ofice: open}}\n", "5:25: calendar `ofice` is not in calendars.yaml (did you mean "
+         "`office`?)"),
         (E + "{outcome: faild}\n", "4:23: `outcome` must be one of flow_ended, voicemail, "
          "transferred_out, failed, hung_up (did you mean `failed`?)"),
         (E + "{said: Hello}\n", "4:20: `said` must be a list, `[...]`"),

@@ -237,7 +237,7 @@ def test_no_call_is_endless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # ---------------------------------------------------------------- answers from outside
 
-LOOKUP = "  a: {do: lookup, %s, found: b, none: c, error: d}\n" + "".join(
+LOOKUP = "  a: {do: lookup, %s, found: b, none: c, several: hangup, error: d}\n" + "".join(
     f"  {node}: {{do: hangup, cause: {cause}}}\n" for node, cause in (("b", 1), ("c", 2), ("d", 3))
 )
 FILES = {"lookups": "lookups: {orders: {sql: 'select status from orders where reference = :ref'}}\n"}
@@ -270,6 +270,7 @@ def test_answers_are_given_by_node() -> None:
 
     assert cause(asked(a=[ivr.Answer("", data={"status": "sent"})])) == 1
     assert cause(asked(a=[ivr.Answer("none")])) == 2
+    assert cause(asked(a=[ivr.Answer("several")])) == 16
     assert cause(asked(t_a=[ivr.Answer("none")], a=[ivr.Answer("")])) == 2
     nothing = asked()
     assert cause(nothing) == 3 and nothing.strange == [Passed("t", "a", "query")]

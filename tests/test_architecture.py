@@ -45,7 +45,7 @@ MAY = {
     "figures": {"core", "adapters"},
     "lost": {"core"},
     "app": {"core", "config", "adapters", "embedded", "engine", "figures", "flows", "lost", "publishing"},
-    "cli": {"core", "config", "adapters", "embedded", "demo", "engine", "app", "publishing", "cli"},
+    "cli": {"core", "config", "adapters", "embedded", "demo", "engine", "app", "publishing", "plain", "cli"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -139,8 +139,8 @@ def _texts(path: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
 
 
 def _read(folder: Path, name: str, left: int) -> str | Problem:
-    if name != written(name) or not name.isprintable():
-        return _misnamed(name)
+    if wrong := _misnamed(name):
+        return wrong
     if name.endswith(".yml"):
         return Problem(name, 0, 0, "flow files end in .yaml", f"{name.removesuffix('.yml')}.yaml")
     try:
@@ -165,14 +165,15 @@ def _decode(name: str, content: bytes) -> str | Problem:
         return Problem(name, line, 1, "not UTF-8 text", "save the file as UTF-8")
 
 
-def _misnamed(name: str) -> Problem:
-    return Problem(written(name), 0, 0, "its name is not UTF-8 text", "rename it, in plain letters a-z")
+def _misnamed(name: str) -> Problem | None:
+    what = "is not UTF-8" if name != written(name) else "" if name.isprintable() else "holds a control character"
+    return Problem(written(name), 0, 0, f"its name {what}", "rename it, in plain letters a-z") if what else None
 
 
 def _hash(folder: Path, name: str) -> str | Problem:
     """The hash of a recorded prompt that can be played."""
-    if name != written(name) or not name.isprintable():
-        return _misnamed(name)
+    if wrong := _misnamed(name):
+        return wrong
     try:
         content = read_plain(folder, name, MAX_SOUND)
     except OSError as error:

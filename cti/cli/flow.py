@@ -1,4 +1,4 @@
-"""`cti flow`: check, try out, draw flow files. Needs no running server."""
+"""`cti flow`: check, try out, draw flow files; their versions and prompts. Needs no running server."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 import msgspec
 
 from cti.adapters import flow_files
-from cti.cli import options
+from cti.cli import flow_prompts, flow_versions, options
 from cti.core import ivr
 from cti.core.ivr.drawing import mermaid, schema
 from cti.core.messages import Prompt, Text
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    verbs = sub.add_parser("flow", help="flow files: check, try out, draw").add_subparsers(
+    verbs = sub.add_parser("flow", help="flow files: check, try out, draw, publish, roll back; prompts").add_subparsers(
         metavar="VERB", required=True
     )
     check = verbs.add_parser("check", help="print every problem of a flow file or folder; exit 1 when there is one")
@@ -39,6 +39,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             verb.add_argument("--customer", metavar="KEY=VALUE", action="append", default=[], help="customer.KEY")
     print_schema = verbs.add_parser("schema", help="print the JSON Schema of a flow file, for editors")
     print_schema.set_defaults(func=_schema)
+    flow_versions.register(verbs)
+    flow_prompts.register(verbs)
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -17,12 +17,11 @@ from typing import Any
 from aiohttp import web
 
 from cti import __version__, lost
-from cti.adapters import cel, postgres_start, tts, voicemail
+from cti.adapters import cel, postgres_start, voicemail
 from cti.adapters.agi import AgiServer
 from cti.adapters.ami import AmiLink
 from cti.adapters.journal import Journal
 from cti.adapters.postgres import Store
-from cti.adapters.prompts import Prompts
 from cti.adapters.recordings import Recorder
 from cti.adapters.redis import Fanout
 from cti.adapters.web.app import make_app
@@ -55,6 +54,7 @@ from cti.engine import Engine
 from cti.errors import Unavailable
 from cti.figures import Figures
 from cti.flows import LiveFlows
+from cti.publishing import prompts_of
 
 log = logging.getLogger(__name__)
 OVERLAP = 60.0  # s before the last thing known that the switch's journal is read back; the core knows what comes twice
@@ -136,13 +136,13 @@ class App:
         self.board = Switchboard(epoch, Site(country=self.config.site.country, trunk=trunk))
         self.engine = Engine(self.board, self.journal, self.dispatch, self.observe)
         self.recorder = Recorder(self.config.paths.recordings, self.engine.submit, self.engine.now)
-        self.prompts = Prompts(self.config.paths.sounds.resolve(), self.config.paths.flows, tts.speak, tts.convert)
+        self.prompts = prompts_of(self.config)
         past = await postgres_start.restore(self.store)
         await self._look_back()
         self.output = self.board.restore([*past.events, *past.agents], self.engine.now())
         await self._people()
-        self.flows = LiveFlows(self.config, self.store, self._publish)
-        await self.flows.start({call.version for call in self.board.calls.live.values()} - {0})
+        self.flows = LiveFlows(self.config, self.store, self.prompts, self._publish, self._versions_in_use)
+        await self.flows.start()
         within = {name: queue.service_level.within for name, queue in self.board.floor.queues.items()}
         await self.figures.restore(self.store, past, within)
         log.info("restored %d calls, epoch %d", len(self.board.calls.live), epoch)
@@ -171,6 +171,7 @@ class App:
         self._keep(lost.end_lost(self.board.calls, self.ami.channels, self.submit, self.now), "lost")
         self._keep(self.store.watch_people(self._people), "people")
         self._keep(self.flows.watch(), "flows")
+        self._keep(self.flows.follow(), "versions")
         folder = self.config.paths.home / "voicemail"
         self._keep(voicemail.read_in(folder, self.engine.submit), "voicemail")
         await self._linked()
@@ -243,7 +244,7 @@ class App:
             "agi": (True, f"{self.agi.sessions} callers in the loop"),
             "postgres": (self.store.connected, f"{self.store.behind(self.journal)} events to store"),
             "redis": (self.fanout.connected, "fan-out to other nodes; losing it loses nothing"),
-            "flows": (bool(self.board.lines.version), f"version {self.board.lines.version}"),
+            "flows": (bool(self.board.lines.version), self.flows.detail()),
         }
         return {name: {"ok": ok, "detail": detail, "age": None} for name, (ok, detail) in parts.items()}
 
@@ -253,6 +254,7 @@ class App:
             "cti_inputs_total": self.engine.inputs, "cti_faults_total": self.engine.faults,
             "cti_calls_active": len(self.live_calls()), "cti_agi_sessions": self.agi.sessions,
             "cti_events_to_store": self.store.behind(self.journal), "cti_ws_clients": len(self.hub),
+            "cti_flow_reload_failures_total": self.flows.failures,
         }  # fmt: skip
 
     # ------------------------------------------------------------ commands and events
@@ -314,15 +316,26 @@ class App:
         if self.apply_stations is not None:
             await self.apply_stations(stations)
 
-    def _publish(self, book: Book) -> None:
-        self.board.publish(book, FlowsPublished(at=self.now(), version=book.version))
-        self.figures.stats.configure({name: queue.service_level.within for name, queue in book.queues.items()})
+    def _publish(self, book: Book, share: int) -> None:
+        self.board.publish(book, FlowsPublished(at=self.now(), version=book.version, share=share))
+        queues = self.board.floor.queues
+        self.figures.stats.configure({name: queue.service_level.within for name, queue in queues.items()})
         self.engine.settle(Output([], []))  # its timer: those who wait are looked at by the new rules
-        self._spawn(self._prepare(book))
 
-    async def _prepare(self, book: Book) -> None:
-        for problem in await self.prompts.prepare(book):
-            log.error("a prompt will not be heard: %s", problem)
+    def _versions_in_use(self) -> set[int]:
+        return {call.version for call in self.board.calls.live.values()} - {0}
+
+    async def flows_publish(self, by: str, note: str, share: int) -> views.Row:
+        return await self.flows.publish(by, note, share)
+
+    async def flows_rollback(self, by: str, version: int | None) -> views.Row:
+        return await self.flows.rollback(by, version)
+
+    async def flows_share(self, by: str, version: int, percent: int) -> views.Row:
+        return await self.flows.share(by, version, percent)
+
+    async def flows_state(self) -> views.Row:
+        return self.flows.state()
 
     def _missed(self, since: float) -> Any:
         file = self.config.paths.logs / "asterisk/cel-custom/cti.csv"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import locale
 import re
+import shlex
 import urllib.parse
 import zoneinfo
 from collections.abc import Callable, Mapping
@@ -50,6 +51,7 @@ def faults(config: Config) -> list[tuple[str, str]]:
     check("ami.username", _is(NAME, config.ami.username), "letters, digits, _ . - (1 to 40)")
     secret = config.ami.secret
     check("ami.secret", not secret or _is(SECRET, secret), "12 to 128 letters and digits")
+    check("tts.command", _is_command(config.tts.command), "its quotes are not closed, or it holds a control character")
     _check_site(config.site, check)
     _check_trunks(config.sip.trunks, check)
     _check_outside(config, check)
@@ -100,6 +102,13 @@ def _is_here(text: str) -> bool:
     """A URL of this machine, by its address: a name may lead anywhere."""
     try:
         return ipaddress.ip_address(urllib.parse.urlsplit(text).hostname or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _is_command(text: str) -> bool:
+    try:
+        return text.isprintable() and bool(shlex.split(text)) == bool(text)
     except ValueError:
         return False
 

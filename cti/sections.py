@@ -111,6 +111,13 @@ class Flows(Section, frozen=True, kw_only=True):
     auto_publish: bool = False
 
 
+class Tts(Section, frozen=True, kw_only=True):
+    """`command`: the program that speaks texts instead of espeak-ng: text on its standard input, a WAV file on its
+    standard output; {language} in it stands for the language."""
+
+    command: str = ""
+
+
 class Asterisk(Section, frozen=True, kw_only=True):
     """`binary`: your own Asterisk (20 or newer); `root`: an extracted tree. Empty: what `make setup` fetched.
 
@@ -162,6 +169,7 @@ class Config(Section, frozen=True, kw_only=True):
     compliance: Compliance = Compliance()
     recording: Recording = Recording()
     flows: Flows = Flows()
+    tts: Tts = Tts()
     asterisk: Asterisk = Asterisk()
     outside: Outside = Outside()
     payment: Payment = Payment()

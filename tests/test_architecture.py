@@ -40,11 +40,12 @@ MAY = {
     "adapters": {"core", "config", "plain", "adapters"},  # its own family only, see `family`
     "embedded": {"core", "config", "adapters", "embedded"},
     "demo": {"core", "config", "adapters", "embedded", "demo"},
-    "flows": {"core", "config", "adapters"},
+    "flows": {"core", "config", "adapters", "publishing"},
+    "publishing": {"core", "config", "sections", "adapters"},
     "figures": {"core", "adapters"},
     "lost": {"core"},
-    "app": {"core", "config", "adapters", "embedded", "engine", "figures", "flows", "lost"},
-    "cli": {"core", "config", "adapters", "embedded", "demo", "engine", "app", "cli"},
+    "app": {"core", "config", "adapters", "embedded", "engine", "figures", "flows", "lost", "publishing"},
+    "cli": {"core", "config", "adapters", "embedded", "demo", "engine", "app", "publishing", "plain", "cli"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -1,4 +1,4 @@
-"""`cti flow`: check, try out, draw flow files. Needs no running server."""
+"""`cti flow`: check, try out, draw flow files; their versions and prompts. Needs no running server."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 import msgspec
 
 from cti.adapters import flow_cases, flow_files
-from cti.cli import flow_try, options
+from cti.cli import flow_prompts, flow_try, flow_versions, options
 from cti.core import ivr
 from cti.core.ivr.drawing import mermaid, schema
+from cti.core.ivr.reference import page
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    verbs = sub.add_parser("flow", help="flow files: check, try out, draw").add_subparsers(
+    verbs = sub.add_parser("flow", help="flow files: check, try out, draw, publish, roll back; prompts").add_subparsers(
         metavar="VERB", required=True
     )
     check = verbs.add_parser("check", help="print every problem of a flow file or folder; exit 1 when there is one")
@@ -30,7 +31,11 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     draw.set_defaults(func=_draw)
     print_schema = verbs.add_parser("schema", help="print the JSON Schema of a flow file, for editors")
     print_schema.set_defaults(func=_schema)
+    reference = verbs.add_parser("reference", help="print the page that explains every node")
+    reference.set_defaults(func=_reference)
     flow_try.register(verbs)
+    flow_versions.register(verbs)
+    flow_prompts.register(verbs)
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -54,6 +59,11 @@ def _check(args: argparse.Namespace) -> int:
 
 def _schema(args: argparse.Namespace) -> int:
     print(json.dumps(schema(), indent=2))
+    return 0
+
+
+def _reference(args: argparse.Namespace) -> int:
+    print(page(), end="")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Every verb, key and outcome is explained; the page that is shipped says what the table says; its examples are right."""
+"""Every verb, key and outcome is explained; the page that is shipped says what the table says, with right examples."""
 
 from __future__ import annotations
 

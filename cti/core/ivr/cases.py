@@ -16,12 +16,12 @@ QUEUE = ("answered", "talked", "timeout", "full", "no_agents", "closed", "left",
 DIAL = ("answered", "talked", "busy", "no_answer", "fail")
 ENDS = ("flow_ended", "voicemail", "transferred_out", "failed", "hung_up")
 TASKS: Mapping[str, tuple[str, ...]] = {  # verbs that are answered from outside, and with what; empty: with anything
-    "lookup": ("found", "none", "many", "error"),
+    "lookup": ("found", "none", "several", "error"),
     "http": ("done", "error"),
     "message": ("done", "error"),
     "script": (),
     "pay": ("done", "declined", "error"),
-    "authenticate": ("done", "wrong", "locked", "none", "error"),
+    "authenticate": ("done", "wrong", "locked", "no_pin", "error"),
 }
 
 

@@ -160,9 +160,9 @@ def test_without_the_flows_only_the_writing_is_looked_at() -> None:
         (HEAD + "    path: [u/find]\n", "4:12: `u/find` is no node (did you mean `find`?)"),
         (HEAD + "    path: [1]\n", '4:12: `0` must be text (put it in quotes: "...")'),
         (P + "    answers: {fnd: none}\n", "5:15: `fnd` is no node (did you mean `find`?)"),
-        (P + "    answers: {find: fond}\n", "5:21: `fond` is none of error, found, many, none "
+        (P + "    answers: {find: fond}\n", "5:21: `fond` is none of error, found, none, several "
          "(did you mean `found`?)"),
-        (P + "    answers: {find: {outcome: fond}}\n", "5:31: `fond` is none of error, found, many, none "
+        (P + "    answers: {find: {outcome: fond}}\n", "5:31: `fond` is none of error, found, none, several "
          "(did you mean `found`?)"),
         (P + "    answers: {find: 1}\n", "5:21: an outcome must be text (like found, none or error)"),
         (P + "    answers: {find: []}\n", "5:21: a list of answers needs at least one"),

@@ -49,7 +49,8 @@ def load(
     """The Book of a folder, or of a version kept elsewhere; else None and every problem."""
     parsed = {file: parse(file, text) for file, text in sources.files.items() if is_flow_file(file)}
     sounds = None if sources.sounds is None else frozenset(sources.sounds)
-    scripts = [file.removeprefix("scripts/") for file in sources.files if file.startswith("scripts/")]
+    named = [file.removeprefix("scripts/") for file in sources.files if file.startswith("scripts/")]
+    scripts = None if sources.sounds is None else named
     made = load_book(
         parsed, version=version, country=country, allow=allow, sounds=sounds, scripts=scripts, zone=zone
     )  # fmt: skip

@@ -246,7 +246,7 @@ async def customer(store: Store, country: str, *, number: str = "", customer_id:
         e164 = to_e164(number, country)
         found = plain(await store.db.rows("find_customers", e164)) if e164 else []
     if len(found) != 1:
-        return ("many", {"count": len(found)}) if found else ("none", {})
+        return ("several", {"count": len(found)}) if found else ("none", {})
     return "found", {**found[0], "display_name": found[0]["name"]}
 
 

@@ -27,7 +27,7 @@ async def authenticate(store: Store, check: Check, customer_id: str, pin: str, z
     right = await asyncio.to_thread(check, tried["pin_hash"] if tried else None, pin)
     if tried is None:
         known = await store.db.row("pin_lock", who)
-        return ("locked", _until(known["locked_until"], zone)) if known and known["locked_until"] else ("none", {})
+        return ("locked", _until(known["locked_until"], zone)) if known and known["locked_until"] else ("no_pin", {})
     if right:
         await store.db.rows("pin_right", who)
         return "done", {}

@@ -343,7 +343,7 @@ def _verdict(here: Here, spec: model.Authenticate, answer: Answer) -> Done:
             return _authenticate(here, spec, (here.phrase("pin_wrong"),))
     if answer.outcome == "done":
         here.change(hops=0)
-    return _over(here, "no_pin" if answer.outcome == "none" else answer.outcome, **answer.data)
+    return _over(here, answer.outcome, **answer.data)
 
 
 ACTS: dict[type[Any], Act] = {

@@ -27,11 +27,10 @@ def _lookup(here: Here, spec: model.Lookup) -> Done:
 
 
 def _looked_up(here: Here, spec: model.Lookup, answer: Answer) -> Done:
-    outcome = "several" if answer.outcome == "many" else answer.outcome
-    here.result(outcome, **answer.data)
-    if outcome == "found" and spec.by != "query":
+    here.result(answer.outcome, **answer.data)
+    if answer.outcome == "found" and spec.by != "query":
         here.change(customer=dict(answer.data))
-    return Left(outcome)
+    return Left(answer.outcome)
 
 
 def _http(here: Here, spec: model.Http) -> Done:

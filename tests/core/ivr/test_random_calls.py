@@ -180,7 +180,7 @@ def node(dice: Dice, verb: str) -> dict[str, Any]:
 
 def unfit(keys: dict[str, Any], outcome: str) -> bool:
     """Outcomes that a verb has in one of its kinds only."""
-    return outcome == "many" or (outcome in ("yes", "no") and keys.get("kind") != "yes_no")
+    return outcome in ("yes", "no") and keys.get("kind") != "yes_no"
 
 
 def quiet(dice: Dice, after: str) -> dict[str, Any]:
@@ -224,13 +224,13 @@ def book_of(dice: Dice) -> ivr.Book | list[ivr.Problem]:
 # ---------------------------------------------------------------- random callers
 
 KINDS = {
-    "customer": ("found", "none", "many", "error"),
+    "customer": ("found", "none", "several", "error"),
     "query": ("found", "none", "error"),
     "http": ("done", "error"),
     "message": ("done", "error"),
     "script": ("done", "yes", "no", "error"),
     "pay": ("done", "declined", "error"),
-    "authenticate": ("done", "wrong", "locked", "none", "error"),
+    "authenticate": ("done", "wrong", "locked", "no_pin", "error"),
 }
 DATA: list[Any] = [
     None, True, 0, 7, -1.5, "", "vip", "1000", "+62811555666", "x" * 3000, [1, "a"], {"a": {"b": None}}, 10**15,

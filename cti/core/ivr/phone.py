@@ -47,7 +47,6 @@ WAITED = 20.0  # seconds in a queue until an agent answers
 TALK = 60.0
 TALKED = "talked"  # an agent answered, and the caller hung up first
 LOOKUPS = frozenset({"customer", "query"})
-SAID = {"several": "many", "no_pin": "none"}  # outcomes of nodes that tasks tell in another word
 
 
 class Passed(NamedTuple):
@@ -215,7 +214,7 @@ class Phone:
     def task_ended(self, answer: Answer) -> None:
         self.at += WORK
         self._asked[self.line.node] = self._asked.get(self.line.node, 0) + 1
-        self._proceed(Answer(SAID.get(answer.outcome, answer.outcome), data=answer.data))
+        self._proceed(answer)
 
     def given(self) -> Answer:
         """What the task the call waits for comes to: as was given, else what makes sense; `error` when nothing does."""

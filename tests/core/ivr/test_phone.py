@@ -210,6 +210,22 @@ def test_nobody_ends_what_has_not_begun() -> None:
     assert isinstance(phone.action, ivr.Ask)
 
 
+def test_a_key_cuts_the_words_before_a_recording_short_and_is_no_answer() -> None:
+    nodes = """\
+  a: {do: wait, time: 5s, then: b}
+  b: {do: record, say: "Speak", then: c}
+  c: {do: menu, say: "Again?", options: {"1": b}, then: bye}
+"""
+    phone = Phone(book_of(nodes + LOOP), "t")
+    phone.press("1")
+    phone.settle()
+    assert phone.hear() == [] and phone.keys == ""
+    phone.press("1")
+    phone.recorded(3.0)
+    phone.settle()
+    assert phone.hear() == ["Again?"]
+
+
 # ---------------------------------------------------------------- leaving
 
 

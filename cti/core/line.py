@@ -16,11 +16,13 @@ from cti.core.call import Call, Calls, gone_at
 from cti.core.ids import call_id, channel_id, is_ours, offer_id
 from cti.core.messages import (
     Bridged,
+    CalendarsForced,
     ChannelGone,
     ChannelNew,
     Collect,
     CustomerFound,
     Event,
+    Forced,
     HangUp,
     Hold,
     LineDone,
@@ -76,11 +78,13 @@ class Lines:
         self.version = 0
         self.steps: dict[str, Step] = {}
         self.customers: dict[str, CustomerFound] = {}
+        self.forced: Mapping[str, Forced] = {}  # calendars opened or closed by hand; one that is over is no more
         self.dials: dict[str, Call] = {}
         self.handlers: dict[type, Callable[[Any], None]] = {
             ChannelNew: self._channel_new, LineReady: self._line_ready, LineDone: self._line_done,
             LineLost: self._line_lost, CustomerFound: self._customer_found, ChannelGone: self._channel_gone,
             OriginateFailed: self._originate_failed, Bridged: self._bridged, SwitchUp: self._switch_up,
+            CalendarsForced: self._calendars_forced,
         }  # fmt: skip
         self.deadlines: dict[str, Callable[[str, float], None]] = {
             "lookup": self._due_lookup, "dial": self._due_dial,
@@ -214,6 +218,9 @@ class Lines:
             self._act(call, ivr.again(self._book(call), self._position(call), self._context(call)), at)
 
     # ------------------------------------------------------------ the flow
+
+    def _calendars_forced(self, m: CalendarsForced) -> None:
+        self.forced = m.calendars
 
     def _book(self, call: Call) -> ivr.Book:
         return self.books[call.version if call.version in self.books else self.version]

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -115,7 +115,8 @@ def test_flows_that_cannot_be_read_are_told(cti: Cti, tmp_path: Path) -> None:
 
 @pytest.mark.services
 def test_a_holiday_is_told_by_its_name(cti: Cti, tmp_path: Path) -> None:
-    days = ", ".join(f'"{day:%Y-%m-%d}"' for day in (datetime.now(ZoneInfo(z)) for z in ("UTC", "Asia/Jakarta")))
+    today = datetime.now(JAKARTA)
+    days = ", ".join(f'"{today + timedelta(days=n):%Y-%m-%d}"' for n in (0, 1))
     (tmp_path / "flows/calendars.yaml").write_text(f"calendars: {{office: {{holidays: {{extra: [{days}]}}}}}}\n")
     assert listed(cti)["office"]["state"] == "holiday"
 

@@ -327,10 +327,17 @@ def test_a_text_in_another_language_than_the_callers_is_spoken_in_its_own() -> N
     assert load("{{ 2 | number }}", NAMES).text({}) == "two"
 
 
-@pytest.mark.parametrize("source", ["{{ vars.x | number }}", "{{ none | date }}", "{{ 1 | money }}", "{{ 1 | time }}"])
+@pytest.mark.parametrize(
+    "source", ["{{ vars.x | number }}", "{{ none | date }}", "{{ 1 | money('$') }}", "{{ 1 | time }}"]
+)
 def test_a_filter_that_cannot_speak_is_a_failure(source: str) -> None:
     with pytest.raises(ExpressionError):
         load(source, NAMES).text({"vars": {}, "language": "en"})
+
+
+def test_money_without_a_currency_is_refused_at_load() -> None:
+    with pytest.raises(ExpressionError, match=r"`money` needs a currency: `money\('USD'\)`"):
+        load("{{ 1 | money }}", NAMES)
 
 
 def test_speech_pays_from_the_budget() -> None:

@@ -37,13 +37,14 @@ MAY = {
     "config_faults": {"sections"},
     "config": {"sections", "config_faults"},
     "plain": set(),
-    "adapters": {"core", "config", "plain", "adapters"},  # its own family only, see `family`
+    "vault": {"core"},
+    "adapters": {"core", "config", "plain", "vault", "adapters"},  # its own family only, see `family`
     "embedded": {"core", "config", "adapters", "embedded"},
     "demo": {"core", "config", "adapters", "embedded", "demo"},
     "flows": {"core", "config", "adapters"},
     "figures": {"core", "adapters"},
     "lost": {"core"},
-    "app": {"core", "config", "adapters", "embedded", "engine", "figures", "flows", "lost"},
+    "app": {"core", "config", "adapters", "embedded", "engine", "figures", "flows", "lost", "vault"},
     "cli": {"core", "config", "adapters", "embedded", "demo", "engine", "app", "cli"},
     "__main__": {"cli"},
     "__init__": set(),

@@ -35,7 +35,6 @@ def vault(clock: Clock) -> Vault:
 @pytest.mark.parametrize(("name", "digits", "good"), [
     ("card", CARD, True),
     ("card", "378282246310005", True),
-    ("card", "6304000000000000000"[:19], False),
     ("card", "4111111111111112", False),
     ("card", "000000000000", True),
     ("card", "00000000000", False),

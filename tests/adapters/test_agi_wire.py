@@ -128,7 +128,7 @@ def feed(text: str) -> list[object]:
 
 def test_replies() -> None:
     assert feed("200 result=1\n200 result=-1 endpos=0\n200 result=49 endpos=800\n") == [
-        Reply(200, 1), Reply(200, -1), Reply(200, 49),
+        Reply(200, 1), Reply(200, -1, "endpos=0"), Reply(200, 49, "endpos=800"),
     ]  # fmt: skip
     assert feed("200 result=0 (timeout)\n510 Invalid or unknown command\n511 Command Not Permitted\n") == [
         Reply(200, 0), Reply(510, -1), Reply(511, -1),
@@ -143,7 +143,7 @@ def test_a_520_is_read_to_its_end_and_the_next_reply_fits() -> None:
 
 
 def test_a_value_of_several_lines_is_one_reply() -> None:
-    assert feed("200 result=1 (x\n200 result=1 (admin)\n200 result=0\n") == [Reply(200, 1), Reply(200, 0)]
+    assert feed("200 result=1 (x\n200 result=1 (admin)\n200 result=0\n") == [Reply(200, 1, "(x"), Reply(200, 0)]
 
 
 def test_an_endless_reply_is_an_error() -> None:

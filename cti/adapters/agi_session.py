@@ -218,17 +218,14 @@ class Session:
 
     async def _play(self, path: str, barge_in: bool) -> bool:
         """Whether it was heard. A key that may not end it is kept and it goes on from there."""
-        start = 0
-        while True:
-            reply = await self._channel.play(path, start)
-            if not await self._heard(reply):
-                if reply.good:
-                    return True
-                log.error("%s: cannot play %s", self._uniqueid, path)
-                return start > 0
+        start, begun = 0, False
+        while await self._heard(reply := await self._channel.play(path, start)):
             if barge_in or self._replaced():
                 return True
-            start = max(start, reply.endpos)
+            start, begun = max(start, reply.endpos), True
+        if not reply.good:
+            log.error("%s: cannot play %s", self._uniqueid, path)
+        return reply.good or begun
 
     async def _files(self, prompts: tuple[Prompt, ...]) -> list[str]:
         """Made before the channel is answered: nobody is called in to hear nothing."""

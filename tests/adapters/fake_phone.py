@@ -1,7 +1,7 @@
 """A channel in the FastAGI loop with somebody at the phone: sounds last, keys are pressed, he may hang up.
 
 It keeps Asterisk's habits: keys pressed between two commands are lost; a line that comes while a sound plays ends it
-without a reply; of two lines that come at once the second is not seen before a third.
+without a reply.
 """
 
 from __future__ import annotations

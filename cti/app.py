@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from cti import __version__, lost
-from cti.adapters import cel, postgres_start, voicemail
+from cti.adapters import cel, postgres_start, prompts_tones, voicemail
 from cti.adapters.agi import AgiServer
 from cti.adapters.ami import AmiLink
 from cti.adapters.journal import Journal
@@ -33,6 +33,7 @@ from cti.core import views
 from cti.core.ivr import Book
 from cti.core.messages import (
     CalendarsForced,
+    ChannelGone,
     Collect,
     Command,
     CustomerFound,
@@ -41,6 +42,7 @@ from cti.core.messages import (
     FlowsPublished,
     HangUp,
     Hold,
+    Input,
     LookUpCustomer,
     PeopleChanged,
     PickUp,
@@ -56,6 +58,7 @@ from cti.errors import Unavailable
 from cti.figures import Figures
 from cti.flows import LiveFlows
 from cti.publishing import prompts_of
+from cti.vault import Vault
 
 log = logging.getLogger(__name__)
 OVERLAP = 60.0  # s before the last thing known that the switch's journal is read back; the core knows what comes twice
@@ -72,6 +75,7 @@ class App:
         self.apply_stations = apply_stations
         self.figures = Figures(config.site.time_zone, self.now)
         self.hub = Hub(config.site.country)
+        self.vault = Vault(self.now)
         self.tasks: set[asyncio.Task[None]] = set()
         self.stopping = asyncio.Event()
         self.crashed: BaseException | None = None
@@ -157,13 +161,15 @@ class App:
 
     async def _serve(self) -> None:
         config = self.config
+        tones = await asyncio.to_thread(prompts_tones.make, config.paths.sounds.resolve())
         self.agi = AgiServer(
             host=config.agi.host, port=config.agi.port, node="main", submit=self.engine.submit,
-            render=self.prompts.render, now=self.engine.now, allowed=config.agi.allow,
+            render=self.prompts.render, now=self.engine.now, allowed=config.agi.allow, seal=self.vault.put,
+            beep=tones.beep, silence=tones.silence, spool=config.paths.recordings.resolve() / "spool",
         )  # fmt: skip
         self.ami = AmiLink(
             host=config.ami.host, port=config.ami.port, username=config.ami.username, secret=config.ami.secret,
-            node="main", submit=self.engine.submit, cel=self._missed, now=self.engine.now,
+            node="main", submit=self._switch_says, cel=self._missed, now=self.engine.now,
             alive_until=lost.alive_until(self.alive_mark),
         )  # fmt: skip
         self.engine.settle(self.output)
@@ -186,6 +192,11 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         log.info("serving on http://%s:%d", config.http.host, config.http.port)
+
+    def _switch_says(self, fact: Input) -> None:
+        self.engine.submit(fact)
+        if isinstance(fact, ChannelGone):
+            self.vault.forget(fact.uniqueid)
 
     async def _linked(self) -> None:
         """The switch's own account first, then its callers: who called while we were away did so then, not now."""

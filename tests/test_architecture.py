@@ -37,15 +37,16 @@ MAY = {
     "config_faults": {"sections"},
     "config": {"sections", "config_faults"},
     "plain": set(),
-    "adapters": {"core", "config", "plain", "adapters"},  # its own family only, see `family`
+    "vault": {"core"},
+    "adapters": {"core", "config", "plain", "vault", "adapters"},  # its own family only, see `family`
     "embedded": {"core", "config", "adapters", "embedded"},
     "demo": {"core", "config", "adapters", "embedded", "demo"},
     "flows": {"core", "config", "adapters", "publishing"},
     "publishing": {"core", "config", "sections", "adapters"},
     "figures": {"core", "adapters"},
     "lost": {"core"},
-    "app": {"core", "config", "adapters", "embedded", "engine", "figures", "flows", "lost", "publishing"},
     "cli": {"core", "config", "adapters", "embedded", "demo", "engine", "app", "publishing", "plain", "cli"},
+    "app": {"core", "config", "adapters", "embedded", "engine", "figures", "flows", "lost", "publishing", "vault"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -48,7 +48,7 @@ class Reply(msgspec.Struct, frozen=True):
         """Raises Fault."""
         try:
             return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             raise Fault("the answer is no JSON", {"status": self.status}) from None
 
 

@@ -15,7 +15,7 @@ from cti.errors import BadInput, CtiError, Unavailable
 
 NOUNS = (
     "up", "serve", "doctor", "status", "config", "db", "user", "station", "agent", "queue", "flow", "call",
-    "recording", "demo",
+    "recording", "demo", "customer",
 )  # fmt: skip
 
 

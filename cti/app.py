@@ -48,6 +48,7 @@ from cti.core.messages import (
     Push,
     Release,
     Ring,
+    RunTask,
 )  # fmt: skip
 from cti.core.switchboard import Output, Switchboard
 from cti.core.switchboard import Settings as Site
@@ -55,6 +56,7 @@ from cti.engine import Engine
 from cti.errors import Unavailable
 from cti.figures import Figures
 from cti.flows import LiveFlows
+from cti.outside import Outside
 
 log = logging.getLogger(__name__)
 OVERLAP = 60.0  # s before the last thing known that the switch's journal is read back; the core knows what comes twice
@@ -77,7 +79,10 @@ class App:
         self.alive_mark = config.paths.journal / "switch-alive"
 
     async def run(self) -> None:
-        async with self._store() as self.store, self._journal() as self.journal, self._fanout() as self.fanout:
+        async with (
+            self._store() as self.store, self._journal() as self.journal, self._fanout() as self.fanout,
+            self._outside() as self.outside,
+        ):  # fmt: skip
             await self._restore()
             try:
                 self._keep(self.store.run_writer(self.journal), "writer")
@@ -127,6 +132,18 @@ class App:
             yield fanout
         finally:
             await fanout.close()
+
+    @contextlib.asynccontextmanager
+    async def _outside(self) -> AsyncIterator[Outside]:
+        """Scripts of versions and the vault of sealed digits come with those who keep them."""
+        outside = Outside(
+            self.config, self.store, script_text=lambda version, name: None, sealed=lambda uniqueid, name: None,
+            forget=lambda uniqueid, name: None, now=self.now,
+        )  # fmt: skip
+        try:
+            yield outside
+        finally:
+            await outside.close()
 
     async def _restore(self) -> None:
         """Rebuild the core from the events of unfinished calls, those still in the journal included."""
@@ -266,6 +283,8 @@ class App:
                 self.ami.execute(command)
             case LookUpCustomer():
                 self._spawn(self._look_up(command))
+            case RunTask():
+                self._spawn(self._run_task(command))
             case FinishRecording():
                 self.recorder.finish(command)
             case PickUp():
@@ -291,6 +310,9 @@ class App:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
+
+    async def _run_task(self, command: RunTask) -> None:
+        self.submit(await self.outside.run(command))
 
     async def _look_up(self, command: LookUpCustomer) -> None:
         found = CustomerFound(at=self.now(), call_id=command.call_id)

@@ -21,7 +21,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -32,7 +32,7 @@ from cti.adapters.tasks import MOST, Done, Fault
 from cti.core.messages import RunTask
 
 log = logging.getLogger(__name__)
-Text = Callable[[int, str], Awaitable[str | None]]  # (version, file under scripts/): its text
+Text = Callable[[int, str], str | None]  # (version, file under scripts/): its text
 AT_ONCE = 8
 MEMORY = 512 << 20  # bytes of address space
 FILES, FILE_SIZE = 64, 16 << 20
@@ -67,7 +67,7 @@ class Scripts:
     async def script(self, command: RunTask) -> Done:
         """`outcome` of what it printed, else done, with the rest of it."""
         name = str(command.args.get("script") or "")
-        text = await self._text(command.version, name) if NAME.fullmatch(name) else None
+        text = self._text(command.version, name) if NAME.fullmatch(name) else None
         if text is None:
             raise Fault(f"there is no scripts/{name[:60]!a} in flows version {command.version}")
         given = {"args": command.args.get("args") or {}, "call": command.args.get("call") or {}}

@@ -51,7 +51,7 @@ FILES = {
 
 @pytest.fixture
 async def scripts() -> AsyncIterator[Scripts]:
-    async def text(version: int, name: str) -> str | None:
+    def text(version: int, name: str) -> str | None:
         return FILES.get(name) if version == 3 else None
 
     one = Scripts(text)

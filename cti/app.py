@@ -44,12 +44,15 @@ from cti.core.messages import (
     Hold,
     Input,
     LookUpCustomer,
+    Pause,
     PeopleChanged,
     PickUp,
     Play,
     Push,
+    Record,
     Release,
     Ring,
+    RunTask,
 )  # fmt: skip
 from cti.core.switchboard import Output, Switchboard
 from cti.core.switchboard import Settings as Site
@@ -57,6 +60,7 @@ from cti.engine import Engine
 from cti.errors import Unavailable
 from cti.figures import Figures
 from cti.flows import LiveFlows
+from cti.outside import Outside
 from cti.publishing import prompts_of
 from cti.vault import Vault
 
@@ -82,7 +86,10 @@ class App:
         self.alive_mark = config.paths.journal / "switch-alive"
 
     async def run(self) -> None:
-        async with self._store() as self.store, self._journal() as self.journal, self._fanout() as self.fanout:
+        async with (
+            self._store() as self.store, self._journal() as self.journal, self._fanout() as self.fanout,
+            self._outside() as self.outside,
+        ):  # fmt: skip
             await self._restore()
             try:
                 self._keep(self.store.run_writer(self.journal), "writer")
@@ -132,6 +139,17 @@ class App:
             yield fanout
         finally:
             await fanout.close()
+
+    @contextlib.asynccontextmanager
+    async def _outside(self) -> AsyncIterator[Outside]:
+        outside = Outside(
+            self.config, self.store, script_text=lambda version, name: self.flows.script_text(version, name),
+            sealed=self.vault.get, forget=self.vault.forget, now=self.now,
+        )  # fmt: skip
+        try:
+            yield outside
+        finally:
+            await outside.close()
 
     async def _restore(self) -> None:
         """Rebuild the core from the events of unfinished calls, those still in the journal included."""
@@ -276,12 +294,14 @@ class App:
     def dispatch(self, command: Command) -> None:
         """Carry out one command. Never raises: what cannot be done shows in the facts that do not come."""
         match command:
-            case Play() | Collect() | Hold() | Release():
+            case Play() | Collect() | Record() | Pause() | Hold() | Release():
                 self.agi.execute(command)
             case Ring() | HangUp():
                 self.ami.execute(command)
             case LookUpCustomer():
                 self._spawn(self._look_up(command))
+            case RunTask():
+                self._spawn(self._run_task(command))
             case FinishRecording():
                 self.recorder.finish(command)
             case PickUp():
@@ -307,6 +327,9 @@ class App:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
+
+    async def _run_task(self, command: RunTask) -> None:
+        self.submit(await self.outside.run(command))
 
     async def _look_up(self, command: LookUpCustomer) -> None:
         found = CustomerFound(at=self.now(), call_id=command.call_id)

@@ -42,9 +42,12 @@ class Vault:
         kept = self._kept.get(uniqueid, {}).get(name)
         return kept.digits if kept else None
 
-    def forget(self, uniqueid: str) -> None:
-        """All of a channel."""
-        self._kept.pop(uniqueid, None)
+    def forget(self, uniqueid: str, name: str = "") -> None:
+        """All of a channel, or what has that name."""
+        if name:
+            self._kept.get(uniqueid, {}).pop(name, None)
+        else:
+            self._kept.pop(uniqueid, None)
         self._drop_old(self._now())
 
     def _drop_old(self, now: float) -> None:

@@ -45,8 +45,11 @@ MAY = {
     "publishing": {"core", "config", "sections", "adapters"},
     "figures": {"core", "adapters"},
     "lost": {"core"},
+    "outside": {"core", "config", "adapters"},
+    "app": {
+        "core", "config", "adapters", "embedded", "engine", "figures", "flows", "lost", "outside", "publishing", "vault",
+    },
     "cli": {"core", "config", "adapters", "embedded", "demo", "engine", "app", "publishing", "plain", "cli"},
-    "app": {"core", "config", "adapters", "embedded", "engine", "figures", "flows", "lost", "publishing", "vault"},
     "__main__": {"cli"},
     "__init__": set(),
 }

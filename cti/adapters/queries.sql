@@ -418,3 +418,17 @@ SELECT v.version, v.published_at, v.published_by, v.note, v.live, v.share, v.liv
 FROM (SELECT * FROM crm.flow_versions ORDER BY version DESC LIMIT $1) AS v,
     LATERAL (SELECT count(*) AS calls FROM crm.calls WHERE flow_version = v.version) AS c
 ORDER BY v.version DESC
+
+-- ---------------------------------------------------------------- calendars
+
+-- name: calendar_switches
+-- Those that are not over.
+SELECT calendar, state, until, by, at FROM crm.calendar_switches WHERE until > now() ORDER BY calendar
+
+-- name: set_calendar_switch
+-- $3: seconds since the epoch.
+INSERT INTO crm.calendar_switches (calendar, state, until, by) VALUES ($1, $2, to_timestamp($3), $4)
+ON CONFLICT (calendar) DO UPDATE SET state = EXCLUDED.state, until = EXCLUDED.until, by = EXCLUDED.by, at = now()
+
+-- name: drop_calendar_switch
+DELETE FROM crm.calendar_switches WHERE calendar = $1 RETURNING until > now() AS held

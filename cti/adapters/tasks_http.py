@@ -48,7 +48,7 @@ class Reply(msgspec.Struct, frozen=True):
         """Raises Fault."""
         try:
             return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             raise Fault("the answer is no JSON", {"status": self.status}) from None
 
 
@@ -230,7 +230,7 @@ async def message(client: Client, hooks: Mapping[str, tuple[str, Mapping[str, st
     if name.lower() not in hooks:
         raise Fault(f"there is no {name[:40]!a} under [webhooks] of cti.toml")
     url, given = hooks[name.lower()]
-    headers = {**given, "Content-Type": "application/json", "Idempotency-Key": f"{command.call_id}:{command.op}"}
+    headers = {**given, "Content-Type": "application/json", "Idempotency-Key": key_of(command)}
     body = msgspec.json.encode(command.args.get("body") or {})
     reply = await client.request("POST", url, command.timeout, headers, body)
     if not reply.good:
@@ -271,3 +271,8 @@ def pointed(document: Any, pointer: str) -> Any:
         else:
             return None
     return document
+
+
+def key_of(command: RunTask) -> str:
+    """The same for the same work, also when a restarted server asks again."""
+    return command.key or f"{command.call_id}:{command.op}"

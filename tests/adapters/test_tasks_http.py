@@ -121,13 +121,17 @@ async def deep(self: Server, path: str, writer: asyncio.StreamWriter) -> None:
     writer.write(reply("200 OK", b"[" * 100_000))
 
 
+async def latin(self: Server, path: str, writer: asyncio.StreamWriter) -> None:
+    writer.write(reply("200 OK", b'{"a": "\xff"}'))
+
+
 async def garbage(self: Server, path: str, writer: asyncio.StreamWriter) -> None:
     writer.write(b"\x00\xff not http at all\r\n\r\n")
 
 
 ANSWERS: dict[str, Callable[[Server, str, asyncio.StreamWriter], Awaitable[None]]] = {
     f.__name__: f
-    for f in (ok, status, to, hang, slow, endless, declared, cut, broken, once, zipped, deep, garbage)
+    for f in (ok, status, to, hang, slow, endless, declared, cut, broken, once, zipped, deep, garbage, latin)
 }  # fmt: skip
 
 
@@ -340,7 +344,8 @@ async def test_the_status_decides(server: Server, client: Client, code: int) -> 
 
 @pytest.mark.parametrize(("path", "said"), [
     ("endless", "answers more than 256 KiB"), ("declared", "answers more than 256 KiB"), ("zipped", "is no JSON"),
-    ("deep", "is no JSON"), ("status/200", "is no JSON"), ("cut", "cannot be asked"), ("garbage", "cannot be asked"),
+    ("deep", "is no JSON"), ("latin", "is no JSON"),
+    ("status/200", "is no JSON"), ("cut", "cannot be asked"), ("garbage", "cannot be asked"),
     ("broken", "cannot be asked"),
 ])  # fmt: skip
 async def test_a_bad_answer_is_a_fault(server: Server, client: Client, path: str, said: str) -> None:

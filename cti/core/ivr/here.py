@@ -75,7 +75,8 @@ class Here:
     def names(self) -> dict[str, Any]:
         known = {"call": Record({"at": self.context.at, **self.context.call}), "customer": Record(self.customer)}
         line = self.line
-        return {**line.results, **known, "vars": line.vars, "args": line.args, "language": line.language}
+        hidden = {"_language": line.language, "_zone": self.book.zone}
+        return {**line.results, **known, **hidden, "vars": line.vars, "args": line.args, "language": line.language}
 
     def value(self, given: Any) -> Any:
         return given.value(self.names()) if isinstance(given, Expression) else given
@@ -101,7 +102,8 @@ class Here:
     def _text(self, texts: Mapping[str, str | Expression]) -> Iterable[Prompt]:
         language = next((one for one in self._languages() if one in texts), "")
         text = texts.get(language, "")
-        words = text.text(self.names()) if isinstance(text, Expression) else text
+        spoken = {"_language": language or self.flow.language}
+        words = text.text({**self.names(), **spoken}) if isinstance(text, Expression) else text
         return [Text(language=language or self.flow.language, text=words)] if words.strip() else []
 
     def _languages(self) -> tuple[str, ...]:

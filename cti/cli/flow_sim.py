@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,10 +13,11 @@ from zoneinfo import ZoneInfo
 from cti.adapters import flow_files
 from cti.cli import options
 from cti.cli.flow_phone import HELP, Terminal, talk, value_of
+from cti.cli.flow_save import Noted, save
 from cti.config import Config
 from cti.core import ivr
 from cti.core.ivr.case_file import FOR_EVER, at_time
-from cti.core.ivr.phone import Phone
+from cti.core.ivr.problems import meant
 from cti.core.messages import Forced
 from cti.errors import BadInput
 
@@ -37,6 +38,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         ("--set", "NODE.FIELD=VALUE", "a field of such an answer"),
     ):
         verb.add_argument(option, metavar=metavar, action="append", default=[], help=text)
+    verb.add_argument("--save", metavar="NAME", help="add the call as a test of that name to FLOW.test.yaml")
     verb.set_defaults(func=sim)
 
 
@@ -51,12 +53,15 @@ def sim(args: argparse.Namespace) -> int:
     terminal = Terminal(ZoneInfo(settings.site.time_zone))
     terminal.say(f"{phone.turn.line.flow}, {terminal.time(phone.at)}. {HELP}")
     talk(phone, terminal)
+    if args.save:
+        flow = phone.path[0].flow if phone.path else phone.line.flow
+        print(f"saved in {save(folder, args.save, flow, phone, settings.site.time_zone)}")
     return 0
 
 
-def _phone(args: argparse.Namespace, settings: Config, book: ivr.Book) -> Phone:
+def _phone(args: argparse.Namespace, settings: Config, book: ivr.Book) -> Noted:
     flow, language = _start(args, book)
-    return Phone(
+    return Noted(
         book,
         flow,
         args.language or language or None,
@@ -64,8 +69,8 @@ def _phone(args: argparse.Namespace, settings: Config, book: ivr.Book) -> Phone:
         called=args.called,
         customer={key: value_of(text) for key, text in _pairs(args.customer, "--customer KEY=VALUE")},
         at=_at(args.at, settings.site.time_zone),
-        forced={key: _forced(text) for key, text in _pairs(args.calendar, "--calendar NAME=open")},
-        answers=_answers(args),
+        forced={key: _forced(book, key, text) for key, text in _pairs(args.calendar, "--calendar NAME=open")},
+        answers=_answers(args, book),
     )
 
 
@@ -89,10 +94,16 @@ def _at(text: str | None, zone: str) -> float:
     return at
 
 
-def _forced(text: str) -> Forced:
+def _forced(book: ivr.Book, calendar: str, text: str) -> Forced:
+    _known("calendar", calendar, book.calendars)
     if text not in ("open", "closed"):
         raise BadInput(f"a calendar is open or closed, not `{text}`")
     return Forced("open" if text == "open" else "closed", FOR_EVER)
+
+
+def _known(what: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise BadInput(f"there is no {what} `{name}`, {meant(name, known)}".removesuffix(", "))
 
 
 def _pairs(given: Iterable[str], form: str) -> list[tuple[str, str]]:
@@ -103,7 +114,7 @@ def _pairs(given: Iterable[str], form: str) -> list[tuple[str, str]]:
     return [(key, value) for key, _, value in pairs]
 
 
-def _answers(args: argparse.Namespace) -> dict[str, list[ivr.Answer]]:
+def _answers(args: argparse.Namespace, book: ivr.Book) -> dict[str, list[ivr.Answer]]:
     outcomes = dict(_pairs(args.answer, "--answer NODE=OUTCOME"))
     data: dict[str, dict[str, Any]] = {node: {} for node in outcomes}
     for key, text in _pairs(args.set, "--set NODE.FIELD=VALUE"):
@@ -111,4 +122,7 @@ def _answers(args: argparse.Namespace) -> dict[str, list[ivr.Answer]]:
         if not (node and dot and field):
             raise BadInput("write --set NODE.FIELD=VALUE")
         data.setdefault(node, {})[field] = value_of(text)
+    nodes = {name for flow in book.flows.values() for node in flow.nodes for name in (node, f"{flow.name}/{node}")}
+    for node in data:
+        _known("node", node, nodes)
     return {node: [ivr.Answer(outcomes.get(node, ""), data=fields)] for node, fields in data.items()}

@@ -107,8 +107,9 @@ async def test_what_is_not_there_is_an_error(site: Site) -> None:
     site.vault.clear()
     for kind, args in (
         ("customer", {}), ("query", {}), ("http", {}), ("message", {}), ("script", {}), ("pay", {}),
-        ("authenticate", {}), ("query", {"sql": "select :a", "with": 7}), ("http", {"url": 7, "headers": 7}), ("nothing", {}),
-        ("http", {"url": "http://127.0.0.1:1/", "json": {"a": {"secret": "none"}}}), ("script", {"script": ["x"]}),
+        ("authenticate", {}), ("query", {"sql": "select :a", "with": 7}), ("nothing", {}),
+        ("http", {"url": 7, "headers": 7}), ("http", {"url": "http://127.0.0.1:1/", "json": {"a": {"secret": "none"}}}),
+        ("script", {"script": ["x"]}),
     ):  # fmt: skip
         assert (await site.run(kind, **args)).outcome == ("none" if kind == "customer" else "error")  # type: ignore[arg-type]
 

@@ -87,11 +87,6 @@ class Lines:
             "lookup": self._due_lookup, "dial": self._due_dial,
         }  # fmt: skip
 
-    @property
-    def version(self) -> int:
-        """The live one."""
-        return self.serving.live
-
     # ------------------------------------------------------------ fold and react
 
     def apply(self, event: Event) -> None:
@@ -222,7 +217,7 @@ class Lines:
     # ------------------------------------------------------------ the flow
 
     def _book(self, call: Call) -> ivr.Book:
-        return self.books[call.version if call.version in self.books else self.version]
+        return self.books[call.version if call.version in self.books else self.serving.live]
 
     def _position(self, call: Call) -> ivr.Line:
         return msgspec.convert(call.line, ivr.Line)

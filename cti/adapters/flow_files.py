@@ -172,8 +172,8 @@ def _misnamed(name: str) -> Problem | None:
 
 def _hash(folder: Path, name: str) -> str | Problem:
     """The hash of a recorded prompt that can be played."""
-    if wrong := _misnamed(name):
-        return wrong
+    if odd := _misnamed(name):
+        return odd
     try:
         content = read_plain(folder, name, MAX_SOUND)
     except OSError as error:

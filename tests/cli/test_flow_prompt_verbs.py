@@ -105,7 +105,7 @@ def test_several_files_and_one_of_them_bad(cti: Cti, folder: Path, tmp_path: Pat
     record(tmp_path / "one.wav")
     record(tmp_path / "two.flac")
     files = [str(tmp_path / name) for name in ("one.wav", "bad.wav", "two.flac")]
-    code, out, err = cti("import", *files, "--language", "en")
+    code, _, err = cti("import", *files, "--language", "en")
     assert code == 1 and f"cti: {tmp_path}/bad.wav: sound.wav is no sound file" in err
     assert sorted(path.name for path in (folder / "prompts/en").iterdir()) == ["one.wav", "two.wav"]
 
@@ -125,7 +125,7 @@ def test_files_that_are_none(cti: Cti, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "link.wav").symlink_to("/etc/passwd")
     (tmp_path / "dir.wav").mkdir()
     for name in ("pipe", "link", "dir", "nowhere"):
-        code, out, err = cti("import", str(tmp_path / f"{name}.wav"), "--language", "en")
+        code, _, err = cti("import", str(tmp_path / f"{name}.wav"), "--language", "en")
         assert code == 1 and f"{name}.wav: " in err
     assert not list((folder / "prompts/en").iterdir())
 

@@ -463,7 +463,7 @@ async def test_a_storm_of_renames_whose_writer_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Every version is one of the two texts, whole; in the end the live one is what stands in the file."""
-    texts = [text("Left"), text("Right " * 2000)]
+    texts = [text("Left"), text("Right") + "\n" * 20_000]
     chance = random.Random(3)
     async with watched(tmp_path, monkeypatch) as running:
         for _ in range(6):
@@ -495,8 +495,8 @@ async def test_a_writer_killed_in_the_middle_leaves_the_live_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with watched(tmp_path, monkeypatch) as running:
-        writer = await asyncio.create_subprocess_exec(sys.executable, "-c", BYTES, str(tmp_path), text("Two" * 3000))
-        await running.until(lambda: 100 < (tmp_path / "main.yaml").stat().st_size < 5000)
+        writer = await asyncio.create_subprocess_exec(sys.executable, "-c", BYTES, str(tmp_path), text("Two" * 300))
+        await running.until(lambda: 300 < (tmp_path / "main.yaml").stat().st_size < 5000)
         writer.kill()
         await writer.wait()
         await running.until(lambda: bool(running.flows.problems))

@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from cti import __version__, lost
-from cti.adapters import cel, postgres_start, voicemail
+from cti.adapters import cel, postgres_start, prompts_tones, voicemail
 from cti.adapters.agi import AgiServer
 from cti.adapters.ami import AmiLink
 from cti.adapters.journal import Journal
@@ -32,6 +32,8 @@ from cti.config import Config
 from cti.core import views
 from cti.core.ivr import Book
 from cti.core.messages import (
+    CalendarsForced,
+    ChannelGone,
     Collect,
     Command,
     CustomerFound,
@@ -40,13 +42,17 @@ from cti.core.messages import (
     FlowsPublished,
     HangUp,
     Hold,
+    Input,
     LookUpCustomer,
+    Pause,
     PeopleChanged,
     PickUp,
     Play,
     Push,
+    Record,
     Release,
     Ring,
+    RunTask,
 )  # fmt: skip
 from cti.core.switchboard import Output, Switchboard
 from cti.core.switchboard import Settings as Site
@@ -54,7 +60,9 @@ from cti.engine import Engine
 from cti.errors import Unavailable
 from cti.figures import Figures
 from cti.flows import LiveFlows
+from cti.outside import Outside
 from cti.publishing import prompts_of
+from cti.vault import Vault
 
 log = logging.getLogger(__name__)
 OVERLAP = 60.0  # s before the last thing known that the switch's journal is read back; the core knows what comes twice
@@ -71,13 +79,17 @@ class App:
         self.apply_stations = apply_stations
         self.figures = Figures(config.site.time_zone, self.now)
         self.hub = Hub(config.site.country)
+        self.vault = Vault(self.now)
         self.tasks: set[asyncio.Task[None]] = set()
         self.stopping = asyncio.Event()
         self.crashed: BaseException | None = None
         self.alive_mark = config.paths.journal / "switch-alive"
 
     async def run(self) -> None:
-        async with self._store() as self.store, self._journal() as self.journal, self._fanout() as self.fanout:
+        async with (
+            self._store() as self.store, self._journal() as self.journal, self._fanout() as self.fanout,
+            self._outside() as self.outside,
+        ):  # fmt: skip
             await self._restore()
             try:
                 self._keep(self.store.run_writer(self.journal), "writer")
@@ -128,6 +140,17 @@ class App:
         finally:
             await fanout.close()
 
+    @contextlib.asynccontextmanager
+    async def _outside(self) -> AsyncIterator[Outside]:
+        outside = Outside(
+            self.config, self.store, script_text=lambda version, name: self.flows.script_text(version, name),
+            sealed=self.vault.get, forget=self.vault.forget, now=self.now,
+        )  # fmt: skip
+        try:
+            yield outside
+        finally:
+            await outside.close()
+
     async def _restore(self) -> None:
         """Rebuild the core from the events of unfinished calls, those still in the journal included."""
         await self.store.catch_up(self.journal)
@@ -141,6 +164,7 @@ class App:
         await self._look_back()
         self.output = self.board.restore([*past.events, *past.agents], self.engine.now())
         await self._people()
+        await self._calendars()
         self.flows = LiveFlows(self.config, self.store, self.prompts, self._publish, self._versions_in_use)
         await self.flows.start()
         within = {name: queue.service_level.within for name, queue in self.board.floor.queues.items()}
@@ -155,13 +179,15 @@ class App:
 
     async def _serve(self) -> None:
         config = self.config
+        tones = await asyncio.to_thread(prompts_tones.make, config.paths.sounds.resolve())
         self.agi = AgiServer(
             host=config.agi.host, port=config.agi.port, node="main", submit=self.engine.submit,
-            render=self.prompts.render, now=self.engine.now, allowed=config.agi.allow,
+            render=self.prompts.render, now=self.engine.now, allowed=config.agi.allow, seal=self.vault.put,
+            beep=tones.beep, silence=tones.silence, spool=config.paths.recordings.resolve() / "spool",
         )  # fmt: skip
         self.ami = AmiLink(
             host=config.ami.host, port=config.ami.port, username=config.ami.username, secret=config.ami.secret,
-            node="main", submit=self.engine.submit, cel=self._missed, now=self.engine.now,
+            node="main", submit=self._switch_says, cel=self._missed, now=self.engine.now,
             alive_until=lost.alive_until(self.alive_mark),
         )  # fmt: skip
         self.engine.settle(self.output)
@@ -170,6 +196,7 @@ class App:
         self._keep(lost.keep_alive_mark(self.alive_mark, lambda: self.ami.connected), "alive")
         self._keep(lost.end_lost(self.board.calls, self.ami.channels, self.submit, self.now), "lost")
         self._keep(self.store.watch_people(self._people), "people")
+        self._keep(self.store.watch_calendars(self._calendars), "calendars")
         self._keep(self.flows.watch(), "flows")
         self._keep(self.flows.follow(), "versions")
         folder = self.config.paths.home / "voicemail"
@@ -183,6 +210,11 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         log.info("serving on http://%s:%d", config.http.host, config.http.port)
+
+    def _switch_says(self, fact: Input) -> None:
+        self.engine.submit(fact)
+        if isinstance(fact, ChannelGone):
+            self.vault.forget(fact.uniqueid)
 
     async def _linked(self) -> None:
         """The switch's own account first, then its callers: who called while we were away did so then, not now."""
@@ -262,12 +294,14 @@ class App:
     def dispatch(self, command: Command) -> None:
         """Carry out one command. Never raises: what cannot be done shows in the facts that do not come."""
         match command:
-            case Play() | Collect() | Hold() | Release():
+            case Play() | Collect() | Record() | Pause() | Hold() | Release():
                 self.agi.execute(command)
             case Ring() | HangUp():
                 self.ami.execute(command)
             case LookUpCustomer():
                 self._spawn(self._look_up(command))
+            case RunTask():
+                self._spawn(self._run_task(command))
             case FinishRecording():
                 self.recorder.finish(command)
             case PickUp():
@@ -294,6 +328,9 @@ class App:
         task.add_done_callback(self.tasks.discard)
         return task
 
+    async def _run_task(self, command: RunTask) -> None:
+        self.submit(await self.outside.run(command))
+
     async def _look_up(self, command: LookUpCustomer) -> None:
         found = CustomerFound(at=self.now(), call_id=command.call_id)
         if command.caller:
@@ -315,6 +352,10 @@ class App:
         self.submit(PeopleChanged(at=self.now(), agents=people, stations=tuple(s.number for s in stations)))
         if self.apply_stations is not None:
             await self.apply_stations(stations)
+
+    async def _calendars(self) -> None:
+        """Calendars opened or closed by hand, as they are in the database now; while it is away, as they were."""
+        self.submit(CalendarsForced(at=self.now(), calendars=await self.store.forced_calendars()))
 
     def _publish(self, book: Book, share: int) -> None:
         self.board.publish(book, FlowsPublished(at=self.now(), version=book.version, share=share))

@@ -38,7 +38,7 @@ class LiveFlows:
         self, config: Config, store: Store, prompts: Prompts, publish: Publish, in_use: Callable[[], Collection[int]]
     ) -> None:
         self._folder = config.paths.flows
-        self._country = config.site.country
+        self._site = config.site
         self._auto = config.flows.auto_publish
         self._store = store
         self._prompts = prompts
@@ -97,7 +97,7 @@ class LiveFlows:
         try:
             sources = await flow_files.read_steady(self._folder)
             done = await publishing.publish(
-                self._store, sources, self._prompts.apart(), self._country, by=by, note=note, share=share
+                self._store, sources, self._prompts.apart(), self._site, by=by, note=note, share=share
             )
         except Rejected as error:
             self._tell_problems(error.problems)
@@ -192,7 +192,9 @@ class LiveFlows:
         if files is None:
             log.error("flows version %d is not in the database any more", version)
             return None
-        book = await flow_files.loaded(Sources(files=files), version=version, country=self._country)
+        book = await flow_files.loaded(
+            Sources(files=files), version=version, country=self._site.country, zone=self._site.time_zone
+        )  # fmt: skip
         if isinstance(book, list):
             log.error("flows version %d cannot be loaded any more: %s", version, book[0])
             return None
@@ -243,9 +245,9 @@ class LiveFlows:
     async def _looked_at(self, sources: Sources) -> None:
         wanted = self._auto or not self.serving.live
         if wanted and self.serving.live:
-            book = await publishing.ready(sources, self._prompts.apart(), self._country)
+            book = await publishing.ready(sources, self._prompts.apart(), self._site)
         else:  # who calls when nothing is live yet should not wait for the voice
-            book = await publishing.checked(sources, self._country)
+            book = await publishing.checked(sources, self._site)
         self._refuse_emptied(book)
         self._tell_problems(())
         if wanted:

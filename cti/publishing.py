@@ -15,6 +15,7 @@ from cti.adapters.prompts import Prompts
 from cti.config import Config
 from cti.core.ivr import Book, Problem
 from cti.errors import BadInput
+from cti.sections import Site
 
 Row = dict[str, Any]
 
@@ -38,28 +39,28 @@ def prompts_of(config: Config, flows: Path | None = None) -> Prompts:
 
 
 async def publish(
-    store: Store, sources: Sources, prompts: Prompts, country: str, *, by: str, note: str = "", share: int = 100,
+    store: Store, sources: Sources, prompts: Prompts, site: Site, *, by: str, note: str = "", share: int = 100,
     actor: str = "",
 ) -> Row:  # fmt: skip
     """Publish a folder, as a person asks for it: `prompts` are of that folder. Returns version and share.
 
     Raises Rejected, Refused (`unchanged`, `no_live`), Unavailable."""
-    await ready(sources, prompts, country)
+    await ready(sources, prompts, site)
     return await store.publish_flows(sources.files, by, note, share, actor)
 
 
-async def ready(sources: Sources, prompts: Prompts, country: str) -> Book:
+async def ready(sources: Sources, prompts: Prompts, site: Site) -> Book:
     """The folder, checked, with every prompt made that does not depend on a call. Raises Rejected."""
-    book = await checked(sources, country)
+    book = await checked(sources, site)
     prompts.know(0, flow_files.recordings(sources.files))
     if wrong := await prompts.prepare(book):
         raise Rejected([Problem("prompts", 0, 0, text) for text in wrong])
     return book
 
 
-async def checked(sources: Sources, country: str) -> Book:
+async def checked(sources: Sources, site: Site) -> Book:
     """Raises Rejected."""
-    book = await flow_files.loaded(sources, country=country)
+    book = await flow_files.loaded(sources, country=site.country, zone=site.time_zone)
     if isinstance(book, list):
         raise Rejected(book)
     if not book.flows:

@@ -69,7 +69,10 @@ class Agi(Section, frozen=True, kw_only=True):
 
 
 class Postgres(Section, frozen=True, kw_only=True):
+    """`lookup_dsn`: how lookups of flows log in. Empty: as `cti_lookup` where that needs no password, else as `dsn`."""
+
     dsn: str = ""
+    lookup_dsn: str = ""
 
 
 class Redis(Section, frozen=True, kw_only=True):
@@ -126,6 +129,33 @@ class Asterisk(Section, frozen=True, kw_only=True):
     config_dir: Path = Path("asterisk/etc")
 
 
+class SecretOf(Section, frozen=True, kw_only=True):
+    """`{secret = "NAME"}`: the value of that name under [secrets]."""
+
+    secret: str
+
+
+class Webhook(Section, frozen=True, kw_only=True):
+    """Where a `message` node sends to."""
+
+    url: str
+    headers: dict[str, str | SecretOf] = {}
+
+
+class Payment(Section, frozen=True, kw_only=True):
+    """`url`: the tokeniser that card numbers go to; empty: flows cannot take payments. `timeout`: seconds."""
+
+    url: str = ""
+    headers: dict[str, str | SecretOf] = {}
+    timeout: float = 10.0
+
+
+class Outside(Section, frozen=True, kw_only=True):
+    """`allow`: hosts, host:port, addresses or networks that flows may ask though they are not public."""
+
+    allow: tuple[str, ...] = ()
+
+
 class Config(Section, frozen=True, kw_only=True):
     http: Http = Http()
     sip: Sip = Sip()
@@ -141,6 +171,10 @@ class Config(Section, frozen=True, kw_only=True):
     flows: Flows = Flows()
     tts: Tts = Tts()
     asterisk: Asterisk = Asterisk()
+    outside: Outside = Outside()
+    payment: Payment = Payment()
+    webhooks: dict[str, Webhook] = {}
+    secrets: dict[str, str] = {}
 
     @property
     def status_key(self) -> str:
@@ -150,4 +184,5 @@ class Config(Section, frozen=True, kw_only=True):
         return hmac.new(self.ami.secret.encode(), b"cti status", "sha256").hexdigest()
 
 
-SECTIONS: dict[str, type[Section]] = {f.name: f.type for f in msgspec.structs.fields(Config)}
+OPEN: dict[str, type[Webhook | str]] = {"webhooks": Webhook, "secrets": str}  # their keys are names of one's own
+SECTIONS: dict[str, type[Section]] = {f.name: f.type for f in msgspec.structs.fields(Config) if f.name not in OPEN}

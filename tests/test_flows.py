@@ -111,7 +111,7 @@ class Told(list[Book]):
 def live_flows(folder: Path, database: Database, told: Told, *, auto: bool = True, voice: Any = None) -> LiveFlows:
     config: Any = SimpleNamespace(
         paths=SimpleNamespace(flows=folder), flows=SimpleNamespace(auto_publish=auto),
-        site=SimpleNamespace(country="ID"),
+        site=SimpleNamespace(country="ID", time_zone="Asia/Jakarta"),
     )  # fmt: skip
     return LiveFlows(config, database, voice or Silent(folder), told.publish, lambda: told.in_use)  # type: ignore[arg-type]
 

@@ -44,36 +44,44 @@ class Sources(msgspec.Struct, frozen=True):
 
 
 def load(
-    sources: Sources, *, version: int = 0, country: str = "ID", allow: Iterable[str] = ()
+    sources: Sources, *, version: int = 0, country: str = "ID", allow: Iterable[str] = (), zone: str = "UTC"
 ) -> tuple[Book | None, list[Problem]]:
     """The Book of a folder, or of a version kept elsewhere; else None and every problem."""
     parsed = {file: parse(file, text) for file, text in sources.files.items() if is_flow_file(file)}
     sounds = None if sources.sounds is None else frozenset(sources.sounds)
-    made = load_book(parsed, version=version, country=country, allow=allow, sounds=sounds)
+    named = [file.removeprefix("scripts/") for file in sources.files if file.startswith("scripts/")]
+    scripts = None if sources.sounds is None else named
+    made = load_book(
+        parsed, version=version, country=country, allow=allow, sounds=sounds, scripts=scripts, zone=zone
+    )  # fmt: skip
     problems = [*sources.problems, *(made if isinstance(made, list) else ())]
     return (None if isinstance(made, list) or problems else made), sorted(problems, key=lambda one: one.place)
 
 
-async def loaded(sources: Sources, *, version: int = 0, country: str = "ID") -> Book | list[Problem]:
+async def loaded(
+    sources: Sources, *, version: int = 0, country: str = "ID", zone: str = "UTC"
+) -> Book | list[Problem]:
     """The same, beside the work of the loop."""
-    book, problems = await asyncio.to_thread(load, sources, version=version, country=country)
+    book, problems = await asyncio.to_thread(load, sources, version=version, country=country, zone=zone)
     return problems if book is None else book
 
 
-def check(path: Path, *, country: str = "ID", allow: Iterable[str] = ()) -> tuple[Book | None, list[Problem]]:
+def check(
+    path: Path, *, country: str = "ID", allow: Iterable[str] = (), zone: str = "UTC"
+) -> tuple[Book | None, list[Problem]]:
     """Check a folder, or one file among its neighbours: then only its own problems and notes are told."""
     try:
         alone = not path.is_dir() and (path.is_symlink() or path.exists())
     except OSError as error:
         return None, [_unreadable(path, error)]
     if not alone:
-        return load(read_folder(path), country=country, allow=allow)
+        return load(read_folder(path), country=country, allow=allow, zone=zone)
     if not path.name.endswith(".yaml"):
         return None, [Problem(_short(path), 0, 0, "not a .yaml file")]
     if not is_flow_file(path.name):
         return None, [Problem(_short(path), 0, 0, "not read: its name begins with a dot or ends in .test.yaml")]
     folder = path.absolute().parent
-    book, problems = load(read_folder(folder), country=country, allow=allow)
+    book, problems = load(read_folder(folder), country=country, allow=allow, zone=zone)
     own = written(path.name)
     if book is not None:
         book = msgspec.structs.replace(book, notes=tuple(note for note in book.notes if note.file == own))
@@ -172,8 +180,8 @@ def _misnamed(name: str) -> Problem | None:
 
 def _hash(folder: Path, name: str) -> str | Problem:
     """The hash of a recorded prompt that can be played."""
-    if odd := _misnamed(name):
-        return odd
+    if misnamed := _misnamed(name):
+        return misnamed
     try:
         content = read_plain(folder, name, MAX_SOUND)
     except OSError as error:

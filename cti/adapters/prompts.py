@@ -40,7 +40,7 @@ class MissingPrompt(CtiError):
 class Prompts:
     """`speak(text, language, out)` and `convert(sound, out)` write one wav file, all at once."""
 
-    def __init__(self, sounds: Path, flows: Path, speak: Speak, convert: Convert, voice: str = "espeak-1") -> None:
+    def __init__(self, sounds: Path, flows: Path, speak: Speak, convert: Convert, voice: str = "espeak-2") -> None:
         self._sounds = sounds.absolute()
         self._flows = flows.absolute()
         self._speak = speak

@@ -285,6 +285,30 @@ VALUES ($1, $2, $3, $4, $5, coalesce(to_timestamp($6), now())) RETURNING case_id
 -- name: add_note
 INSERT INTO crm.notes (customer_id, call_id, author, body) VALUES ($1, $2::uuid, $3, $4) RETURNING note_id
 
+-- name: pin_try
+-- Counts a try before it is judged, so that many at once are not free; nothing when there is no PIN or it is locked.
+-- $2: so many wrong ones in a row lock it, $3: for so many seconds.
+UPDATE crm.customer_pins SET
+    failed = CASE WHEN locked_until IS NULL THEN failed + 1 ELSE 1 END,
+    locked_until = CASE WHEN locked_until IS NULL AND failed + 1 >= $2 THEN now() + make_interval(secs => $3) END
+WHERE customer_id = $1 AND (locked_until IS NULL OR locked_until <= now())
+RETURNING pin_hash, failed, locked_until
+
+-- name: pin_lock
+SELECT locked_until FROM crm.customer_pins WHERE customer_id = $1
+
+-- name: pin_right
+UPDATE crm.customer_pins SET failed = 0, locked_until = NULL WHERE customer_id = $1
+
+-- name: set_pin
+INSERT INTO crm.customer_pins (customer_id, pin_hash)
+SELECT customer_id, $2 FROM crm.customers WHERE customer_id = $1
+ON CONFLICT (customer_id) DO UPDATE SET pin_hash = EXCLUDED.pin_hash, failed = 0, locked_until = NULL, changed_at = now()
+RETURNING customer_id
+
+-- name: drop_pin
+DELETE FROM crm.customer_pins WHERE customer_id = $1 RETURNING customer_id
+
 -- name: count_customers
 SELECT count(*) FROM crm.customers
 
@@ -394,3 +418,17 @@ SELECT v.version, v.published_at, v.published_by, v.note, v.live, v.share, v.liv
 FROM (SELECT * FROM crm.flow_versions ORDER BY version DESC LIMIT $1) AS v,
     LATERAL (SELECT count(*) AS calls FROM crm.calls WHERE flow_version = v.version) AS c
 ORDER BY v.version DESC
+
+-- ---------------------------------------------------------------- calendars
+
+-- name: calendar_switches
+-- Those that are not over.
+SELECT calendar, state, until, by, at FROM crm.calendar_switches WHERE until > now() ORDER BY calendar
+
+-- name: set_calendar_switch
+-- $3: seconds since the epoch.
+INSERT INTO crm.calendar_switches (calendar, state, until, by) VALUES ($1, $2, to_timestamp($3), $4)
+ON CONFLICT (calendar) DO UPDATE SET state = EXCLUDED.state, until = EXCLUDED.until, by = EXCLUDED.by, at = now()
+
+-- name: drop_calendar_switch
+DELETE FROM crm.calendar_switches WHERE calendar = $1 RETURNING until > now() AS held

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from cti.errors import Unavailable
 
-VOICES = {"en": "en-us", "zh": "cmn", "id": "id"}  # others: espeak-ng's own name for them
+VOICES = {"en": "en-us", "zh": "cmn-latn-pinyin", "id": "id"}  # others: espeak-ng's own name for them
 WORDS_A_MINUTE = {"en": 155, "zh": 150, "id": 150}
 MAX_TEXT = 2_000  # characters spoken
 TIMEOUT = 10.0  # s for one program

@@ -67,7 +67,8 @@ def _book(args: argparse.Namespace, config: Config) -> tuple[Book, Prompts]:
     """The folder, checked but for recordings that are not there; those are to be told here."""
     folder = args.flows or config.paths.flows
     sources = flow_files.read_folder(folder)
-    book, problems = flow_files.load(msgspec.structs.replace(sources, sounds=None), country=config.site.country)
+    site, texts = config.site, msgspec.structs.replace(sources, sounds=None)
+    book, problems = flow_files.load(texts, country=site.country, zone=site.time_zone)
     if book is None:
         raise publishing.Rejected(problems)
     prompts = publishing.prompts_of(config, folder)

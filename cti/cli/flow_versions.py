@@ -60,7 +60,7 @@ def _publish(args: argparse.Namespace) -> int:
         sources = await flow_files.read_steady(folder)
         prompts = publishing.prompts_of(config, folder)
         return await publishing.publish(
-            store, sources, prompts, config.site.country, by=_who(args), note=args.note, share=args.share,
+            store, sources, prompts, config.site, by=_who(args), note=args.note, share=args.share,
             actor=database.actor(),
         )  # fmt: skip
 

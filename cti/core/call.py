@@ -50,7 +50,7 @@ class Dial(msgspec.Struct, kw_only=True):
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """Whose conversation is recorded, and since when."""
+    """Whose conversation is recorded, and since when; no agent: a message of the caller."""
 
     agent: str
     started_at: float
@@ -74,6 +74,8 @@ class Call(msgspec.Struct, kw_only=True):
     line: dict[str, Any] | None = None  # the flow's position, as core.ivr gave it
     path: list[str] = []
     flow_over: str = ""
+    leaving: bool = False  # the caller is gone, and the flow does what is still to be done without him
+    messages: int = 0  # recorded by the caller
     visit: Visit | None = None
     visits: int = 0
     rings: int = 0
@@ -103,7 +105,7 @@ class Call(msgspec.Struct, kw_only=True):
     @property
     def finished(self) -> bool:
         """Nothing more is expected: the caller left, whoever talked last has wrapped up, recordings are finished."""
-        if self.ended_at is None or self.recordings or self.offer is not None or self.visit is not None:
+        if self.ended_at is None or self.recordings or self.offer is not None or self.visit is not None or self.leaving:
             return False
         return self.connected_at is None or self.wrapped_at is not None
 
@@ -209,7 +211,7 @@ def _flow_at(call: Call, event: Event) -> None:
 
 
 def _flow_ended(call: Call, event: Event) -> None:
-    call.flow_over = event.data.get("how", "ended")
+    call.flow_over, call.leaving = event.data.get("how", "ended"), False
     call.dequeued, call.dialed, call.talked = "", "", False
 
 
@@ -290,7 +292,7 @@ def _dial_ended(call: Call, event: Event) -> None:
 
 
 def _ended(call: Call, event: Event) -> None:
-    call.ended_at = event.at
+    call.ended_at, call.leaving = event.at, event.data.get("leaving", False)
 
 
 def _wrapped(call: Call, event: Event) -> None:
@@ -299,6 +301,7 @@ def _wrapped(call: Call, event: Event) -> None:
 
 def _recording_started(call: Call, event: Event) -> None:
     call.recordings[event.data["recording_id"]] = Recording(event.agent, event.at)
+    call.messages += bool(event.data.get("message"))
 
 
 def _recording_stopped(call: Call, event: Event) -> None:

@@ -163,6 +163,10 @@ BEGIN
     BEGIN
         IF to_regrole('cti_lookup') IS NULL THEN
             CREATE ROLE cti_lookup LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT;
+            -- What a caller pressed is in no log of the database, also when it does not fit.
+            ALTER ROLE cti_lookup SET log_min_messages = fatal;
+            ALTER ROLE cti_lookup SET log_statement = none;
+            ALTER ROLE cti_lookup SET log_min_duration_statement = -1;
         END IF;
     EXCEPTION WHEN insufficient_privilege OR duplicate_object OR unique_violation THEN
         NULL;

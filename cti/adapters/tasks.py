@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 LONGEST = 60.0  # s for any task
 MOST = 8_192  # bytes of JSON that a task may bring into a call
 MASK = "********"
+FILLED = frozenset({"with", "json", "form", "args", "headers"})  # the args in which others stand for something
 Done = tuple[str, dict[str, Any]]
 Work = Callable[[RunTask], Awaitable[Done]]
 Sealed = Callable[[str, str], str | None]  # (uniqueid, name): digits in the vault
@@ -76,7 +77,10 @@ class Tasks:
         work = self._kinds.get(command.kind)
         if work is None:
             raise Fault("there is no such work here")
-        args = {key: self._filled(value, command.uniqueid, hidden) for key, value in command.args.items()}
+        args = {
+            key: self._filled(value, command.uniqueid, hidden) if key in FILLED else value
+            for key, value in command.args.items()
+        }
         return await work(msgspec.structs.replace(command, args=args))
 
     def _filled(self, value: Any, uniqueid: str, hidden: list[str]) -> Any:

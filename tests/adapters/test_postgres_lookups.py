@@ -94,7 +94,7 @@ async def test_of_a_million_rows_a_hundred_are_read(lookups: Lookups) -> None:
 
 async def test_what_is_too_large_for_a_call_is_left(lookups: Lookups) -> None:
     with pytest.raises(BadInput, match="more than 8000 bytes"):
-        await ask(lookups, "select repeat('x', 100000000) as big")
+        await ask(lookups, "select repeat('x', 1000000) as big")
     _, data = await ask(lookups, "select repeat('é', 1000) as big from generate_series(1, 50)", many=True)
     assert data["count"] == 50 and 0 < len(data["rows"]) < BYTES // 2000
 
@@ -214,6 +214,19 @@ async def test_it_logs_in_as_the_role_where_that_needs_no_password(full: str) ->
     assert await how(full, "postgresql://other@/db") == ("login", {})
     lookups = Lookups(full, ZONE)
     assert (await ask(lookups, "select session_user::text as u"))[1] == {"u": "cti_lookup"}
+    await lookups.close()
+
+
+async def test_what_a_caller_pressed_is_in_no_log_of_the_database(full: str, pg: Cluster) -> None:
+    lookups = Lookups(full, ZONE)
+    with pytest.raises(BadInput, match="4711000011112222x"):
+        await ask(lookups, "select :pressed::text::int as n", pressed="4711000011112222x")
+    link = await connect(full)
+    with pytest.raises(asyncpg.DataError):
+        await link.fetch("SELECT 'this is logged'::int")
+    await link.close()
+    log = (pg.folder / "log").read_text()
+    assert "this is logged" in log and "4711000011112222x" not in log
     await lookups.close()
 
 

@@ -163,10 +163,6 @@ BEGIN
     BEGIN
         IF to_regrole('cti_lookup') IS NULL THEN
             CREATE ROLE cti_lookup LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT;
-            -- What a caller pressed is in no log of the database, also when it does not fit.
-            ALTER ROLE cti_lookup SET log_min_messages = fatal;
-            ALTER ROLE cti_lookup SET log_statement = none;
-            ALTER ROLE cti_lookup SET log_min_duration_statement = -1;
         END IF;
     EXCEPTION WHEN insufficient_privilege OR duplicate_object OR unique_violation THEN
         NULL;
@@ -177,6 +173,15 @@ BEGIN
     BEGIN  -- a superuser may become anybody; others must be members to run lookups as the role
         IF NOT pg_has_role(current_user, 'cti_lookup', 'MEMBER') THEN
             EXECUTE format('GRANT cti_lookup TO %I', current_user);
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        NULL;
+    END;
+    BEGIN  -- what a caller pressed is in no log of the database, also when it does not fit; for a superuser to say
+        IF NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = to_regrole('cti_lookup')) THEN
+            ALTER ROLE cti_lookup SET log_min_messages = fatal;
+            ALTER ROLE cti_lookup SET log_statement = none;
+            ALTER ROLE cti_lookup SET log_min_duration_statement = -1;
         END IF;
     EXCEPTION WHEN OTHERS THEN
         NULL;

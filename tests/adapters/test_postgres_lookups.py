@@ -258,6 +258,21 @@ async def test_who_may_make_no_role_migrates_all_the_same_and_only_reads(tmp_pat
         pg.close()
 
 
+async def test_who_may_make_roles_but_not_all_makes_it_and_may_take_it() -> None:
+    pg = Cluster.start()
+    try:
+        name = (await pg.make_database()).partition("@/")[2].partition("?")[0]
+        link = await asyncpg.connect(pg.dsn())
+        await link.execute(f"CREATE ROLE maker LOGIN CREATEROLE; ALTER DATABASE {name} OWNER TO maker")
+        await link.close()
+        dsn = pg.dsn(name).replace("cti@", "maker@")
+        await migrate(dsn, FOLDER)
+        assert await how(dsn) == ("login", {"user": "cti_lookup"})
+        assert await how(dsn.replace("maker@", "maker:pw@")) == ("role", {})
+    finally:
+        pg.close()
+
+
 async def test_no_database_at_all(tmp_path: Any) -> None:
     with pytest.raises(Unavailable):
         await how(f"postgresql://cti@/cti?host={tmp_path}")

@@ -67,15 +67,18 @@ class Here:
         """The next step of a node of several; `held` is added to what it has so far."""
         self.change(stage=name, held={**self.line.held, **held} if name else held)
 
-    def result(self, outcome: str, **data: Any) -> None:
+    def result(self, outcome: str, data: Mapping[str, Any]) -> None:
+        """How the node ended, and what came of it; `data` may have names of any kind."""
         self.change(results={**self.line.results, self.node.id: {**data, "outcome": outcome}})
 
     # ------------------------------------------------------------ values
 
     def names(self) -> dict[str, Any]:
+        """What expressions may use. A node `a-b` is `a_b` there, where - is minus."""
         known = {"call": Record({"at": self.context.at, **self.context.call}), "customer": Record(self.customer)}
         line = self.line
-        return {**line.results, **known, "vars": line.vars, "args": line.args, "language": line.language}
+        results = {node.replace("-", "_"): found for node, found in line.results.items()}
+        return {**results, **known, "vars": line.vars, "args": line.args, "language": line.language}
 
     def value(self, given: Any) -> Any:
         return given.value(self.names()) if isinstance(given, Expression) else given
@@ -88,7 +91,7 @@ class Here:
     # ------------------------------------------------------------ speech
 
     def prompts(self, *spoken: Speech | Prompt | None) -> tuple[Prompt, ...]:
-        """In the caller's language, else in the flow's. Raises ExpressionError."""
+        """In the caller's language, else in the flow's, else in any there is. Raises ExpressionError."""
         found: list[Prompt] = []
         for one in spoken:
             if isinstance(one, Speech):
@@ -99,19 +102,19 @@ class Here:
         return tuple(found)
 
     def _text(self, texts: Mapping[str, str | Expression]) -> Iterable[Prompt]:
-        language = next((one for one in self._languages() if one in texts), "")
-        text = texts.get(language, "")
-        words = text.text(self.names()) if isinstance(text, Expression) else text
-        return [Text(language=language or self.flow.language, text=words)] if words.strip() else []
+        written = next((one for one in (*self._languages(), *texts) if one in texts), "")
+        language, text = written or self.flow.language, texts.get(written, "")
+        words = text.text({**self.names(), "_language": language}) if isinstance(text, Expression) else text
+        return [Text(language=language, text=words)] if words.strip() else []
 
     def _languages(self) -> tuple[str, ...]:
         return (self.line.language, self.line.language.partition("-")[0], self.flow.language)
 
-    def phrase(self, name: str, **filled: str) -> Text:
-        """What the server says of itself."""
+    def phrase(self, name: str, **filled: Callable[[str], str]) -> Text:
+        """What the server says of itself; what is filled in is said in the same language."""
         language, text = phrases.phrase(self.book.phrases, name, self._languages())
-        for word, value in filled.items():
-            text = text.replace(f"{{{word}}}", value)
+        for word, said in filled.items():
+            text = text.replace(f"{{{word}}}", said(language))
         return Text(language=language, text=text)
 
 

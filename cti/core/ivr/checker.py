@@ -221,8 +221,8 @@ def _node(draft: _Draft, scope: Scope, path: Path, key: str, written: Any) -> No
     before = len(reader.problems)
     targets = COMMON if not verb.ends else ("fail",) if verb.outcomes else ()
     known = {
-        **verb.keys(scope),
         **dict.fromkeys((*verb.outcomes, *targets), lambda _reader, at, value: (at, value)),
+        **verb.keys(scope),
         "do": lambda _reader, _path, value: value,
         "note": text,
     }
@@ -242,7 +242,7 @@ def _node(draft: _Draft, scope: Scope, path: Path, key: str, written: Any) -> No
 
 def _outcomes(found: Mapping[str, Any], named: Iterable[str]) -> dict[str, tuple[Path, Any]]:
     """Every outcome with the target written for it: those of keys, of menu options and of conditions."""
-    to: dict[str, tuple[Path, Any]] = {word: found[word] for word in named if word in found}
+    to: dict[str, tuple[Path, Any]] = {word: found[word] for word in named if isinstance(found.get(word), tuple)}
     to.update(found.get("options", {}))
     to.update(found.get("outcomes", {}))
     listed = found.get("when") or found.get("shares") or []

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from cti.errors import BadInput, CtiError, Unavailable
 
 NOUNS = (
-    "up", "serve", "doctor", "status", "config", "db", "user", "station", "agent", "queue", "flow", "call",
+    "up", "serve", "doctor", "status", "config", "db", "user", "station", "agent", "queue", "calendar", "flow", "call",
     "recording", "demo",
 )  # fmt: skip
 

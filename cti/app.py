@@ -33,6 +33,7 @@ from cti.config import Config
 from cti.core import views
 from cti.core.ivr import Book
 from cti.core.messages import (
+    CalendarsForced,
     Collect,
     Command,
     CustomerFound,
@@ -141,6 +142,7 @@ class App:
         await self._look_back()
         self.output = self.board.restore([*past.events, *past.agents], self.engine.now())
         await self._people()
+        await self._calendars()
         self.flows = LiveFlows(self.config, self.store, self._publish)
         await self.flows.start({call.version for call in self.board.calls.live.values()} - {0})
         within = {name: queue.service_level.within for name, queue in self.board.floor.queues.items()}
@@ -170,6 +172,7 @@ class App:
         self._keep(lost.keep_alive_mark(self.alive_mark, lambda: self.ami.connected), "alive")
         self._keep(lost.end_lost(self.board.calls, self.ami.channels, self.submit, self.now), "lost")
         self._keep(self.store.watch_people(self._people), "people")
+        self._keep(self.store.watch_calendars(self._calendars), "calendars")
         self._keep(self.flows.watch(), "flows")
         folder = self.config.paths.home / "voicemail"
         self._keep(voicemail.read_in(folder, self.engine.submit), "voicemail")
@@ -313,6 +316,10 @@ class App:
         self.submit(PeopleChanged(at=self.now(), agents=people, stations=tuple(s.number for s in stations)))
         if self.apply_stations is not None:
             await self.apply_stations(stations)
+
+    async def _calendars(self) -> None:
+        """Calendars opened or closed by hand, as they are in the database now; while it is away, as they were."""
+        self.submit(CalendarsForced(at=self.now(), calendars=await self.store.forced_calendars()))
 
     def _publish(self, book: Book) -> None:
         self.board.publish(book, FlowsPublished(at=self.now(), version=book.version))

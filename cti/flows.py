@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection
+from functools import partial
 
 from cti.adapters import flow_files
 from cti.adapters.flow_files import Sources
@@ -23,7 +24,8 @@ class LiveFlows:
     def __init__(self, config: Config, store: Store, publish: Callable[[Book], None]) -> None:
         self._folder = config.paths.flows
         self._auto = config.flows.auto_publish
-        self._country = config.site.country
+        site = config.site
+        self._load = partial(flow_files.load, country=site.country, zone=site.time_zone)
         self._store = store
         self._publish = publish
         self._book: Book | None = None  # the live version, and its texts
@@ -46,7 +48,7 @@ class LiveFlows:
             await self._changed(await asyncio.to_thread(flow_files.read_folder, self._folder))
         if self._book is None:
             sources = await asyncio.to_thread(flow_files.read_folder, self._folder)
-            book, problems = flow_files.load(sources, country=self._country)
+            book, problems = self._load(sources)
             empty = f"{self._folder} {self._emptied(book)}" if book is not None and self._emptied(book) else ""
             why = f"{self._folder}/{problems[0]}" if problems else empty or "they could not be kept in the database"
             raise BadInput(f"no flows to answer calls with: {why}; `cti flow check` tells every problem")
@@ -68,7 +70,7 @@ class LiveFlows:
             await self._changed(await asyncio.to_thread(flow_files.read_folder, self._folder))
 
     def _revive(self, version: int, files: dict[str, str]) -> None:
-        book, problems = flow_files.load(Sources(files=files), version=version, country=self._country)
+        book, problems = self._load(Sources(files=files), version=version)
         if book is None:
             log.error("flows version %d cannot be loaded any more: %s", version, problems[0])
             return
@@ -92,7 +94,7 @@ class LiveFlows:
             log.exception("flows not published")
 
     async def _published(self, sources: Sources) -> None:
-        book, problems = await asyncio.to_thread(flow_files.load, sources, country=self._country)
+        book, problems = await asyncio.to_thread(self._load, sources)
         for problem in problems:
             log.error("flows not published: %s", problem)
         if book is None:
@@ -101,7 +103,7 @@ class LiveFlows:
             log.error("flows not published: %s %s", self._folder, why)
             return
         version = await self._store.save_flows(sources.files, "auto", "files changed")
-        book, _ = await asyncio.to_thread(flow_files.load, sources, version=version, country=self._country)
+        book, _ = await asyncio.to_thread(self._load, sources, version=version)
         if book is not None:
             self._live(book, sources.files)
             log.info("flows version %d is live for new calls", version)

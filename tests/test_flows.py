@@ -50,7 +50,7 @@ class Database:
 def live_flows(folder: Path, database: Database, live: list[Book]) -> LiveFlows:
     config: Any = SimpleNamespace(
         paths=SimpleNamespace(flows=folder), flows=SimpleNamespace(auto_publish=True),
-        site=SimpleNamespace(country="ID"),
+        site=SimpleNamespace(country="ID", time_zone="UTC"),
     )  # fmt: skip
     return LiveFlows(config, database, live.append)  # type: ignore[arg-type]
 

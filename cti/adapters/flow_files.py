@@ -40,30 +40,32 @@ class Sources(msgspec.Struct, frozen=True):
 
 
 def load(
-    sources: Sources, *, version: int = 0, country: str = "ID", allow: Iterable[str] = ()
+    sources: Sources, *, version: int = 0, country: str = "ID", allow: Iterable[str] = (), zone: str = "UTC"
 ) -> tuple[Book | None, list[Problem]]:
     """The Book of a folder, or of a version kept elsewhere; else None and every problem."""
     parsed = {file: parse(file, text) for file, text in sources.files.items() if file.endswith(".yaml")}
     sounds = None if sources.sounds is None else frozenset(sources.sounds)
-    made = load_book(parsed, version=version, country=country, allow=allow, sounds=sounds)
+    made = load_book(parsed, version=version, country=country, allow=allow, sounds=sounds, zone=zone)
     problems = [*sources.problems, *(made if isinstance(made, list) else ())]
     return (None if isinstance(made, list) or problems else made), sorted(problems, key=lambda one: one.place)
 
 
-def check(path: Path, *, country: str = "ID", allow: Iterable[str] = ()) -> tuple[Book | None, list[Problem]]:
+def check(
+    path: Path, *, country: str = "ID", allow: Iterable[str] = (), zone: str = "UTC"
+) -> tuple[Book | None, list[Problem]]:
     """Check a folder, or one file among its neighbours: then only its own problems and notes are told."""
     try:
         alone = not path.is_dir() and (path.is_symlink() or path.exists())
     except OSError as error:
         return None, [_unreadable(path, error)]
     if not alone:
-        return load(read_folder(path), country=country, allow=allow)
+        return load(read_folder(path), country=country, allow=allow, zone=zone)
     if not path.name.endswith(".yaml"):
         return None, [Problem(_short(path), 0, 0, "not a .yaml file")]
     if not _is_ours(path.name):
         return None, [Problem(_short(path), 0, 0, "not read: its name begins with a dot or ends in .test.yaml")]
     folder = path.absolute().parent
-    book, problems = load(read_folder(folder), country=country, allow=allow)
+    book, problems = load(read_folder(folder), country=country, allow=allow, zone=zone)
     own = written(path.name)
     if book is not None:
         book = msgspec.structs.replace(book, notes=tuple(note for note in book.notes if note.file == own))

@@ -11,15 +11,15 @@ import base64
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
 
-from cti.adapters.postgres_db import QUERIES, Database, Row, connect, drop, plain
+from cti.adapters.postgres_db import QUERIES, Database, Row, connect, drop, iso, plain
 from cti.adapters.postgres_writer import Log, Writer
-from cti.core.messages import AgentInfo
+from cti.core.messages import AgentInfo, Forced
 from cti.core.storable import storable
 from cti.errors import BadInput, Unavailable
 
@@ -114,9 +114,9 @@ class Store:
         """Calls `changed` after every change of users, skills or stations, until cancelled."""
         await self._watch("crm_people", changed)
 
-    async def _watch(self, channel: str, changed: Callable[[], Awaitable[None] | None]) -> None:
+    async def _watch(self, channel: str, changed: Callable[[], Awaitable[None] | None], *, lost: bool = False) -> None:
         """After a lost connection something may have been missed: `changed` is called then, too."""
-        wake, lost = asyncio.Event(), False
+        wake = asyncio.Event()
         while True:
             try:
                 link = await connect(self.dsn)
@@ -290,6 +290,33 @@ class Store:
     async def rolled_back_flows(self) -> list[tuple[int, dict[str, str]]]:
         """Versions that were rolled back: the same files are not published again by themselves."""
         return [(row["version"], row["files"]) for row in await self.db.rows("rolled_back_flows")]
+
+    # ------------------------------------------------------------ calendars opened or closed by hand
+
+    async def force_calendar(self, calendar: str, state: str | None, until: float, by: str) -> bool:
+        """`state` open or closed until then (seconds since the epoch); None: by its hours again. Audited. Whether
+        something changed. Running servers follow at once."""
+        action = {"open": "calendar.opened", "closed": "calendar.closed"}.get(state or "", "calendar.freed")
+        detail = {"until": iso(datetime.fromtimestamp(until, UTC))} if state else {}
+        async with self.db.link() as link, link.transaction():
+            if state:
+                await link.execute(QUERIES["set_calendar_switch"], calendar, state, until, by)
+            elif not await link.fetchval(QUERIES["drop_calendar_switch"], calendar):
+                return False
+            await link.execute(QUERIES["audit"], by, action, calendar, detail)
+        return True
+
+    async def calendar_switches(self) -> list[Row]:
+        """Those not over: calendar, state, until, by, at."""
+        return list(plain(await self.db.rows("calendar_switches")))
+
+    async def forced_calendars(self) -> dict[str, Forced]:
+        rows = await self.db.rows("calendar_switches")
+        return {row["calendar"]: Forced(row["state"], row["until"].timestamp()) for row in rows}
+
+    async def watch_calendars(self, changed: Callable[[], Awaitable[None] | None]) -> None:
+        """Calls `changed` at first, and after every change of them, until cancelled."""
+        await self._watch("crm_calendars", changed, lost=True)
 
 
 def _user(row: Row | None) -> User | None:

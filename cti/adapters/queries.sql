@@ -368,3 +368,17 @@ FROM crm.flow_versions ORDER BY version DESC LIMIT 100
 
 -- name: rolled_back_flows
 SELECT version, files FROM crm.flow_versions WHERE rolled_back_at IS NOT NULL ORDER BY version DESC LIMIT 20
+
+-- ---------------------------------------------------------------- calendars
+
+-- name: calendar_switches
+-- Those that are not over.
+SELECT calendar, state, until, by, at FROM crm.calendar_switches WHERE until > now() ORDER BY calendar
+
+-- name: set_calendar_switch
+-- $3: seconds since the epoch.
+INSERT INTO crm.calendar_switches (calendar, state, until, by) VALUES ($1, $2, to_timestamp($3), $4)
+ON CONFLICT (calendar) DO UPDATE SET state = EXCLUDED.state, until = EXCLUDED.until, by = EXCLUDED.by, at = now()
+
+-- name: drop_calendar_switch
+DELETE FROM crm.calendar_switches WHERE calendar = $1 RETURNING until > now() AS held

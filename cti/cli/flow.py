@@ -44,7 +44,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _check(args: argparse.Namespace) -> int:
     settings = options.load(args)
     path = args.path if args.path is not None else settings.paths.flows
-    book, problems = flow_files.check(path, country=settings.site.country)
+    book, problems = flow_files.check(path, country=settings.site.country, zone=settings.site.time_zone)
     notes = book.notes if book is not None else ()
     if args.json:
         told = {"problems": msgspec.to_builtins(problems), "notes": msgspec.to_builtins(notes)}
@@ -63,7 +63,9 @@ def _schema(args: argparse.Namespace) -> int:
 
 def _book(args: argparse.Namespace) -> ivr.Book | None:
     settings = options.load(args)
-    book, problems = flow_files.check(args.flows or settings.paths.flows, country=settings.site.country)
+    book, problems = flow_files.check(
+        args.flows or settings.paths.flows, country=settings.site.country, zone=settings.site.time_zone
+    )
     for problem in problems:
         print(problem, file=sys.stderr)
     if book is not None and args.flow not in book.flows:

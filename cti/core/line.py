@@ -58,9 +58,9 @@ class Lines:
         self.country = country
         self.books: Mapping[int, ivr.Book] = {}
         self.version = 0
-        self.forced: dict[str, Forced] = {}
         self.steps: dict[str, Step] = {}
         self.customers: dict[str, CustomerFound] = {}
+        self.forced: Mapping[str, Forced] = {}  # calendars opened or closed by hand; one that is over is no more
         self.dials: dict[str, Call] = {}
         self.work = Work(out, calls, epoch, self.steps, self._proceed)
         self.handlers: dict[type, Callable[[Any], None]] = {
@@ -219,6 +219,9 @@ class Lines:
 
     # ------------------------------------------------------------ the flow
 
+    def _calendars_forced(self, m: CalendarsForced) -> None:
+        self.forced = m.calendars
+
     def _book(self, call: Call) -> ivr.Book:
         return self.books[call.version if call.version in self.books else self.version]
 
@@ -275,9 +278,6 @@ class Lines:
     def _pause(self, call: Call, action: ivr.Pause, at: float) -> None:
         op = self.work.start(call)
         self.out.command(Pause(node=call.node, uniqueid=call.uniqueid, op=op, **fields(action)))
-
-    def _calendars_forced(self, m: CalendarsForced) -> None:
-        self.forced = dict(m.calendars)
 
     def _enqueue(self, call: Call, action: ivr.Enqueue, at: float) -> None:
         queue = self._book(call).queues.get(action.queue)

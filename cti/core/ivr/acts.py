@@ -76,7 +76,8 @@ def _language(here: Here, spec: model.Language) -> Done:
 
 def _hours(here: Here, spec: model.Hours) -> Done:
     calendar = here.book.calendars[spec.calendar]
-    found = hours(calendar, here.context.at, here.book.zone, here.context.forced.get(spec.calendar))
+    forced = here.context.forced.get(spec.calendar)
+    found = hours(calendar, here.context.at, here.book.zone, forced, here.line.language)
     here.result(found.state, {"state": found.state, "next_open": found.next_open, "holiday": found.holiday})
     return Left("closed" if found.state == "holiday" and "holiday" not in here.node.to else found.state)
 

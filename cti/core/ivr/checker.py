@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from cti.core.ivr import beside, model, verbs
-from cti.core.ivr.calendars import check_calendars
+from cti.core.ivr.calendar_source import read_calendars
 from cti.core.ivr.expressions import Expression, Names, is_template
 from cti.core.ivr.model import Book, Flow, Node, Number
 from cti.core.ivr.problems import Problem
@@ -83,10 +83,12 @@ def load_book(
     allow: Iterable[str] = (),
     sounds: Collection[str] | None = None,
     scripts: Collection[str] | None = None,
+    zone: str = "UTC",
 ) -> Book | list[Problem]:
     """The Book, or all problems, sorted.
 
-    `sounds`: the recorded prompts there are, as `prompts/en/hello.wav`, `scripts`: as `stock.py`; None: do not look."""
+    `sounds`: the recorded prompts there are, as `prompts/en/hello.wav`, `scripts`: as `stock.py`; None: do not look.
+    `zone`: the site's time zone, of calendars that name none."""
     settings = _Settings(country, frozenset(allow), sounds, scripts)
     readers = {file: Reader(source) for file, source in files.items()}
     sound = {file: reader for file, reader in readers.items() if reader.source.data is not None}
@@ -99,8 +101,8 @@ def load_book(
         _check_types(draft)
         _check_ways(draft)
     around = beside.read(sound)
-    calendars = check_calendars(sound, readers)
-    known = {"queues.yaml": queues, "calendars.yaml": calendars, **around.names}
+    calendars = read_calendars(sound, readers)
+    known: dict[str, Mapping[str, Any]] = {"queues.yaml": queues, "calendars.yaml": calendars, **around.names}
     check_references(drafts, known, {file for file in readers if file not in sound}, settings.scripts)
     numbers = _numbers(sound["numbers.yaml"], drafts, settings, readers == sound) if "numbers.yaml" in sound else {}
     _check_sounds(drafts, numbers, settings, around)
@@ -110,7 +112,7 @@ def load_book(
     notes = sorted(note for reader in readers.values() for note in reader.notes)
     return Book(
         flows, queues, numbers, version, country, settings.allow, tuple(notes), around.statements, around.boxes,
-        around.surveys, around.phrases,
+        around.surveys, around.phrases, calendars, zone,
     )  # fmt: skip
 
 

@@ -194,6 +194,8 @@ def _check_node(node: nodes.Node, names: Names) -> None:
     elif isinstance(node, nodes.Filter):
         _check_word("filter", node.name, FILTERS)
         _check_mapped(node)
+        if node.name == "money" and not (node.args or node.kwargs):
+            raise ExpressionError("`money` needs a currency: `money('USD')`")
     elif isinstance(node, nodes.Test):
         _check_word("test", node.name, TESTS)
     elif isinstance(node, nodes.Call):

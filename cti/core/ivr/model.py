@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from cti.core.ivr import phrases
+from cti.core.ivr.calendars import Calendar
 from cti.core.ivr.expressions import Expression
 from cti.core.ivr.problems import Problem
 from cti.core.messages import Prompt, Sound, Text
@@ -306,7 +307,7 @@ class Book(msgspec.Struct, frozen=True):
     """One version of the whole folder. `allow`: kinds of numbers that may be dialled besides ordinary.
 
     `notes`: what its files ask for that this version does not do, by place. `phrases`: {id: {language: text}} that
-    replace the built-in ones."""
+    replace the built-in ones. `zone`: the site's time zone, of calendars that name none."""
 
     flows: Mapping[str, Flow]
     queues: Mapping[str, QueueConfig]
@@ -319,7 +320,7 @@ class Book(msgspec.Struct, frozen=True):
     boxes: Mapping[str, Box] = {}
     surveys: Mapping[str, Questions] = {}
     phrases: Mapping[str, Mapping[str, str]] = {}
-    calendars: Mapping[str, Any] = {}
+    calendars: Mapping[str, Calendar] = {}
     zone: str = "UTC"
 
     def flow_for(self, called: str) -> tuple[str, str] | None:

@@ -112,13 +112,16 @@ def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _spoken(function: Callable[..., str]) -> Callable[..., str]:
-    """Says it in the language of the text around it: `_language` where that is not the caller's."""
+def _spoken(function: Callable[..., str], zoned: bool = False) -> Callable[..., str]:
+    """Says it in the language of the text around it: `_language` where that is not the caller's. Moments that are
+    written with their offset are said in the site's time zone, `_zone`."""
 
     @pass_context
     def run(context: Context, *args: Any, **more: Any) -> str:
         _spend(context, sum(map(size_of, args)))
-        spoken = function(context.get("_language") or context.get("language") or "en", *args, **more)
+        language = context.get("_language") or context.get("language") or "en"
+        zone = {"zone": context.get("_zone", "")} if zoned else {}
+        spoken = function(language, *args, **zone, **more)
         _spend(context, len(spoken))
         return spoken
 
@@ -169,7 +172,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "abs": _filter(abs),
     "capitalize": _filter(lambda value: str(value).capitalize()),
     "center": _filter(_center),
-    "date": _spoken(speech.date),
+    "date": _spoken(speech.date, zoned=True),
     "default": _filter(_default),
     "digits": _spoken(speech.digits),
     "duration": _spoken(speech.duration),
@@ -189,7 +192,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "replace": _filter(_replace),
     "round": _filter(lambda value, digits=0: round(value, max(0, min(int(digits), 9)))),
     "string": _filter(str),
-    "time": _spoken(speech.time),
+    "time": _spoken(speech.time, zoned=True),
     "trim": _filter(lambda value: str(value).strip()),
     "upper": _filter(lambda value: str(value).upper()),
 }

@@ -14,6 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from math import isfinite
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import phonenumbers
 
@@ -24,6 +25,7 @@ NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
 BIGGEST = 10**15  # what has more digits is no number one says
 CLOCK = r"([0-9]{1,2}):([0-9]{2})(?::[0-9]{2}(?:[.,][0-9]+)?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
 DATE = re.compile(rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})(?:[T ]{CLOCK})?")
+AWARE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.,]+(Z|[+-][0-9]{2}:?[0-9]{2})")
 TIME = re.compile(rf"(?:[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ])?{CLOCK}")
 SIGNS = re.compile(r"[A-Za-z0-9+*#]")
 SEPARATORS = re.compile(r"[\s./()_-]+")
@@ -83,9 +85,9 @@ def phone(language: str, value: Any) -> str:
     return _tongue(language).signs(_groups(entered), True)
 
 
-def date(language: str, value: Any, weekday: bool = False, year: bool = True) -> str:
-    """The day of an ISO date or date and time, as it is written there."""
-    found = DATE.fullmatch(_text(value))
+def date(language: str, value: Any, weekday: bool = False, year: bool = True, zone: str = "") -> str:
+    """The day of an ISO date or date and time."""
+    found = DATE.fullmatch(_local(value, zone))
     try:
         day = datetime.date.fromisoformat(found[1] if found else "")
     except ValueError as error:
@@ -93,9 +95,9 @@ def date(language: str, value: Any, weekday: bool = False, year: bool = True) ->
     return _tongue(language).date(day, bool(weekday), bool(year))
 
 
-def time(language: str, value: Any) -> str:
-    """The time of day of HH:MM or of an ISO date and time, as it is written there."""
-    found = TIME.fullmatch(_text(value))
+def time(language: str, value: Any, zone: str = "") -> str:
+    """The time of day of HH:MM or of an ISO date and time."""
+    found = TIME.fullmatch(_local(value, zone))
     if not found or int(found[1]) > 23 or int(found[2]) > 59:
         raise ExpressionError(f"`{_told(value)}` is no time like 18:30")
     return _tongue(language).time(int(found[1]), int(found[2]))
@@ -135,6 +137,17 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return value.strip()
     raise ExpressionError(f"`{_told(value)}` cannot be said")
+
+
+def _local(value: Any, zone: str) -> str:
+    """A date and time that says its offset, in that zone; what says none, or without a zone, as it is written."""
+    text = _text(value)
+    if not zone or not AWARE.fullmatch(text):
+        return text
+    try:
+        return datetime.datetime.fromisoformat(text).astimezone(ZoneInfo(zone)).isoformat()
+    except (ValueError, OverflowError) as error:
+        raise ExpressionError(f"`{_told(value)}` is no date and time") from error
 
 
 def _amount(value: Any) -> Decimal:

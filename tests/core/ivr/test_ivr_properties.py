@@ -40,7 +40,9 @@ def joined(*parts: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[
     return st.tuples(*parts).map(lambda maps: {key: value for one in maps for key, value in one.items()})
 
 
-ASKED = st.sampled_from([{"kind": "date"}, {"kind": "phone"}, {"kind": "amount"}, {"length": "2-4", "match": "[0-9]{2}"}])
+ASKED = st.sampled_from(
+    [{"kind": "date"}, {"kind": "phone"}, {"kind": "amount"}, {"length": "2-4", "match": "[0-9]{2}"}]
+)  # fmt: skip
 CASES = st.lists(a(**{"if": CONDITIONS, "to": TARGETS}), min_size=1, max_size=3)
 SHARES = st.lists(a(percent=st.integers(1, 30), to=TARGETS), min_size=1, max_size=3)
 KEYS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
@@ -69,7 +71,9 @@ KEYS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "survey": joined(RETRIES, a(survey="after")),
     "pay": joined(RETRIES, a(amount=CONDITIONS | st.just(5), currency="IDR")),
     "authenticate": joined(RETRIES, a(customer_id=CONDITIONS)),
-    "call": a(flow=st.sampled_from(["t", "sub"]), args=a(x=EXPRESSIONS), outcomes=st.dictionaries(st.just("ok"), TARGETS)),
+    "call": a(
+        flow=st.sampled_from(["t", "sub"]), args=a(x=EXPRESSIONS), outcomes=st.dictionaries(st.just("ok"), TARGETS)
+    ),
     "return": a(outcome="ok", values=MAPS),
     "hangup": st.just({}),
 }  # fmt: skip
@@ -116,7 +120,9 @@ BESIDE = {
     "queues.yaml": {"queues": {"sales": {}}},
     "lookups.yaml": {"lookups": {"orders": {"sql": "select status from orders where reference = :ref"}}},
     "voicemail.yaml": {"boxes": {"main": {"say": "hello"}}},
-    "surveys.yaml": {"surveys": {"after": {"questions": {"q1": {"say": "x", "keys": "1-5"}, "q2": {"say": "y", "keys": "12"}}}}},
+    "surveys.yaml": {
+        "surveys": {"after": {"questions": {"q1": {"say": "x", "keys": "1-5"}, "q2": {"say": "y", "keys": "12"}}}}
+    },
 }  # fmt: skip
 DATA = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(["vip", "1000"]),
@@ -137,7 +143,7 @@ ANSWERS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(flow=flows(), customer=st.dictionaries(st.just("x"), DATA), answers=st.lists(ANSWERS, min_size=1, max_size=40))
 def test_every_call_ends_and_none_raises(
     flow: dict[str, Any], customer: dict[str, Any], answers: list[ivr.Answer]

@@ -178,6 +178,29 @@ def test_times(value: str, en: str, zh: str, id_: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "day", "clock"),
+    [
+        ("2026-12-24T18:30:00Z", "December twenty-fifth, twenty twenty-six", "one thirty a.m."),
+        ("2026-12-24 18:30:00.123456+0100", "December twenty-fifth, twenty twenty-six", "twelve thirty a.m."),
+        ("2026-12-24T18:30", "December twenty-fourth, twenty twenty-six", "six thirty p.m."),
+    ],
+)
+def test_a_moment_with_its_offset_is_said_in_the_sites_time_zone(value: str, day: str, clock: str) -> None:
+    assert speech.date("en", value, zone="Asia/Jakarta") == day
+    assert speech.time("en", value, zone="Asia/Jakarta") == clock
+    scope = {"language": "en", "_zone": "Asia/Jakarta"}
+    assert load(f"{{{{ '{value}' | date }}}}", NAMES).text(scope) == day
+    assert load(f"{{{{ '{value}' | time }}}}", NAMES).text(scope) == clock
+
+
+@pytest.mark.parametrize("value", ["2026-02-30T10:00Z", "0001-01-01T00:00+23:00", "2026-02-03T10:00+25:00"])
+def test_no_moment_at_all(value: str) -> None:
+    for says in (speech.date, speech.time):
+        with pytest.raises(ExpressionError):
+            says("en", value, zone="Asia/Jakarta")
+
+
+@pytest.mark.parametrize(
     ("value", "currency", "en", "zh", "id_", "fr"),
     [
         (150000, "IDR", "one hundred and fifty thousand rupiah", "十五万印尼盾",
@@ -327,10 +350,17 @@ def test_a_text_in_another_language_than_the_callers_is_spoken_in_its_own() -> N
     assert load("{{ 2 | number }}", NAMES).text({}) == "two"
 
 
-@pytest.mark.parametrize("source", ["{{ vars.x | number }}", "{{ none | date }}", "{{ 1 | money }}", "{{ 1 | time }}"])
+@pytest.mark.parametrize(
+    "source", ["{{ vars.x | number }}", "{{ none | date }}", "{{ 1 | money('$') }}", "{{ 1 | time }}"]
+)
 def test_a_filter_that_cannot_speak_is_a_failure(source: str) -> None:
     with pytest.raises(ExpressionError):
         load(source, NAMES).text({"vars": {}, "language": "en"})
+
+
+def test_money_without_a_currency_is_refused_at_load() -> None:
+    with pytest.raises(ExpressionError, match=r"`money` needs a currency: `money\('USD'\)`"):
+        load("{{ 1 | money }}", NAMES)
 
 
 def test_speech_pays_from_the_budget() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -75,10 +76,11 @@ class Here:
 
     def names(self) -> dict[str, Any]:
         """What expressions may use. A node `a-b` is `a_b` there, where - is minus."""
-        known = {"call": Record({"at": self.context.at, **self.context.call}), "customer": Record(self.customer)}
-        line = self.line
+        line, at = self.line, datetime.fromtimestamp(self.context.at, UTC).isoformat(timespec="seconds")
+        known = {"call": Record({"at": at, **self.context.call}), "customer": Record(self.customer)}
         results = {node.replace("-", "_"): found for node, found in line.results.items()}
-        return {**results, **known, "vars": line.vars, "args": line.args, "language": line.language}
+        own = {"vars": line.vars, "args": line.args, "language": line.language, "_zone": self.book.zone}
+        return {**results, **known, **own}
 
     def value(self, given: Any) -> Any:
         return given.value(self.names()) if isinstance(given, Expression) else given

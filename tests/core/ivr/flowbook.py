@@ -33,7 +33,7 @@ class Phone:
 
     def __init__(self, book: ivr.Book, flow: str = "t", language: str | None = None, **customer: object) -> None:
         self.book = book
-        self.context = ivr.Context(call={"caller": "+628111"}, customer=customer, at=NOW)
+        self.context = ivr.Context(call={"caller": "+62811555001"}, customer=customer, at=NOW)
         self.path: list[str] = []
         self.facts: list[ivr.Fact] = []
         self.turn = self._took(ivr.begin(book, flow, language, self.context))

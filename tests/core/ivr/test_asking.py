@@ -21,10 +21,10 @@ surveys:
   after:
     intro: {say: Two questions}
     questions:
-      help: {say: Helped?, keys: "1-5", retries: 0}
-      again: {say: Again?, keys: "12"}
+      help: {say: "Helped?", keys: "1-5", retries: 0}
+      again: {say: "Again?", keys: "12"}
     thanks: {say: Thanks}
-  short: {questions: {one: {say: One?, keys: "19"}}}
+  short: {questions: {one: {say: "One?", keys: "19"}}}
 """
 
 
@@ -43,7 +43,7 @@ def asked(caller: Phone) -> ivr.Ask:
 
 def test_reprompts_escalate_and_each_kind_of_miss_counts_for_itself() -> None:
     caller = phone(
-        '{do: menu, say: Q, options: {"1": good}, retries: 3, invalid_say: [no, {en: really no, zh: 不}],'
+        '{do: menu, say: Q, options: {"1": good}, retries: 3, invalid_say: ["no", {en: really no, zh: 不}],'
         " timeout_say: quiet, invalid: bad, timeout: odd}"
     )
     assert not asked(caller).fresh, "who knows the way dials ahead"
@@ -229,12 +229,12 @@ def test_a_callback_to_the_number_one_calls_from() -> None:
     caller = phone(BACK)
     assert "We will call you back on" in caller.heard
     assert caller.press("1") == ivr.Say((Text("en", "Thank you. We will call you back."),))
-    data = {"number": "+628111", "entered": "", "flow": "t", "node": "a"}
+    data = {"number": "+62811555001", "entered": "", "flow": "t", "node": "a"}
     assert caller.facts == [ivr.Fact("callback.requested", data, "sales")]
     caller.back()
     assert caller.heard.startswith("Thank you"), "the request is written, a restart does not write it again"
     assert caller.answer("error") == GOOD
-    assert len(caller.facts) == 1 and caller.result == {"number": "+628111", "outcome": "done"}
+    assert len(caller.facts) == 1 and caller.result == {"number": "+62811555001", "outcome": "done"}
 
 
 def test_a_callback_to_another_number() -> None:

@@ -50,7 +50,9 @@ def last(office: Office, kind: type) -> Any:
 
 # ---------------------------------------------------------------- messages
 
-BOX = flow(v={"do": "voicemail", "box": "main", "then": "bye", "empty": "sorry", "error": "hangup"}, bye=BYE, sorry=SORRY)
+BOX = flow(
+    v={"do": "voicemail", "box": "main", "then": "bye", "empty": "sorry", "error": "hangup"}, bye=BYE, sorry=SORRY
+)
 TAKE = flow(r={"do": "record", "min": "2s", "then": "bye", "empty": "sorry", "error": "hangup"}, bye=BYE, sorry=SORRY)
 
 
@@ -181,9 +183,7 @@ WORK = flow(w=HTTP, bye=BYE, sorry=SORRY)
 
 
 def told(office: Office, caller: Caller, outcome: str = "done", op: int = 0) -> list[Any]:
-    return office.do(
-        TaskDone(at=office.at, call_id=caller.call_id, op=op or last(office, RunTask).op, outcome=outcome)
-    )
+    return office.do(TaskDone(at=office.at, call_id=caller.call_id, op=op or last(office, RunTask).op, outcome=outcome))
 
 
 def test_work_is_done_and_told_once() -> None:
@@ -274,7 +274,8 @@ def ended(office: Office, caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "node", "outcome"), [("", "m", "hangup"), ("1", "q", "hangup"), ("2", "d", "hangup"), ("1a", "q", "answered")]
+    ("keys", "node", "outcome"),
+    [("", "m", "hangup"), ("1", "q", "hangup"), ("2", "d", "hangup"), ("1a", "q", "answered")],
 )
 def test_wherever_a_caller_leaves_the_flow_says_so_and_has_its_last_word(keys: str, node: str, outcome: str) -> None:
     office, caller = called(LEAVES)
@@ -398,7 +399,9 @@ def test_a_calendar_that_is_opened_by_hand() -> None:
 
 
 def test_an_answer_to_a_survey_is_the_agents_who_talked() -> None:
-    script = flow(q={"do": "queue", "queue": "sales", "then": "s"}, s={"do": "survey", "survey": "after", "then": "hangup"})
+    script = flow(
+        q={"do": "queue", "queue": "sales", "then": "s"}, s={"do": "survey", "survey": "after", "then": "hangup"}
+    )
     office, caller = called(script)
     office.ready()
     caller.answer()

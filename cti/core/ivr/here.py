@@ -92,16 +92,11 @@ class Here:
 
     # ------------------------------------------------------------ speech
 
-    def prompts(self, *spoken: Speech | Prompt | None) -> tuple[Prompt, ...]:
+    def prompts(self, speech: Speech) -> tuple[Prompt, ...]:
         """In the caller's language, else in the flow's, else in any there is. Raises ExpressionError."""
-        found: list[Prompt] = []
-        for one in spoken:
-            if isinstance(one, Speech):
-                found += [Sound(language=self.line.language, name=n, version=self.line.version) for n in one.names]
-                found += self._text(one.texts)
-            elif one is not None:
-                found.append(one)
-        return tuple(found)
+        line = self.line
+        sounds = (Sound(language=line.language, name=name, version=line.version) for name in speech.names)
+        return (*sounds, *self._text(speech.texts))
 
     def _text(self, texts: Mapping[str, str | Expression]) -> Iterable[Prompt]:
         written = next((one for one in (*self._languages(), *texts) if one in texts), "")

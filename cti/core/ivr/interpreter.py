@@ -200,10 +200,12 @@ class _Run:
         return fail or "hangup", not fail
 
     def _overspent(self) -> bool:
-        """The fail target, and what is done for a caller who has left, have MAX_HOPS nodes each on top."""
+        """The fail target, and what is done for a caller who has left, have MAX_HOPS nodes each on top. A position that
+        an earlier version of the server stored has no `since`."""
         line = self.here.line
         most = MAX_NODES + MAX_HOPS * (line.spent + line.leaving)
-        return line.visits >= most or line.hops > MAX_HOPS or self.here.context.at - line.since > MAX_SECONDS
+        late = line.since > 0.0 and self.here.context.at - line.since > MAX_SECONDS
+        return late or line.visits >= most or line.hops > MAX_HOPS
 
 
 def _target(here: Here, node: Node, outcome: str) -> tuple[str, bool, bool]:

@@ -26,7 +26,7 @@ def phone(node: str, head: str = HEAD, language: str | None = None, **files: str
 
 
 def test_what_is_said_is_in_the_language_of_its_text() -> None:
-    text = 'say: {{en: "Due {{{{ \'2027-01-15\' | date }}}}"{more}}}'
+    text = "say: {{en: \"Due {{{{ '2027-01-15' | date }}}}\"{more}}}"
     for language, more, spoken in [
         ("zh", "", "en"), ("zh-CN", ', zh: "{{ 5 | number }}"', "zh"), ("id", ', zh: "x"', "en"),
     ]:  # fmt: skip
@@ -126,7 +126,9 @@ def test_the_language_of_a_call(given: object, spoken: str) -> None:
     assert phone("{do: language, language: id, then: good}").turn.line.language == "id"
 
 
-OFFICE = 'calendars: {o: {week: {mon-fri: ["09:00-17:00"]}, holidays: {extra: ["2027-01-15"]}, time_zone: Asia/Tokyo}}\n'
+OFFICE = (
+    'calendars: {o: {week: {mon-fri: ["09:00-17:00"]}, holidays: {extra: ["2027-01-15"]}, time_zone: Asia/Tokyo}}\n'
+)
 
 
 def test_hours() -> None:
@@ -155,7 +157,9 @@ def test_a_share_of_callers_is_the_same_callers_every_time() -> None:
 
 
 def test_two_splits_are_two_throws() -> None:
-    other = book_of("  b: {do: split, shares: [{percent: 50, to: good}], else: bad}\n" + REST, HEAD.replace("start: a", "start: b"))
+    other = book_of(
+        "  b: {do: split, shares: [{percent: 50, to: good}], else: bad}\n" + REST, HEAD.replace("start: a", "start: b")
+    )
     one = book_of("  a: {do: split, shares: [{percent: 50, to: good}], else: bad}\n" + REST)
     callers = [ivr.Context(call={"caller": f"+62811{number}"}) for number in range(500)]
     same = [ivr.begin(one, "t", None, who).action == ivr.begin(other, "t", None, who).action for who in callers]
@@ -176,7 +180,7 @@ def test_a_variable_keeps_the_type_it_was_declared_with() -> None:
 
 
 def test_a_guard_lets_a_loop_pass_so_often_and_no_more() -> None:
-    caller = phone('{do: say, say: x, then: g}\n  g: {do: goto, to: a, times: 2, exhausted: bad}')
+    caller = phone("{do: say, say: x, then: g}\n  g: {do: goto, to: a, times: 2, exhausted: bad}")
     assert [caller.answer("done") for _ in range(3)] == [caller.book and ivr.Say((Text("en", "x"),))] * 2 + [BAD]
     assert caller.path == ["a/done", "g/to", "a/done", "g/to", "a/done", "g/exhausted", "bad/done"]
     for way, end in (("then: bad", BAD), ("fail: bad", BAD), ("times: 1", ivr.End("failed", 16))):
@@ -275,7 +279,9 @@ def test_a_call_into_a_flow_without_a_budget_for_it_has_failed() -> None:
 
 def test_thirty_minutes_in_a_flow_are_enough() -> None:
     head = HEAD.replace("start: a", "defaults: {fail: last}\nstart: a")
-    caller = phone('{do: menu, say: x, options: {"1": repeat}}\n  last: {do: menu, say: last, options: {"1": repeat}}', head)
+    caller = phone(
+        '{do: menu, say: x, options: {"1": repeat}}\n  last: {do: menu, say: last, options: {"1": repeat}}', head
+    )
     late = ivr.Context(at=NOW + interpreter.MAX_SECONDS + 1)
     assert isinstance(caller.press("1"), ivr.Ask)
     caller.context = late
@@ -283,6 +289,12 @@ def test_thirty_minutes_in_a_flow_are_enough() -> None:
     assert caller.heard == "last" and caller.turn.line.spent and caller.turn.line.failing
     caller.context = ivr.Context(at=late.at + interpreter.MAX_SECONDS + 1)
     assert caller.press("1") == ivr.End("failed", 16)
+
+
+def test_a_position_stored_by_an_earlier_server_has_all_its_time() -> None:
+    caller = phone('{do: menu, say: x, options: {"1": repeat}}')
+    old = ivr.Line(version=3, flow="t", node="a", language="en", visits=1)
+    assert isinstance(ivr.proceed(caller.book, old, ivr.Answer("digits", "1"), caller.context).action, ivr.Ask)
 
 
 def test_a_conversation_does_not_count() -> None:
@@ -311,11 +323,13 @@ def test_visits_only_grow_so_that_no_work_has_the_number_of_another() -> None:
 # ---------------------------------------------------------------- the caller is gone
 
 LEAVES = HEAD.replace("start: a", "on_hangup: h\nstart: a")
-AFTER = '  h: {do: message, webhook: w, body: {digits: "{{ a.digits | default(\'\') }}"}, then: e, fail: e}\n  e: {do: event, event: left}\n'
+AFTER = "  h: {do: message, webhook: w, body: {digits: \"{{ a.digits | default('') }}\"}, then: e, fail: e}\n  e: {do: event, event: left}\n"
 
 
 def test_who_hangs_up_leaves_the_rest_to_the_flow() -> None:
-    caller = Phone(book_of('  a: {do: menu, say: x, options: {"1": b}}\n  b: {do: say, say: y, then: hangup}\n' + AFTER, LEAVES))
+    caller = Phone(
+        book_of('  a: {do: menu, say: x, options: {"1": b}}\n  b: {do: say, say: y, then: hangup}\n' + AFTER, LEAVES)
+    )
     caller.press("1")
     assert caller.leave() == ivr.Task("message", {"webhook": "w", "body": {"digits": "1"}}, 3.0)
     assert caller.path[-1] == "b/hangup"
@@ -338,7 +352,9 @@ def test_without_on_hangup_nothing_is_done() -> None:
 
 def test_the_innermost_flow_has_the_last_word_and_no_other() -> None:
     sub = SUB.replace("start: ask", "on_hangup: log\nstart: ask") + "  log: {do: script, run: log.py, then: return}\n"
-    caller = phone(CALLS.replace("then: good, error", "then: never, error") + "\n  never: {do: message, webhook: w}", sub=sub)
+    caller = phone(
+        CALLS.replace("then: good, error", "then: never, error") + "\n  never: {do: message, webhook: w}", sub=sub
+    )
     assert caller.leave() == ivr.Task("script", {"script": "log.py", "args": {}}, 5.0)
     assert caller.answer("done") == ivr.End("flow_ended"), "it did not return, its caller is gone"
     outer = phone(CALLS + "\n  h: {do: script, run: out.py}", LEAVES, sub=SUB)

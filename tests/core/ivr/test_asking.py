@@ -57,7 +57,10 @@ def test_reprompts_escalate_and_each_kind_of_miss_counts_for_itself() -> None:
 
 
 def test_the_built_in_reprompts_are_in_the_language_of_the_caller() -> None:
-    for language, invalid, silent in [("zh", "对不起，您的输入无效。", "对不起，没有收到您的输入。"), ("fr", INVALID, SILENT)]:
+    for language, invalid, silent in [
+        ("zh", "对不起，您的输入无效。", "对不起，没有收到您的输入。"),
+        ("fr", INVALID, SILENT),
+    ]:
         caller = phone('{do: menu, say: Q, options: {"1": good}, then: bad}', language=language)
         caller.press("5")
         assert caller.heard == f"{invalid} Q"
@@ -112,7 +115,10 @@ def test_what_was_entered_is_read_as_what_was_asked_for(keys: str, digits: str, 
     assert caller.press(digits) == (BAD if value is None else GOOD)
     assert caller.result["value"] == value and type(caller.result["value"]) is type(value)
     assert caller.result["digits"] == ("" if value is None else digits)
-    assert caller.path[0] == f"a/{ {None: 'invalid', True: 'yes', False: 'no'}.get(value, 'done') if keys == 'kind: yes_no' or value is None else 'done'}"  # noqa: E501
+    assert (
+        caller.path[0]
+        == f"a/{ {None: 'invalid', True: 'yes', False: 'no'}.get(value, 'done') if keys == 'kind: yes_no' or value is None else 'done' }"
+    )  # noqa: E501
 
 
 def test_how_many_keys_each_kind_takes() -> None:
@@ -193,7 +199,7 @@ def test_what_is_read_out_is_in_the_language_of_the_phrase() -> None:
 
 
 def test_secret_digits_are_seen_nowhere() -> None:
-    send = '{digits: a}'
+    send = "{digits: a}"
     caller = phone(
         '{do: ask, say: Q, secret: true, length: "4-6", retries: 1, then: send, invalid: bad, timeout: odd}\n'
         f"  send: {{do: http, url: https://x.example, method: POST, json: {{code: {send}}}, then: good}}"
@@ -212,7 +218,10 @@ def test_secret_digits_that_come_in_the_open_all_the_same_are_not_kept() -> None
     caller = phone("{do: ask, say: Q, secret: true, retries: 1, then: good, invalid: bad, timeout: odd}")
     assert isinstance(caller.press("4711"), ivr.Ask)
     assert caller.press("4711") == BAD
-    for node in ('{do: authenticate, customer_id: "7", retries: 1, fail: bad}', "{do: pay, amount: 5, currency: IDR, fail: bad}"):
+    for node in (
+        '{do: authenticate, customer_id: "7", retries: 1, fail: bad}',
+        "{do: pay, amount: 5, currency: IDR, fail: bad}",
+    ):
         paid = phone(node)
         paid.press("4711")
         caller.path += paid.path
@@ -241,7 +250,12 @@ def test_a_callback_to_another_number() -> None:
     caller = phone(BACK)
     caller.press("2")
     assert caller.heard.startswith("Please enter the number")
-    assert (asked(caller).least, asked(caller).most, asked(caller).terminator, asked(caller).fresh) == (3, 16, "#", True)
+    assert (asked(caller).least, asked(caller).most, asked(caller).terminator, asked(caller).fresh) == (
+        3,
+        16,
+        "#",
+        True,
+    )
     caller.press("12")
     assert caller.heard.startswith(f"{INVALID} Please enter")
     caller.press("0811555666")
@@ -390,7 +404,9 @@ def test_a_card_that_cannot_be_right_is_a_miss() -> None:
 def test_nothing_is_paid_without_an_amount(amount: object) -> None:
     caller = phone('{do: pay, amount: "{{ customer.due }}", currency: IDR, then: good, error: odd}', due=amount)
     assert caller.action == ODD, "and nobody is asked for his card"
-    assert isinstance(phone('{do: pay, amount: "{{ customer.due }}", currency: IDR, then: good}', due=0.5).action, ivr.Ask)
+    assert isinstance(
+        phone('{do: pay, amount: "{{ customer.due }}", currency: IDR, then: good}', due=0.5).action, ivr.Ask
+    )
 
 
 # ---------------------------------------------------------------- authenticate
@@ -428,7 +444,8 @@ def test_a_wrong_pin_is_asked_for_again_and_then_not_any_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "told"), [("locked", "locked"), ("none", "no_pin"), ("error", "error"), ("", "error"), ("found", "error")]
+    ("outcome", "told"),
+    [("locked", "locked"), ("none", "no_pin"), ("error", "error"), ("", "error"), ("found", "error")],
 )
 def test_nobody_is_let_in_by_an_answer_that_is_not_yes(outcome: str, told: str) -> None:
     for ways, end in ((WAYS, ODD), ("fail: bad", BAD)):

@@ -108,6 +108,7 @@ def test_what_is_right(node: str) -> None:
         ("{do: http, url: https://a.example, method: PUT, json: {a: {b: 1}}}", "`a` must be a value (or {digits: NODE}, or"),
         ("{do: http, url: https://a.example, method: PUT, json: {a: [1]}}", "`a` must be text, a number, true or false"),
         ("{do: http, url: https://a.example, method: PUT, json: {a: {secret: ../x}}}", "`../x` is not a plain name"),
+        (f"{{do: event, event: x, data: {{{', '.join(f'n{n}: 1' for n in range(51))}}}}}", "`data` has at most 50 names"),
         ("{do: http, url: https://a.example, method: PUT, json: {'': 1}}", "is too long, or not to be seen"),
         ("{do: http, url: https://a.example, method: PUT, json: {a: {digits: a}}}", "`a` is no `ask` node with `secret: true`"),
         ("{do: script, run: ../a.py}", "`../a.py` is no script (the name of a .py file in scripts/)"),
@@ -291,6 +292,14 @@ def test_phrases_of_ones_own() -> None:
     assert book.phrases["invalid"] == {"en": "Nope", "fr": "Non"}
     said = {prompt.text for prompt in book.prompts() if hasattr(prompt, "text")}
     assert {"Nope", "Sorry, we did not hear anything."} <= said and "Non" not in said
+
+
+def test_what_is_made_ready_before_the_first_call() -> None:
+    head = HEAD.replace("language: en", "language: fr")
+    asking = book_of('  a: {do: menu, say: x, options: {"1": hangup}}\n', head, numbers='numbers: {"6000": t}\n')
+    said = {(prompt.language, prompt.text) for prompt in asking.prompts() if hasattr(prompt, "text")}
+    assert ("fr", "x") in said and ("en", "Sorry, that was not valid.") in said, "rather in English than not at all"
+    assert len(book_of("  a: {do: say, say: x, then: hangup}\n").prompts()) == 1
 
 
 def test_a_broken_neighbour_does_not_make_false_problems() -> None:

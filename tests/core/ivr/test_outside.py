@@ -35,7 +35,9 @@ def task(caller: Phone) -> ivr.Task:
 
 
 def test_looking_up_who_calls() -> None:
-    caller = phone("{do: lookup, found: b, none: bad, many: odd}\n  b: {do: say, say: '{{ customer.name }}', then: good}")
+    caller = phone(
+        "{do: lookup, found: b, none: bad, many: odd}\n  b: {do: say, say: '{{ customer.name }}', then: good}"
+    )
     assert task(caller) == ivr.Task("customer", {"number": "+62811555001"}, 2.0)
     assert isinstance(caller.answer("found", customer_id=7, name="Siti"), ivr.Say)
     assert caller.heard == "Siti" and caller.turn.line.customer == {"customer_id": 7, "name": "Siti"}
@@ -56,7 +58,9 @@ def test_looking_up_who_calls() -> None:
     ],
 )  # fmt: skip
 def test_looking_up_somebody_else(key: str, args: dict[str, str]) -> None:
-    assert task(phone(f"{{do: lookup, {key}, timeout: 1s, then: good}}", n="2001", i=7)) == ivr.Task("customer", args, 1.0)
+    assert task(phone(f"{{do: lookup, {key}, timeout: 1s, then: good}}", n="2001", i=7)) == ivr.Task(
+        "customer", args, 1.0
+    )
 
 
 @pytest.mark.parametrize("value", [None, ""])
@@ -80,7 +84,9 @@ def test_a_query() -> None:
     assert task(long).timeout == 5.0, "never longer than the query may take"
     for outcome, end in (("none", BAD), ("error", ODD)):
         assert phone(written % "" + say, ref="R1").answer(outcome) == end
-    many = phone('{do: lookup, query: all, with: {who: 7}, then: b}\n  b: {do: say, say: "{{ a.rows[0].due }} {{ a.count }}", then: good}')
+    many = phone(
+        '{do: lookup, query: all, with: {who: 7}, then: b}\n  b: {do: say, say: "{{ a.rows[0].due }} {{ a.count }}", then: good}'
+    )
     assert task(many).args["many"] is True
     many.answer("found", rows=[{"due": "today"}], count=1)
     assert many.heard == "today 1"
@@ -124,7 +130,9 @@ def test_a_request() -> None:
 
 
 def test_a_message() -> None:
-    caller = phone('{do: message, webhook: crm, body: {who: "{{ call.caller }}", n: 1.5, ok: true}, then: good, error: odd}')
+    caller = phone(
+        '{do: message, webhook: crm, body: {who: "{{ call.caller }}", n: 1.5, ok: true}, then: good, error: odd}'
+    )
     body = {"who": "+62811555001", "n": 1.5, "ok": True}
     assert task(caller) == ivr.Task("message", {"webhook": "crm", "body": body}, 3.0)
     caller.back()

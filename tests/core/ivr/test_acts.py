@@ -56,7 +56,8 @@ def test_a_node_with_a_hyphen_has_an_underscore_in_expressions() -> None:
 
 def test_a_node_may_be_called_as_jinja_calls_its_own_things() -> None:
     for name in ("result", "context", "range", "loop_", "caller", "namespace", "dict"):
-        nodes = f'  a: {{do: menu, say: x, options: {{"1": {name}}}}}\n  {name}: {{do: menu, say: y, options: {{"2": b}}}}\n'
+        nodes = f'  a: {{do: menu, say: x, options: {{"1": {name}}}}}\n'
+        nodes += f'  {name}: {{do: menu, say: y, options: {{"2": b}}}}\n'
         caller = Phone(book_of(f'{nodes}  b: {{do: say, say: "{{{{ {name}.digits }}}}", then: hangup}}\n'))
         caller.press("1")
         caller.press("2")
@@ -211,13 +212,17 @@ args: {ref: null, note: none}
 vars: {n: 1}
 start: ask
 nodes:
-  ask: {do: menu, say: "{{ args.ref }} {{ args.note }} {{ vars.n }}", options: {"1": ok, "2": return, "3": drop, "4": wrong}}
+  ask:
+    do: menu
+    say: "{{ args.ref }} {{ args.note }} {{ vars.n }}"
+    options: {"1": ok, "2": return, "3": drop, "4": wrong}
   ok: {do: return, outcome: ok, values: {ref: "{{ args.ref }}", key: "{{ ask.digits }}"}}
   wrong: {do: return, outcome: error}
   drop: {do: hangup, cause: 19}
 """
 CALL = '{do: call, flow: sub, args: {ref: "{{ vars.r }}"}, outcomes: {ok: said}, then: good, error: bad}'
-CALLS = f'{{do: set, vars: {{r: R1}}, then: c}}\n  c: {CALL}\n  said: {{do: say, say: "{{{{ c.ref }}}} {{{{ vars.r }}}}", then: good}}'
+SAID = '{do: say, say: "{{ c.ref }} {{ vars.r }}", then: good}'
+CALLS = f"{{do: set, vars: {{r: R1}}, then: c}}\n  c: {CALL}\n  said: {SAID}"
 
 
 def test_a_flow_that_is_called_comes_back_with_its_values() -> None:
@@ -323,7 +328,10 @@ def test_visits_only_grow_so_that_no_work_has_the_number_of_another() -> None:
 # ---------------------------------------------------------------- the caller is gone
 
 LEAVES = HEAD.replace("start: a", "on_hangup: h\nstart: a")
-AFTER = "  h: {do: message, webhook: w, body: {digits: \"{{ a.digits | default('') }}\"}, then: e, fail: e}\n  e: {do: event, event: left}\n"
+AFTER = """\
+  h: {do: message, webhook: w, body: {digits: "{{ a.digits | default('') }}"}, then: e, fail: e}
+  e: {do: event, event: left}
+"""
 
 
 def test_who_hangs_up_leaves_the_rest_to_the_flow() -> None:
@@ -374,7 +382,8 @@ def test_a_fail_target_that_speaks_or_calls_is_not_for_one_who_is_gone(fail: str
 
 
 def test_what_is_done_for_one_who_is_gone_ends() -> None:
-    nodes = "  a: {do: say, say: x, then: hangup}\n  h: {do: message, webhook: w, then: g}\n  g: {do: goto, to: h, times: 20}\n"
+    nodes = "  a: {do: say, say: x, then: hangup}\n  h: {do: message, webhook: w, then: g}\n"
+    nodes += "  g: {do: goto, to: h, times: 20}\n"
     caller = Phone(book_of(nodes, LEAVES))
     caller.leave()
     sent = 0

@@ -6,6 +6,8 @@ import pytest
 from flowbook import HEAD, book_of, problems_of
 
 from cti.core.ivr import Source, load_book
+from cti.core.ivr.expressions import Names
+from cti.core.ivr.readers import Scope
 from cti.core.ivr.verbs import VERBS
 
 LOOKUPS = 'lookups: {orders: {sql: "select 1 as a where 1 = :ref"}}\n'
@@ -29,7 +31,8 @@ def told(nodes: str, head: str = HEAD, **files: str) -> list[str]:
 
 
 GOOD = [
-    "{do: ask, say: x, kind: amount, terminator: '', then: hangup}", "{do: lookup, query: orders, with: {ref: 1}, many: true}",
+    "{do: ask, say: x, kind: amount, terminator: '', then: hangup}",
+    "{do: lookup, query: orders, with: {ref: 1}, many: true}",
     "{do: lookup, many: hangup}", "{do: call, flow: sub, args: {ref: 1}, outcomes: {paid: hangup, done: hangup}}",
     "{do: http, url: 'https://a.b:8080?keyword=1&monkey=2', headers: {X: {secret: s}}}", "{do: voicemail, box: main}",
     "{do: survey, survey: after}", "{do: hours, calendar: office, open: hangup, closed: hangup}",
@@ -48,7 +51,8 @@ def test_what_is_right(node: str) -> None:
     [
         # keys
         ("{do: ask, then: hangup}", "5:3: a ask node needs `say` or `play`"),
-        ("{do: ask, say: x, kind: digit}", "5:30: `kind` must be one of digits, phone, date, amount, yes_no (did you mean"),
+        ("{do: ask, say: x, kind: digit}",
+         "5:30: `kind` must be one of digits, phone, date, amount, yes_no (did you mean"),
         ("{do: ask, say: x, length: 0}", "5:32: `length` is a number of keys from 1 to 20"),
         ('{do: ask, say: x, length: "8-4"}', "`length` is a number of keys"),
         ("{do: ask, say: x, length: true}", "`length` is a number of keys"),
@@ -61,10 +65,12 @@ def test_what_is_right(node: str) -> None:
         ("{do: ask, say: x, kind: date, length: 8}", "5:36: `length` goes with `kind: digits` only"),
         ("{do: ask, say: x, kind: date, secret: true}", "`secret` goes with `kind: digits` only"),
         ('{do: ask, say: x, kind: phone, match: "1"}', "`match` goes with `kind: digits` only"),
-        ('{do: ask, say: x, kind: date, terminator: "#"}', "5:36: `kind: date` has no `terminator` (it is always as long)"),
+        ('{do: ask, say: x, kind: date, terminator: "#"}',
+         "5:36: `kind: date` has no `terminator` (it is always as long)"),
         ('{do: ask, say: x, kind: amount, terminator: "*"}', "5:50: `*` is the decimal point of an amount"),
         ('{do: ask, say: x, "yes": hangup}', "5:24: `yes` is an outcome of `kind: yes_no` only"),
-        ("{do: ask, say: x, secret: true, confirm: true}", "5:38: `confirm` does not go with `secret: true` (nobody may see"),
+        ("{do: ask, say: x, secret: true, confirm: true}",
+         "5:38: `confirm` does not go with `secret: true` (nobody may see"),
         ('{do: ask, say: x, secret: true, match: "1"}', "`match` does not go with `secret: true`"),
         ("{do: menu, say: x, options: {'1': hangup}, invalid_say: []}", "`invalid_say` needs 1 to 9 texts"),
         ("{do: menu, say: x, options: {'1': hangup}, timeout_say: [{zh: x}]}", "`say` has no text in `en`"),
@@ -76,9 +82,12 @@ def test_what_is_right(node: str) -> None:
         ("{do: hours, calendar: office, open: hangup}", "a hours node needs `closed`"),
         ("{do: split, else: hangup}", "a split node needs `shares`"),
         ("{do: split, shares: [], else: hangup}", "`shares` needs 1 to 20 parts"),
-        ("{do: split, shares: [{percent: 60, to: hangup}, {percent: 50, to: hangup}], else: hangup}", "more than 100 percent"),
-        ("{do: split, shares: [{percent: 100, to: hangup}], else: hangup}", "`percent` must be a whole number from 1 to 99"),
-        ("{do: split, shares: [{percent: 10, to: hangpu}], else: hangup}", "target `hangpu` is no node (did you mean `hangup`?)"),
+        ("{do: split, shares: [{percent: 60, to: hangup}, {percent: 50, to: hangup}], else: hangup}",
+         "more than 100 percent"),
+        ("{do: split, shares: [{percent: 100, to: hangup}], else: hangup}",
+         "`percent` must be a whole number from 1 to 99"),
+        ("{do: split, shares: [{percent: 10, to: hangpu}], else: hangup}",
+         "target `hangpu` is no node (did you mean `hangup`?)"),
         ("{do: goto, times: 2}", "a goto node needs `to`"),
         ("{do: goto, to: hangup, times: 21}", "`times` must be a whole number from 1 to 20"),
         ("{do: lookup, customer: x, query: orders}", "`query` does not go with `customer`"),
@@ -87,7 +96,8 @@ def test_what_is_right(node: str) -> None:
         ("{do: lookup, query: orders, with: {ref: 1}, many: hangup}", "`many` is true or false with `query`"),
         ("{do: lookup, customer_id: [1]}", "5:32: `customer_id` must be text, a number, true or false"),
         ("{do: http}", "a http node needs `url`"),
-        ('{do: http, url: "{{ vars.x }}"}', "`url` must begin with http:// or https:// and a host (the host is no expression)"),
+        ('{do: http, url: "{{ vars.x }}"}',
+         "`url` must begin with http:// or https:// and a host (the host is no expression)"),
         ('{do: http, url: "https://{{ call.caller }}.example/"}', "the host is no expression"),
         ('{do: http, url: "https://a.example{{ call.caller }}"}', "the host is no expression"),
         ('{do: http, url: "https://a.example@{{ call.caller }}/"}', "the host is no expression"),
@@ -95,9 +105,11 @@ def test_what_is_right(node: str) -> None:
         ('{do: http, url: " https://a.example"}', "`url` must begin with http:// or https://"),
         ('{do: http, url: "https://a.example/\\n"}', "`url` must begin with http:// or https://"),
         ("{do: http, url: 5}", "`url` must be text"),
-        ("{do: http, url: 'https://a.example/?api_key=abc'}", "`api_key` in an address would be seen in logs (send it in"),
+        ("{do: http, url: 'https://a.example/?api_key=abc'}",
+         "`api_key` in an address would be seen in logs (send it in"),
         ("{do: http, url: 'https://a.example/?a=1&token=abc'}", "`token` in an address would be seen"),
-        ("{do: http, url: https://a.example, headers: {Authorization: Bearer x}}", "`Authorization` holds a secret, in a file"),
+        ("{do: http, url: https://a.example, headers: {Authorization: Bearer x}}",
+         "`Authorization` holds a secret, in a file"),
         ("{do: http, url: https://a.example, headers: {x-api-key: abc}}", "`x-api-key` holds a secret"),
         ('{do: http, url: https://a.example, headers: {"a b": x}}', "`a b` is no name of a header"),
         ("{do: http, url: https://a.example, method: GET, json: {}}", "`json` needs a method that sends something"),
@@ -105,14 +117,19 @@ def test_what_is_right(node: str) -> None:
         ("{do: http, url: https://a.example, method: POST, json: {}, form: {}}", "`form` does not go with `json`"),
         ("{do: http, url: https://a.example, get: {x: y}}", "`y` is no JSON pointer"),
         ("{do: http, url: https://a.example, get: {outcome: /y}}", "`outcome` of a node is how it ended"),
-        ("{do: http, url: https://a.example, method: PUT, json: {a: {b: 1}}}", "`a` must be a value (or {digits: NODE}, or"),
-        ("{do: http, url: https://a.example, method: PUT, json: {a: [1]}}", "`a` must be text, a number, true or false"),
+        ("{do: http, url: https://a.example, method: PUT, json: {a: {b: 1}}}",
+         "`a` must be a value (or {digits: NODE}, or"),
+        ("{do: http, url: https://a.example, method: PUT, json: {a: [1]}}",
+         "`a` must be text, a number, true or false"),
         ("{do: http, url: https://a.example, method: PUT, json: {a: {secret: ../x}}}", "`../x` is not a plain name"),
-        (f"{{do: event, event: x, data: {{{', '.join(f'n{n}: 1' for n in range(51))}}}}}", "`data` has at most 50 names"),
+        (f"{{do: event, event: x, data: {{{', '.join(f'n{n}: 1' for n in range(51))}}}}}",
+         "`data` has at most 50 names"),
         ("{do: http, url: https://a.example, method: PUT, json: {'': 1}}", "is too long, or not to be seen"),
-        ("{do: http, url: https://a.example, method: PUT, json: {a: {digits: a}}}", "`a` is no `ask` node with `secret: true`"),
+        ("{do: http, url: https://a.example, method: PUT, json: {a: {digits: a}}}",
+         "`a` is no `ask` node with `secret: true`"),
         ("{do: script, run: ../a.py}", "`../a.py` is no script (the name of a .py file in scripts/)"),
-        ("{do: script, run: a.py, outcomes: {error: hangup}}", "`error` is no outcome to be chosen (write `error:` beside"),
+        ("{do: script, run: a.py, outcomes: {error: hangup}}",
+         "`error` is no outcome to be chosen (write `error:` beside"),
         ("{do: script, run: a.py, outcomes: {then: hangup}}", "`then` is no outcome to be chosen"),
         ("{do: script, run: a.py, outcomes: {'a b': hangup}}", "`a b` is not a plain name"),
         ("{do: script, run: a.py, outcomes: {low: b}}", "target `b` is no node"),
@@ -126,12 +143,15 @@ def test_what_is_right(node: str) -> None:
         ("{do: return, outcome: hangup}", "`hangup` cannot be an outcome"),
         ("{do: return, values: {outcome: 1}}", "`outcome` of a node is how it ended"),
         # what is referred to
-        ("{do: hours, calendar: offic, open: hangup, closed: hangup}", "5:28: calendar `offic` is not in calendars.yaml (did you mean"),
+        ("{do: hours, calendar: offic, open: hangup, closed: hangup}",
+         "5:28: calendar `offic` is not in calendars.yaml (did you mean"),
         ("{do: voicemail, box: mian}", "5:27: box `mian` is not in voicemail.yaml (did you mean `main`?)"),
         ("{do: survey, survey: aftr}", "5:27: survey `aftr` is not in surveys.yaml (did you mean `after`?)"),
         ("{do: callback, queue: sale}", "queue `sale` is not in queues.yaml (did you mean `sales`?)"),
-        ("{do: lookup, query: order, with: {ref: 1}}", "5:26: query `order` is not in lookups.yaml (did you mean `orders`?)"),
-        ("{do: lookup, query: orders, with: {reff: 1, ref: 1}}", "5:41: query `orders` has no `:reff` (did you mean `ref`?)"),
+        ("{do: lookup, query: order, with: {ref: 1}}",
+         "5:26: query `order` is not in lookups.yaml (did you mean `orders`?)"),
+        ("{do: lookup, query: orders, with: {reff: 1, ref: 1}}",
+         "5:41: query `orders` has no `:reff` (did you mean `ref`?)"),
         ("{do: lookup, query: orders}", "query `orders` needs `ref` (with: {ref: ...})"),
         ("{do: call, flow: sbu, args: {}}", "5:23: flow `sbu` is not in this folder (did you mean `sub`?)"),
         ("{do: transfer, flow: sub}", "flow `sub` needs `ref` (args: {ref: ...})"),
@@ -148,19 +168,26 @@ def test_a_problem_is_told_where_it_is(node: str, problem: str) -> None:
 @pytest.mark.parametrize(
     ("nodes", "problem"),
     [
-        ("  pin: {do: ask, say: x, secret: true, then: a}\n  a: {do: hangup}\n", "5:3: a node that asks for secret digits cannot"),
-        ("  a-b: {do: hangup}\n  a_b: {do: hangup}\n  a: {do: hangup}\n", "5:3: `a-b` and `a_b` would be the same in expressions"),
+        ("  pin: {do: ask, say: x, secret: true, then: a}\n  a: {do: hangup}\n",
+         "5:3: a node that asks for secret digits cannot"),
+        ("  a-b: {do: hangup}\n  a_b: {do: hangup}\n  a: {do: hangup}\n",
+         "5:3: `a-b` and `a_b` would be the same in expressions"),
         ("  self: {do: hangup}\n  a: {do: hangup}\n", "5:3: a node cannot be called `self`"),
         ('  a: {do: menu, say: x, options: {"1": b}}\n  b: {do: say, say: "{{ a.digit }}", then: hangup}\n',
          "6:21: `a.digit` is no variable a flow has (did you mean `digits`?)"),
-        ('  a-b: {do: ask, say: x, then: a}\n  a: {do: say, say: "{{ a-b.value }}", then: hangup}\n', "`b` is no variable"),
-        ('  a: {do: ask, say: x, then: b}\n  b: {do: say, say: "{{ args.x }}", then: hangup}\n', "`args.x` is no variable"),
-        ('  a: {do: http, url: https://a.example, get: {state: /s}, then: b}\n  b: {do: say, say: "{{ a.stat }}", then: a}\n',
+        ('  a-b: {do: ask, say: x, then: a}\n  a: {do: say, say: "{{ a-b.value }}", then: hangup}\n',
+         "`b` is no variable"),
+        ('  a: {do: ask, say: x, then: b}\n  b: {do: say, say: "{{ args.x }}", then: hangup}\n',
+         "`args.x` is no variable"),
+        ('  a: {do: http, url: https://a.example, get: {state: /s}, then: b}\n'
+         '  b: {do: say, say: "{{ a.stat }}", then: a}\n',
          "`a.stat` is no variable a flow has (did you mean `state`?)"),
-        ("  a: {do: ask, say: x, then: b}\n  b: {do: http, url: https://a.example, method: PUT, form: {p: {digits: a}}}\n",
+        ("  a: {do: ask, say: x, then: b}\n"
+         "  b: {do: http, url: https://a.example, method: PUT, form: {p: {digits: a}}}\n",
          "`a` is no `ask` node with `secret: true`"),
         ("  a: {do: ask, say: x, secret: true, then: b}\n"
-         "  b: {do: http, url: https://a.example, headers: {p: {digits: a}}, then: hangup}\n", "digits of a caller do not go into headers"),
+         "  b: {do: http, url: https://a.example, headers: {p: {digits: a}}, then: hangup}\n",
+         "digits of a caller do not go into headers"),
         ("  a: {do: say, say: x, then: g}\n  g: {do: say, say: y, then: a}\n", "node `a` is in a loop"),
     ],
 )  # fmt: skip
@@ -172,11 +199,16 @@ def test_of_several_nodes(nodes: str, problem: str) -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("on_hangup: b", "target `b` is no node"), ("on_hangup: say", "9:13: `say` needs a caller, and `on_hangup` leads here"),
+        ("on_hangup: b", "target `b` is no node"),
+        ("on_hangup: say", "9:13: `say` needs a caller, and `on_hangup` leads here"),
         ("on_hangup: then", "9:13: `say` needs a caller"), ("on_hangup: rec", "`queue` needs a caller"),
-        ("vars: {x-y: 1}", "a variable like `x-y` has no -"), ("vars: {x: null}", "`x` must be text, a number, true or false"),
-        ("vars: {x: [1]}", "`x` must be text"), ("args: {x: [1]}", "`x` must be text"), ("vars: 5", "`vars` must be a map"),
-        ('vars: {x: "{{ 1 }}"}', "`x` must be a constant here (compute it in a `set` node)"), ("vars: {n: 5}", "`n` is a number"),
+        ("vars: {x-y: 1}", "a variable like `x-y` has no -"),
+        ("vars: {x: null}", "`x` must be text, a number, true or false"),
+        ("vars: {x: [1]}", "`x` must be text"),
+        ("args: {x: [1]}", "`x` must be text"),
+        ("vars: 5", "`vars` must be a map"),
+        ('vars: {x: "{{ 1 }}"}', "`x` must be a constant here (compute it in a `set` node)"),
+        ("vars: {n: 5}", "`n` is a number"),
         ("vars: {" + ", ".join(f"v{n}: 1" for n in range(51)) + "}", "`vars` has at most 50 names"),
     ],
 )  # fmt: skip
@@ -267,14 +299,17 @@ def test_scripts_and_prompts_that_are_missing() -> None:
         ("surveys", 'surveys: {after: {questions: {q: {keys: "12"}}}}', "a question needs `say` or `play`"),
         ("surveys", "surveys: {after: {questions: {q: 5}}}", "a question must be a map"),
         ("surveys", "surveys: {after: {questions: {q: {say: x}}}}", "a question needs `keys`"),
-        ("surveys", 'surveys: {after: {questions: {q: {say: x, keys: "5-1"}}}}', '`keys` are digits (like "1-5" or "12")'),
+        ("surveys",
+         'surveys: {after: {questions: {q: {say: x, keys: "5-1"}}}}', '`keys` are digits (like "1-5" or "12")'),
         ("surveys", 'surveys: {after: {questions: {q: {say: x, keys: "11"}}}}', "`keys` are digits"),
         ("surveys", 'surveys: {after: {questions: {q: {say: x, keys: "*"}}}}', "`keys` are digits"),
-        ("surveys", 'surveys: {after: {questions: {outcome: {say: x, keys: "12"}}}}', "a question cannot be called `outcome`"),
+        ("surveys",
+         'surveys: {after: {questions: {outcome: {say: x, keys: "12"}}}}', "a question cannot be called `outcome`"),
         ("surveys", 'surveys: {after: {questions: {"1": {say: x, keys: "12"}}}}', "`1` is not a plain name"),
         ("surveys", 'surveys: {after: {intro: {sya: x}, questions: {q: {say: x, keys: "1"}}}}', "did you mean `say`?"),
         ("phrases", "phrases: {invaild: {en: x}}", "1:11: `invaild` is no phrase (did you mean `invalid`?)"),
-        ("phrases", "phrases: {invalid: {EN: x}}", "`EN` is no language"), ("phrases", "phrases: {invalid: x}", "a phrase must be a map"),
+        ("phrases", "phrases: {invalid: {EN: x}}", "`EN` is no language"),
+        ("phrases", "phrases: {invalid: x}", "a phrase must be a map"),
         ("phrases", "phrases: {confirm: {en: sure}}", "1:25: this phrase needs {value} (that is where it is said)"),
         ("phrases", "phrases: {callback_offer: {pt: certo}}", "this phrase needs {number}"),
         ("phrases", "phrases: {invalid: {en: 5}}", "`en` must be text"),
@@ -310,17 +345,19 @@ def test_a_broken_neighbour_does_not_make_false_problems() -> None:
         assert [one.split(":")[0] for one in found] == [f"{file}.yaml"]
 
 
-@pytest.mark.parametrize("node", ["5", "{do: 5}", "{do: lookup, query: 5}", "{do: call, flow: 5}", "{do: call, flow: sub, args: 5}",
-                                  "{do: lookup, query: orders, with: 5}", "{do: call, flow: sub, args: {ref: 1}, outcomes: 5}",
-                                  "{do: set, vars: 5}", "{do: http, url: https://a.example, get: 5}"])  # fmt: skip
+NO_MAPS = [
+    "5", "{do: 5}", "{do: lookup, query: 5}", "{do: call, flow: 5}", "{do: call, flow: sub, args: 5}",
+    "{do: lookup, query: orders, with: 5}", "{do: call, flow: sub, args: {ref: 1}, outcomes: 5}",
+    "{do: set, vars: 5}", "{do: http, url: https://a.example, get: 5}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("node", NO_MAPS)
 def test_what_is_no_map_is_one_problem_and_no_exception(node: str) -> None:
     assert told(f"  a: {node}\n")
 
 
 def test_no_key_of_a_verb_is_called_like_one_of_its_outcomes() -> None:
-    from cti.core.ivr.checker import Scope
-    from cti.core.ivr.expressions import Names
-
     scope = Scope("en", {}, Names((), {}), "ID", ())
     both = {(verb, key) for verb, row in VERBS.items() for key in row.keys(scope) if key in row.outcomes}
     assert both == set()

@@ -85,7 +85,8 @@ def test_a_query() -> None:
     for outcome, end in (("none", BAD), ("error", ODD)):
         assert phone(written % "" + say, ref="R1").answer(outcome) == end
     many = phone(
-        '{do: lookup, query: all, with: {who: 7}, then: b}\n  b: {do: say, say: "{{ a.rows[0].due }} {{ a.count }}", then: good}'
+        "{do: lookup, query: all, with: {who: 7}, then: b}\n"
+        '  b: {do: say, say: "{{ a.rows[0].due }} {{ a.count }}", then: good}'
     )
     assert task(many).args["many"] is True
     many.answer("found", rows=[{"due": "today"}], count=1)

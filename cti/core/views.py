@@ -54,6 +54,19 @@ def live_calls(board: Switchboard, now: float) -> list[Row]:
     return [live_call(call, now) for call in board.calls.live.values() if call.ended_at is None]
 
 
+def flow_callers(board: Switchboard, now: float) -> list[Row]:
+    """Who is in which node of which flow now; a queue node also holds those who wait and talk."""
+    return [
+        {
+            "call_id": call.call_id, "caller": call.caller or None, "caller_name": call.caller_name,
+            "flow": call.line.get("flow", ""), "node": call.line.get("node", ""), "since": call.node_since,
+            "version": call.version, "state": live_call(call, now)["state"],
+        }
+        for call in board.calls.live.values()
+        if call.line and call.ended_at is None and not call.flow_over
+    ]  # fmt: skip
+
+
 def queues(board: Switchboard, stats: Stats, now: float) -> list[Row]:
     """One row a queue, in the order of queues.yaml."""
     floor = board.floor

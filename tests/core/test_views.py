@@ -67,3 +67,13 @@ def test_storable_text_has_no_nul_and_no_half_characters() -> None:
     dirty = {"a\x00": ["x\x00y", "\ud800z", 1, None], "t": ("b\x00",)}
     clean = json.dumps(storable(dirty))
     assert "\\u0000" not in clean and "\\ud800" not in clean
+
+
+def test_who_is_in_which_node_and_since_when() -> None:
+    office, _ = office_with_calls()
+    rows = {row["caller"]: row for row in views.flow_callers(office.board, office.at)}
+    waiting = rows["+62812000003"]
+    assert (waiting["flow"], waiting["version"], waiting["state"]) == ("main", 1, "waiting")
+    assert waiting["node"] in office.board.lines.books[1].flows["main"].nodes
+    assert office.at - 3600 < waiting["since"] <= office.at
+    json.dumps(list(rows.values()))

@@ -9,12 +9,12 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
 
 import msgspec
 
 from cti.core.ivr.layout import Box, Link, Plan, Route, arrange, layers
 from cti.core.ivr.model import TARGETS, Flow, Node
+from cti.core.ivr.traffic import Count, Counts
 
 KINDS = {
     **dict.fromkeys(("say", "menu", "ask", "language", "record", "wait", "survey", "pay", "authenticate"), "talk"),
@@ -71,21 +71,6 @@ CROWD = 4  # a box that more lead to is reached from afar by its name on the chi
 LONGEST = 26  # characters of a name that are shown
 CHIP_SPACE = 6.0
 GLYPH = 7.0  # px that a small letter takes
-
-
-class Count(msgspec.Struct, frozen=True):
-    """Of a node, in some time: how often callers were in it; by (outcome, next node or target), how often they left."""
-
-    visits: int = 0
-    ways: Mapping[tuple[str, str], int] = {}
-
-    @property
-    def left(self) -> int:
-        """How many hung up in it."""
-        return sum(count for (outcome, to), count in self.ways.items() if outcome == "hangup" and not to)
-
-
-Counts = Mapping[str, Count]
 
 
 class Chip(msgspec.Struct, frozen=True):
@@ -429,11 +414,3 @@ def short_number(n: int) -> str:
     if n < 999_500:
         return f"{n / 1000:.1f}k" if n < 99_950 else f"{n / 1000:.0f}k"
     return f"{n / 1e6:.1f}M"
-
-
-def counts_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Count]:
-    """From rows {node, visits, outcomes: [{outcome, to, count}]}, as the statistics give them."""
-    return {
-        row["node"]: Count(row["visits"], {(way["outcome"], way["to"]): way["count"] for way in row["outcomes"]})
-        for row in rows
-    }

@@ -10,7 +10,8 @@ from flowbook import book_of
 
 from cti.core.ivr import model
 from cti.core.ivr.model import Flow, Node
-from cti.core.ivr.svg import STYLE, WORDS, Count, counts_of, picture, render, share, short_number, svg
+from cti.core.ivr.svg import STYLE, WORDS, picture, render, share, short_number, svg
+from cti.core.ivr.traffic import Count, counts_of, last_nodes
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -119,3 +120,12 @@ def test_small_shares_are_not_nothing() -> None:
 def test_counts_come_from_the_statistics() -> None:
     rows = [{"node": "a", "visits": 3, "outcomes": [{"outcome": "hangup", "to": "", "count": 2}]}]
     assert counts_of(rows)["a"].left == 2
+
+
+def test_last_nodes_are_those_after_which_nothing_comes_but_the_end() -> None:
+    flow = a_flow(
+        a_node("bye", then="hangup", fail="sorry"), a_node("end", "hangup"), a_node("menu", "menu", {"1": "hangup"},
+        then="bye"), a_node("back", then="return"), a_node("sorry", to={"error": "hangup"}, then="hangup"),
+        a_node("open_end"),
+    )  # fmt: skip
+    assert last_nodes([flow]) == ["t/bye", "t/end", "t/sorry"]

@@ -35,7 +35,9 @@ class Caller(Story):
         self.say("flow.started", 1, flow="main", version=version, language="en")
 
     def node(self, after: float, node: str, outcome: str, to: str = "", flow: str = "main") -> Caller:
-        self.say("flow.node", after, flow=flow, node=node, verb="menu" if node == "menu" else "say", outcome=outcome, to=to)
+        self.say(
+            "flow.node", after, flow=flow, node=node, verb="menu" if node == "menu" else "say", outcome=outcome, to=to
+        )
         return self
 
     def end(self, after: float, how: str = "flow_ended", side: str = "system") -> Caller:
@@ -46,8 +48,12 @@ class Caller(Story):
 
 
 def callers() -> list[Story]:
-    served = Caller(START, 1).node(3, "greet", "done", "menu").node(13, "menu", "1", "bye").node(15, "bye", "done", "hangup")
-    polite = Caller(START + 60, 2).node(3, "greet", "done", "menu").node(23, "menu", "1", "bye").node(24, "bye", "hangup")
+    served = (
+        Caller(START, 1).node(3, "greet", "done", "menu").node(13, "menu", "1", "bye").node(15, "bye", "done", "hangup")
+    )
+    polite = (
+        Caller(START + 60, 2).node(3, "greet", "done", "menu").node(23, "menu", "1", "bye").node(24, "bye", "hangup")
+    )
     lost = Caller(START + 120, 3).node(2, "greet", "done", "menu").node(32, "menu", "hangup")
     queued = Caller(START + 180, 4, version=4).node(3, "greet", "done", "menu").node(5, "menu", "2", "sales")
     queued.say("call.queued", 5, queue="sales", visit=1, entered_at=queued.at + 5)

@@ -20,6 +20,8 @@ _QUERY: dict[str, dict[str, Any]] = {
     "agent": {"type": "string", "maxLength": 64},
     "queue": {"type": "string", "maxLength": 64},
     "outcome": {"enum": sorted(OUTCOMES)},
+    "version": {"type": "integer", "minimum": 1, "description": "of the flows; else the live one"},
+    "to": {"type": "integer", "minimum": 1, "description": "the version it is compared with; else the live one"},
     "q": {"type": "string", "maxLength": 100, "description": "part of a name or number"},
     "cursor": {"type": "string", "description": "next_cursor of the page before"},
     "limit": {"type": "integer", "minimum": 1, "default": 50, "description": "at most 200 are given"},

@@ -165,8 +165,9 @@ class FlowsStore:
     async def flow_history(self) -> list[dict[str, Any]]:
         canary = self.engine.canary or (0, 0)
         return [
-            {"version": version, "published_at": "2026-11-25T08:00:00Z", "published_by": "root", "note": f"<i>{version}</i>",
-             "live": version == self.engine.live, "share": canary[1] if version == canary[0] else 0,
+            {"version": version, "published_at": "2026-11-25T08:00:00Z", "published_by": "root",
+             "note": f"<i>{version}</i>", "live": version == self.engine.live,
+             "share": canary[1] if version == canary[0] else 0,
              "rolled_back_at": None, "calls": 10 * version}
             for version in sorted(self.versions, reverse=True)
         ]  # fmt: skip

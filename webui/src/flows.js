@@ -1,5 +1,5 @@
 // Flows: the list, and one flow with its picture, its figures, and who is in it now.
-import { api, draw, duration, el, number, percent, t, timer } from "./lib.js";
+import { Refusal, api, draw, duration, el, number, percent, t, timer } from "./lib.js";
 import { because } from "./ask.js";
 
 const at = (id) => document.getElementById(id);
@@ -33,12 +33,12 @@ let period = "today";
 let version = "";
 let whole = false; // the picture as large as the page is wide
 let chosen = "";
-let known = []; // versions to choose from
+let choicesOf = ""; // what served when the versions to choose from were asked for
 let drawnText = "";
 
 export const flow = {
   frame(name) {
-    [chosen, drawnText, whole] = ["", "", false];
+    [chosen, drawnText, choicesOf, whole] = ["", "", "", false];
     return [
       el("div", { class: "head" }, el("a", { href: "#flows" }, `← ${t("flows.title")}`), el("h1", { id: "name" }, name),
         el("label", {}, t("flows.period"), el("select", { id: "period", onchange: (event) => { period = event.target.value; again(name); } },
@@ -56,7 +56,9 @@ export const flow = {
     ];
   },
   async look(name, state, still) {
-    await Promise.all([picture(name, still), here(name, still), figures(name, still), choices(still)]);
+    const serving = `${state?.live?.version} ${state?.canary?.version}`;
+    if (state && serving !== choicesOf) await choices(serving, still);
+    await Promise.all([picture(name, still), here(name, still), figures(name, still)]);
   },
   failed: (refusal) => draw(at("tiles"), refusal.code, () => el("p", { class: "error" }, because(refusal))),
 };
@@ -66,8 +68,8 @@ function again(name) {
   flow.look(name, null, () => true).catch(flow.failed);
 }
 
-function query() {
-  const asked = new URLSearchParams();
+function query(more = {}) {
+  const asked = new URLSearchParams(more);
   // To the full hour: who asks again gets what is already counted.
   if (period === "week") asked.set("since", new Date(Math.floor((Date.now() - 7 * DAY) / HOUR) * HOUR).toISOString());
   if (version) asked.set("version", version);
@@ -83,18 +85,17 @@ function drawing(address) {
     ask.open("GET", address);
     ask.responseType = "document";
     ask.timeout = 10000;
-    ask.onload = () => (ask.status === 200 && ask.responseXML ? done(ask.responseXML.documentElement) : failed(new Error("drawing")));
-    ask.onerror = ask.ontimeout = () => failed(new Error("drawing"));
+    const no = () => failed(new Refusal(ask.status, ask.status === 404 ? "not_found" : "unreachable", "", null));
+    ask.onload = () => (ask.status === 200 && ask.responseXML ? done(ask.responseXML.documentElement) : no());
+    ask.onerror = ask.ontimeout = no;
     ask.send();
   });
 }
 
 async function picture(name, still) {
-  const address = `/api/v1${path(name)}/drawing${query()}`;
-  at("save").href = address;
-  const made = await drawing(address);
+  at("save").href = `/api/v1${path(name)}/drawing${query()}`;
+  const made = await drawing(`/api/v1${path(name)}/drawing${query({ style: "none" })}`); // the page has /drawing.css
   if (!still() || !at("canvas")) return;
-  made.querySelector("style")?.remove(); // the page has it from /drawing.css
   const text = made.outerHTML;
   if (text === drawnText) return;
   const first = drawnText === "";
@@ -143,7 +144,7 @@ async function here(name, still) {
 }
 
 function callers(mine) {
-  const row = (caller) => el("tr", {}, el("td", { class: "key" }, caller.caller ?? t("call.withheld")), el("td", {}, caller.node),
+  const row = (caller) => el("tr", {}, el("td", { class: "who" }, caller.caller ?? t("call.withheld")), el("td", {}, caller.node),
     el("td", { class: "n" }, timer({ "data-since": caller.since })), el("td", { class: "n" }, String(caller.version)));
   return el("table", {}, el("thead", {}, el("tr", {}, head("recent.who"), head("flows.node"), n("flows.since"), n("flows.version"))), el("tbody", {}, mine.map(row)));
 }
@@ -201,17 +202,17 @@ function nodeTable(nodes) {
 }
 
 function versionTable(versions) {
-  const row = (one) => el("tr", {}, el("td", { class: "n key" }, String(one.version ?? "–")), el("td", { class: "n" }, number(one.calls)),
+  const row = (one) => el("tr", {}, el("td", { class: "key" }, String(one.version ?? "–")), el("td", { class: "n" }, number(one.calls)),
     ["contained", "people", "dropped", "failed"].map((id) => el("td", { class: "n" }, percent(over(one[id], one.calls - one.running)))),
     el("td", { class: "n" }, number(one.running)), el("td", { class: "n" }, seconds(one.mean_seconds)));
-  return el("table", {}, el("thead", {}, el("tr", {}, ["version", "calls", "contained", "people", "dropped", "failed", "running", "mean"].map((id) => n(`flows.${id}`)))),
+  return el("table", {}, el("thead", {}, el("tr", {}, [head("flows.version"), ...["calls", "contained", "people", "dropped", "failed", "running", "mean"].map((id) => n(`flows.${id}`))])),
     el("tbody", {}, versions.map(row)));
 }
 
-async function choices(still) {
+async function choices(serving, still) {
   const { items } = await api("GET", "/flow-versions");
   if (!still() || !at("version")) return;
-  known = items.map((one) => one.version);
-  draw(at("version"), [known], () => [el("option", { value: "" }, t("flows.all")), ...known.map((one) => el("option", { value: one }, String(one)))]);
+  choicesOf = serving;
+  draw(at("version"), items.map((one) => one.version), () => [el("option", { value: "" }, t("flows.all")), ...items.map((one) => el("option", { value: one.version }, String(one.version)))]);
   at("version").value = version;
 }

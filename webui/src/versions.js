@@ -44,11 +44,11 @@ const stateOf = (one) => (one.live ? "live" : one.share > 0 ? "canary" : one.rol
 
 function table(items, state) {
   if (!items.length) return el("p", { class: "muted" }, t("versions.none"));
-  const row = (one) => el("tr", { "data-version": one.version }, el("td", { class: "n key" }, String(one.version)),
+  const row = (one) => el("tr", { "data-version": one.version }, el("td", { class: "key" }, String(one.version)),
     el("td", {}, el("span", { class: "state", "data-state": stateOf(one) }, t(`versions.${stateOf(one)}`, { percent: one.share ?? 0 }))),
     el("td", {}, moment(one.published_at)), el("td", {}, one.published_by), el("td", {}, one.note || "–"),
     el("td", { class: "n" }, one.calls == null ? "–" : number(one.calls)), el("td", {}, el("div", { class: "buttons" }, buttons(one, state))));
-  return el("table", {}, el("thead", {}, el("tr", {}, ["flows.version", "versions.state", "versions.at", "versions.by", "versions.note", "flows.calls"].map(head), el("th", {}, el("span", { class: "unseen" }, t("versions.do"))))),
+  return el("table", {}, el("thead", {}, el("tr", {}, ["flows.version", "versions.state", "versions.at", "versions.by", "versions.note"].map(head), el("th", { scope: "col", class: "n" }, t("flows.calls")), el("th", {}, el("span", { class: "unseen" }, t("versions.do"))))),
     el("tbody", {}, items.map(row)));
 }
 

@@ -75,7 +75,7 @@ FLOWS = (
     _get(f"{V1}/flows/live", flows_api.callers, "who is in which node now", roles=SUPERVISORS),
     _get(f"{V1}/flows/{{name}}", flows_api.flow, "one flow", query=("version",), roles=SUPERVISORS),
     _get(f"{V1}/flows/{{name}}/drawing", flows_api.drawing, "the flow as a picture, with counts of the period and now",
-         query=PERIOD, roles=SUPERVISORS, gives="image/svg+xml"),
+         query=(*PERIOD, "style"), roles=SUPERVISORS, gives="image/svg+xml"),
     _get(f"{V1}/flows/{{name}}/stats", flows_api.stats, "visits, ways out, drop-offs, times, containment",
          query=PERIOD, roles=SUPERVISORS),
     _get(f"{V1}/flow-versions", flows_api.versions, "versions, newest first", roles=SUPERVISORS),

@@ -148,7 +148,8 @@ def _node_row(node: Node) -> Row:
 
 
 async def drawing(deps: Deps, request: web.Request, who: Who) -> web.Response:
-    """The flow as SVG, with how many went where in the period and who stands where now."""
+    """The flow as SVG, with how many went where in the period and who stands where now. `style=none`: for a page that
+    has /drawing.css."""
     found, book = await _flow(deps, request)
     rows = await _nodes(deps, request, found.name)
     language = request.app[PAGES].language(request, who)
@@ -161,7 +162,9 @@ async def drawing(deps: Deps, request: web.Request, who: Who) -> web.Response:
     now: dict[str, int] = {}
     for caller in _callers(deps, found.name, _asked_version(request)):
         now[caller["node"]] = now.get(caller["node"], 0) + 1
-    return web.Response(text=render(drawn, counts_of(rows), now), content_type="image/svg+xml", headers=DRAWN)
+    styled = request.query.get("style") != "none"
+    text = render(drawn, counts_of(rows), now, styled=styled)
+    return web.Response(text=text, content_type="image/svg+xml", headers=DRAWN)
 
 
 def _callers(deps: Deps, flow: str, version: int | None) -> list[Row]:
@@ -204,7 +207,7 @@ async def path(deps: Deps, request: web.Request, who: Who) -> Row:
 
 
 async def versions(deps: Deps, request: web.Request, who: Who) -> Row:
-    return {"items": await deps.store.flow_history(), "next_cursor": None}
+    return {"items": await _kept(request, "versions", make=deps.store.flow_history), "next_cursor": None}
 
 
 async def _files(deps: Deps, version: int) -> dict[str, str]:
@@ -232,19 +235,24 @@ async def publish(deps: Deps, request: web.Request, who: Who) -> Row:
     """Make the folder as it is now the live version, or give it a share of the callers."""
     asked = await body(request, Publish)
     try:
-        return await deps.engine.flows_publish(who.name, asked.note, asked.share)
+        return _changed(request, await deps.engine.flows_publish(who.name, asked.note, asked.share))
     except BadInput as error:
         wrong = [str(problem) for problem in getattr(error, "problems", ())]
         raise Problem(400, str(error), error.code, more={"problems": wrong} if wrong else {}) from error
 
 
+def _changed(request: web.Request, done: Row) -> Row:
+    request.app[KEPT].forget()
+    return done
+
+
 async def rollback(deps: Deps, request: web.Request, who: Who) -> Row:
-    return await deps.engine.flows_rollback(who.name, _version_in(request))
+    return _changed(request, await deps.engine.flows_rollback(who.name, _version_in(request)))
 
 
 async def share(deps: Deps, request: web.Request, who: Who) -> Row:
     asked = await body(request, Share)
-    return await deps.engine.flows_share(who.name, _version_in(request), asked.percent)
+    return _changed(request, await deps.engine.flows_share(who.name, _version_in(request), asked.percent))
 
 
 # ---------------------------------------------------------------- calendars

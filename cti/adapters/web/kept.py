@@ -29,6 +29,10 @@ class Kept:
             task.add_done_callback(lambda _: self._making.pop(key, None))
         return await asyncio.shield(self._making[key])  # who goes away does not take it from the others
 
+    def forget(self) -> None:
+        """What was made so far is old now."""
+        self._made.clear()
+
     async def _make(self, key: Hashable, make: Callable[[], Awaitable[Any]]) -> Any:
         began = time.monotonic()
         value = await make()

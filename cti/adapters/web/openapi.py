@@ -21,6 +21,7 @@ _QUERY: dict[str, dict[str, Any]] = {
     "queue": {"type": "string", "maxLength": 64},
     "outcome": {"enum": sorted(OUTCOMES)},
     "version": {"type": "integer", "minimum": 1, "description": "of the flows; else the live one"},
+    "style": {"enum": ["none"], "description": "without its style, for a page that has /drawing.css"},
     "to": {"type": "integer", "minimum": 1, "description": "the version it is compared with; else the live one"},
     "q": {"type": "string", "maxLength": 100, "description": "part of a name or number"},
     "cursor": {"type": "string", "description": "next_cursor of the page before"},

@@ -44,7 +44,7 @@ STYLE = """\
 .cti-flow .left{fill:#a3131b;font-size:12px;font-weight:650}.cti-flow .lost{fill:#c4272f}
 .cti-flow .track{fill:#14202f;fill-opacity:.1}
 .cti-flow .now rect{fill:#0f6b3c}.cti-flow .now text{fill:#fff;font-size:12px;font-weight:650}
-.cti-flow .idle{opacity:.55}
+.cti-flow .idle{opacity:.65}
 @media (prefers-color-scheme:dark){
 .cti-flow{fill:#e9eef6}.cti-flow .paper{fill:#18212e}
 .cti-flow .box{fill:#222d3c;stroke:#8593aa}
@@ -248,8 +248,10 @@ def _plan(
 # ---------------------------------------------------------------- drawing
 
 
-def render(drawn: Picture, counts: Counts | None = None, now: Mapping[str, int] | None = None) -> str:
-    """The picture as SVG text, with its style."""
+def render(
+    drawn: Picture, counts: Counts | None = None, now: Mapping[str, int] | None = None, *, styled: bool = True
+) -> str:
+    """The picture as SVG text. `styled`: it brings its style along, as a file must."""
     below = drawn.plan.height + (56.0 if drawn.lost.at else 0.0)
     width = max(drawn.plan.width, drawn.lost.width, 240.0) + 2 * MARGIN
     height = below + drawn.lost.height + 2 * MARGIN
@@ -257,7 +259,7 @@ def render(drawn: Picture, counts: Counts | None = None, now: Mapping[str, int] 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="cti-flow" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'width="{width:.0f}" height="{height:.0f}" role="group" aria-label="{name}"><title>{name}</title>',
-        f"<style>{STYLE}</style>",
+        *([f"<style>{STYLE}</style>"] if styled else []),
         f'<rect class="paper" width="{width:.0f}" height="{height:.0f}"/>',
         f'<g transform="translate({MARGIN:.0f} {MARGIN:.0f})">',
         *_part(drawn, drawn.plan, drawn.chips, counts, now),
@@ -404,7 +406,7 @@ def _chip(way: Way, size: _Size) -> str:
 def share(part: int, whole: int) -> str:
     """12 %; under one: 0.4 %."""
     percent = 100 * part / whole if whole else 0.0
-    return f"{percent:.1f} %" if 0 < percent < 1 else f"{percent:.0f} %"
+    return f"{percent:.1f} %" if 0 < percent < 1 else f"{int(percent + 0.5)} %"
 
 
 def short_number(n: int) -> str:

@@ -191,7 +191,7 @@ def flows(config: Config) -> Iterator[Row]:
     if not folder.is_dir():
         yield "problem", f"no flows folder {folder}: set [paths] flows"
         return
-    _, problems = flow_files.check(folder, country=config.site.country)
+    _, problems = flow_files.check(folder, country=config.site.country, zone=config.site.time_zone)
     more = f" (and {len(problems) - 1} more: `cti flow check`)" if len(problems) > 1 else ""
     yield ("problem", f"{folder}/{problems[0]}{more}") if problems else ("ok", f"flows in {folder}")
     for file in sorted((folder / "prompts").rglob("*")):

@@ -22,7 +22,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _list(args: argparse.Namespace) -> int:
     settings = options.load(args)
-    book, problems = flow_files.check(settings.paths.flows, country=settings.site.country)
+    book, problems = flow_files.check(settings.paths.flows, country=settings.site.country, zone=settings.site.time_zone)
     for problem in problems:
         print(problem, file=sys.stderr)
     if book is None:

@@ -50,7 +50,7 @@ class Dial(msgspec.Struct, kw_only=True):
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """Whose conversation is recorded, and since when."""
+    """Whose conversation is recorded, and since when; no agent: a message of the caller."""
 
     agent: str
     started_at: float
@@ -75,6 +75,8 @@ class Call(msgspec.Struct, kw_only=True):
     node_since: float = 0.0  # when the caller came into that node
     path: list[str] = []
     flow_over: str = ""
+    leaving: bool = False  # the caller is gone, and the flow does what is still to be done without him
+    messages: int = 0  # recorded by the caller
     visit: Visit | None = None
     visits: int = 0
     rings: int = 0
@@ -104,7 +106,7 @@ class Call(msgspec.Struct, kw_only=True):
     @property
     def finished(self) -> bool:
         """Nothing more is expected: the caller left, whoever talked last has wrapped up, recordings are finished."""
-        if self.ended_at is None or self.recordings or self.offer is not None or self.visit is not None:
+        if self.ended_at is None or self.recordings or self.offer is not None or self.visit is not None or self.leaving:
             return False
         return self.connected_at is None or self.wrapped_at is not None
 
@@ -217,7 +219,7 @@ def _place(line: dict[str, Any] | None) -> tuple[Any, ...]:
 
 
 def _flow_ended(call: Call, event: Event) -> None:
-    call.flow_over = event.data.get("how", "ended")
+    call.flow_over, call.leaving = event.data.get("how", "ended"), False
     call.dequeued, call.dialed, call.talked = "", "", False
 
 
@@ -298,7 +300,7 @@ def _dial_ended(call: Call, event: Event) -> None:
 
 
 def _ended(call: Call, event: Event) -> None:
-    call.ended_at = event.at
+    call.ended_at, call.leaving = event.at, event.data.get("leaving", False)
 
 
 def _wrapped(call: Call, event: Event) -> None:
@@ -307,6 +309,7 @@ def _wrapped(call: Call, event: Event) -> None:
 
 def _recording_started(call: Call, event: Event) -> None:
     call.recordings[event.data["recording_id"]] = Recording(event.agent, event.at)
+    call.messages += bool(event.data.get("message"))
 
 
 def _recording_stopped(call: Call, event: Event) -> None:

@@ -31,6 +31,11 @@ def offer_id(call: str, number: int, epoch: int, at: float) -> str:
     return _uuid7(int(at * 1000), f"offer/{call}/{number}/{epoch}")
 
 
+def message_id(call: str, number: int, epoch: int, at: float) -> str:
+    """The UUIDv7 of the `number`th message that a caller records; its recording's id."""
+    return _uuid7(int(at * 1000), f"message/{call}/{number}/{epoch}")
+
+
 def channel_id(epoch: int, offer: str) -> str:
     """The uniqueid we give to a channel we originate: the idempotency key, fenced by the leader's epoch."""
     return f"cti-{epoch}-{offer}"

@@ -14,13 +14,17 @@ import msgspec
 from cti.core import ivr
 from cti.core.call import Call, Calls, gone_at
 from cti.core.ids import call_id, channel_id, is_ours, offer_id
+from cti.core.ivr.shares import Serving
+from cti.core.line_work import Left, Step, Work, fields
 from cti.core.messages import (
     Bridged,
+    CalendarsForced,
     ChannelGone,
     ChannelNew,
     Collect,
     CustomerFound,
     Event,
+    Forced,
     HangUp,
     Hold,
     LineDone,
@@ -28,41 +32,22 @@ from cti.core.messages import (
     LineReady,
     LookUpCustomer,
     OriginateFailed,
+    Pause,
     Play,
     Release,
     Ring,
     SwitchUp,
+    TaskDone,
 )  # fmt: skip
 from cti.core.numbers import to_e164
 from cti.core.outbox import Outbox
 from cti.core.queues import asked
 
 LOOKUP_WITHIN = 0.5  # s a caller waits for his customer record before the flow starts without it
+LEAVING = 5.0  # s that `on_hangup` may take
 CALLER_CONTEXTS = ("from-trunk", "line")
 NORMAL = 16  # Q.850: who hangs up says no more than that; Asterisk has 0 for a caller who was in no bridge
 DIAL_RESULTS = {17: "busy", 21: "busy", 18: "no_answer", 19: "no_answer", 16: "no_answer", 0: "no_answer"}
-
-
-class Left(msgspec.Struct, frozen=True):
-    """How the caller's channel ended, kept until his conversation is told to be over: a story is told in order."""
-
-    at: float
-    cause: int
-    side: str
-
-
-class Step(msgspec.Struct):
-    """What a call's channel is doing for the flow; not kept over a restart, the flow's node is entered again."""
-
-    present: bool = False
-    op: int = 0
-    looked_up: bool = False
-    busy: bool = False  # a Play or Collect is running
-    left: Left | None = None
-
-
-def _fields(action: msgspec.Struct) -> dict[str, Any]:
-    return {name: getattr(action, name) for name in action.__struct_fields__}
 
 
 class Lines:
@@ -73,18 +58,26 @@ class Lines:
         self.trunk = trunk
         self.country = country
         self.books: Mapping[int, ivr.Book] = {}
-        self.version = 0
+        self.serving = Serving()
         self.steps: dict[str, Step] = {}
         self.customers: dict[str, CustomerFound] = {}
+        self.forced: Mapping[str, Forced] = {}  # calendars opened or closed by hand; one that is over is no more
         self.dials: dict[str, Call] = {}
+        self.work = Work(out, calls, epoch, self.steps, self._proceed)
         self.handlers: dict[type, Callable[[Any], None]] = {
             ChannelNew: self._channel_new, LineReady: self._line_ready, LineDone: self._line_done,
             LineLost: self._line_lost, CustomerFound: self._customer_found, ChannelGone: self._channel_gone,
             OriginateFailed: self._originate_failed, Bridged: self._bridged, SwitchUp: self._switch_up,
+            TaskDone: self.work.task_done, CalendarsForced: self._calendars_forced,
         }  # fmt: skip
         self.deadlines: dict[str, Callable[[str, float], None]] = {
-            "lookup": self._due_lookup, "dial": self._due_dial,
+            "lookup": self._due_lookup, "dial": self._due_dial, "leaving": self._due_leaving, **self.work.deadlines,
         }  # fmt: skip
+
+    @property
+    def version(self) -> int:
+        """The live one."""
+        return self.serving.live
 
     # ------------------------------------------------------------ fold and react
 
@@ -96,9 +89,12 @@ class Lines:
             self.dials[call.dial.channel_id] = call
         elif event.type in ("call.dial_ended", "call.ended"):
             self.dials = {key: c for key, c in self.dials.items() if c is not call}
+        self.work.apply(event)
 
     def react(self, event: Event) -> None:
         """Go on with the flow when what it waited for has ended."""
+        if event.type == "recording.stopped":
+            self.work.filed(event)
         unserved = event.type == "call.dequeued" and event.data["result"] != "answered"
         if not unserved and event.type not in ("call.disconnected", "call.dial_ended"):
             return
@@ -115,10 +111,13 @@ class Lines:
         self.customers.pop(call.call_id, None)
 
     def restored(self, at: float) -> None:
-        """After a restart: look the customers of live calls up again, for the pages and the flow."""
+        """After a restart: look the customers of live calls up again, for the pages and the flow. What was to be done
+        for callers who had left is over."""
         for call in self.calls.live.values():
             if call.ended_at is None:
                 self._look_up(call, at)
+            elif call.leaving:
+                self._flow_over(call, at, self._position(call).how)
 
     # ------------------------------------------------------------ arrival
 
@@ -178,27 +177,32 @@ class Lines:
             return
         call = self._arrive(m)
         step = self._step(call)
-        step.present, step.busy = True, False
+        step.present, step.busy = True, step.busy and step.task > 0.0
         self._go_on(call, max(m.at, call.arrived_at))  # the dialplan's time is cut to milliseconds
 
     def _line_lost(self, m: LineLost) -> None:
         call = self.calls.by_uniqueid.get(m.uniqueid)
         if call is not None:
             step = self._step(call)
-            step.present = step.busy = False
+            step.present = False
+            step.busy = step.busy and step.task > 0.0  # a task does not need the channel
+            self.work.finish_message(call, m.at)
 
     def _line_done(self, m: LineDone) -> None:
         call = self.calls.by_uniqueid.get(m.uniqueid)
         step = self.steps.get(call.call_id) if call else None
-        if call is None or step is None or not step.busy or step.op != m.op:
+        if call is None or step is None or not step.busy or step.op != m.op or step.task:
             return
         step.busy = False
-        self._proceed(call, ivr.Answer(outcome=m.outcome, digits=m.digits), m.at)
+        if step.recording:  # what was recorded, if anything, tells how it ended
+            self.work.finish_message(call, m.at)
+        else:
+            self._proceed(call, ivr.Answer(outcome=m.outcome, digits=m.digits, sealed=m.sealed), m.at)
 
     def _go_on(self, call: Call, at: float) -> None:
         """Give the channel that stands in the loop its next instruction, whatever brought it there."""
         step = self._step(call)
-        if not step.present or step.busy or call.ended_at is not None:
+        if not step.present or step.busy or step.recording or call.ended_at is not None:
             return
         if call.flow_over:
             self.out.command(Release(node=call.node, uniqueid=call.uniqueid))
@@ -211,9 +215,12 @@ class Lines:
         elif call.visit is not None or call.dial is not None or call.offer is not None:
             self.out.command(Hold(node=call.node, uniqueid=call.uniqueid))
         else:
-            self._act(call, ivr.again(self._book(call), self._position(call), self._context(call)), at)
+            self._act(call, ivr.again(self._book(call), self._position(call), self._context(call, at)), at)
 
     # ------------------------------------------------------------ the flow
+
+    def _calendars_forced(self, m: CalendarsForced) -> None:
+        self.forced = m.calendars
 
     def _book(self, call: Call) -> ivr.Book:
         return self.books[call.version if call.version in self.books else self.version]
@@ -221,50 +228,57 @@ class Lines:
     def _position(self, call: Call) -> ivr.Line:
         return msgspec.convert(call.line, ivr.Line)
 
-    def _context(self, call: Call) -> ivr.Context:
+    def _context(self, call: Call, at: float) -> ivr.Context:
         found = self.customers.get(call.call_id)
         one = dict(found.customers[0]) if found is not None and len(found.customers) == 1 else {}
         about = {"id": call.call_id, "caller": call.caller, "caller_name": call.caller_name, "called": call.called}
-        return ivr.Context(call=about, customer=one)
+        return ivr.Context(call=about, customer=one, at=at, forced=self.forced)
 
     def _begin(self, call: Call, at: float) -> None:
-        book = self.books.get(self.version)
+        version = self.serving.version_for(call.caller, call.call_id)
+        book = self.books.get(version)
         found = book.flow_for(call.called) if book is not None else None
         if book is None or found is None:
             self.out.emit("flow.ended", at, call_id=call.call_id, flow="", how="refused")
             self.out.command(Release(node=call.node, uniqueid=call.uniqueid, cause=1))
             return
         flow, language = found
-        turn = ivr.begin(book, flow, language, self._context(call))
+        turn = ivr.begin(book, flow, language, self._context(call, at))
         self.out.emit(
-            "flow.started", at, call_id=call.call_id, flow=flow, version=self.version, language=turn.line.language
+            "flow.started", at, call_id=call.call_id, flow=flow, version=version, language=turn.line.language
         )
         self._act(call, turn, at)
 
     def _proceed(self, call: Call, answer: ivr.Answer, at: float) -> None:
-        self._act(call, ivr.proceed(self._book(call), self._position(call), answer, self._context(call)), at)
+        self._act(call, ivr.proceed(self._book(call), self._position(call), answer, self._context(call, at)), at)
 
     def _act(self, call: Call, turn: ivr.Turn, at: float) -> None:
         for passed in turn.trail:
             if isinstance(passed, ivr.Visit):
                 self.out.emit("flow.node", at, call_id=call.call_id, **msgspec.to_builtins(passed))
             else:
-                self.out.emit(passed.type, at, call_id=call.call_id, queue=passed.queue, **passed.data)
+                agent = call.agent if passed.type == "survey.answered" else ""
+                self.out.emit(passed.type, at, call_id=call.call_id, agent=agent, queue=passed.queue, **passed.data)
         self.out.emit("flow.at", at, call_id=call.call_id, line=msgspec.to_builtins(turn.line))
         self._acts[type(turn.action)](self, call, turn.action, at)
 
     def _say(self, call: Call, action: ivr.Say, at: float) -> None:
-        op = self._start(call)
-        self.out.command(Play(node=call.node, uniqueid=call.uniqueid, op=op, prompts=action.prompts))
+        op = self.work.start(call)
+        self.out.command(Play(node=call.node, uniqueid=call.uniqueid, op=op, **fields(action)))
 
     def _ask(self, call: Call, action: ivr.Ask, at: float) -> None:
-        op = self._start(call)
-        self.out.command(Collect(node=call.node, uniqueid=call.uniqueid, op=op, **_fields(action)))
+        op = self.work.start(call)
+        self.out.command(Collect(node=call.node, uniqueid=call.uniqueid, op=op, **fields(action)))
 
-    def _start(self, call: Call) -> int:
-        step = self._step(call)
-        step.op, step.busy = step.op + 1, True
-        return step.op
+    def _record(self, call: Call, action: ivr.Record, at: float) -> None:
+        self.work.record(call, action, at)
+
+    def _task(self, call: Call, action: ivr.Task, at: float) -> None:
+        self.work.task(call, action, at)
+
+    def _pause(self, call: Call, action: ivr.Pause, at: float) -> None:
+        op = self.work.start(call)
+        self.out.command(Pause(node=call.node, uniqueid=call.uniqueid, op=op, **fields(action)))
 
     def _enqueue(self, call: Call, action: ivr.Enqueue, at: float) -> None:
         queue = self._book(call).queues.get(action.queue)
@@ -292,12 +306,16 @@ class Lines:
         self.out.wake(at + action.timeout + 5.0, "dial", channel)
 
     def _end(self, call: Call, action: ivr.End, at: float) -> None:
-        self.out.emit("flow.ended", at, call_id=call.call_id, flow=call.line["flow"] if call.line else "",
-                      how=action.how)  # fmt: skip
-        self.out.command(Release(node=call.node, uniqueid=call.uniqueid, cause=action.cause))
+        self._flow_over(call, at, action.how)
+        if call.ended_at is None:
+            self.out.command(Release(node=call.node, uniqueid=call.uniqueid, cause=action.cause))
+
+    def _flow_over(self, call: Call, at: float, how: str) -> None:
+        self.out.emit("flow.ended", at, call_id=call.call_id, flow=call.line["flow"] if call.line else "", how=how)
 
     _acts: dict[type, Callable[..., None]] = {  # noqa: RUF012
-        ivr.Say: _say, ivr.Ask: _ask, ivr.Enqueue: _enqueue, ivr.Dial: _dial, ivr.End: _end,
+        ivr.Say: _say, ivr.Ask: _ask, ivr.Record: _record, ivr.Pause: _pause, ivr.Task: _task,
+        ivr.Enqueue: _enqueue, ivr.Dial: _dial, ivr.End: _end,
     }  # fmt: skip
 
     # ------------------------------------------------------------ dialled numbers
@@ -345,7 +363,26 @@ class Lines:
             met = call.dial.connected_at is not None
             result = result or ("transferred_out" if met else "")
             self._dial_over(call, at, "answered" if met else "caller_left")
-        self.out.emit("call.ended", at, call_id=call.call_id, cause=left.cause, side=left.side, flow_result=result)
+        flowing = call.line is not None and not call.flow_over
+        self.out.emit("call.ended", at, call_id=call.call_id, cause=left.cause, side=left.side, flow_result=result,
+                      leaving=flowing)  # fmt: skip
+        step = self._step(call)
+        step.present = step.busy = False
+        self.work.finish_message(call, at)
+        if flowing:
+            self._hung_up(call, at)
+
+    def _hung_up(self, call: Call, at: float) -> None:
+        """The caller has left in the middle of the flow: what it still wants done is done, for LEAVING seconds."""
+        outcome = "answered" if call.talked or call.dialed == "answered" else "hangup"
+        self.out.wake(at + LEAVING, "leaving", call.call_id)
+        self._act(call, ivr.hung_up(self._book(call), self._position(call), self._context(call, at), outcome), at)
+
+    def _due_leaving(self, key: str, at: float) -> None:
+        call = self.calls.live.get(key)
+        if call is not None and call.leaving:
+            self._step(call).busy = False
+            self._flow_over(call, at, self._position(call).how)
 
     def _side(self, call: Call) -> str:
         if call.uniqueid in self.calls.requested:

@@ -312,7 +312,6 @@ class Event(Message, frozen=True, kw_only=True):
     flow.ended            flow, how
     callback.requested    queue; number, entered, node
     survey.answered       survey, question, answer; agent who talked last
-    message.started       recording_id, box (empty: a `record` node): the caller speaks
     call.queued           queue; visit, priority, skills (the node's), needs (the queue's with them), entered_at,
                           max_wait, node (flow node)
     call.dequeued         queue; visit, result (of the queue visit), agent when answered
@@ -321,9 +320,10 @@ class Event(Message, frozen=True, kw_only=True):
                           offer.caller_left): the offer ended without a connect; reason
     call.connected        queue, agent; offer, visit, bridge
     call.disconnected     agent; offer, by (caller, agent, system): the conversation ended
-    recording.started     agent; recording_id       recording.stopped  agent; all of RecordingFinished
+    recording.started     agent; recording_id; a caller's message: message, box (empty: of a `record` node), shortest
+    recording.stopped     agent; all of RecordingFinished
     call.dialed           to, channel_id; then call.dial_connected  to; call.dial_ended  to, result
-    call.ended            cause, side (caller, agent, system), flow_result
+    call.ended            cause, side (caller, agent, system), flow_result, leaving (on_hangup has still to end)
     voicemail.left        box, seconds; recording_id, or file (of the fallback)
     call.wrapped          agent; how (finish, timer, state)
     call.disposition_set  agent; code, note
@@ -423,20 +423,22 @@ class RunTask(Command, frozen=True, kw_only=True):
     """Work outside of the call that a flow asks for; always answered by TaskDone, within `timeout` seconds.
 
     kind, its args, and the outcomes of TaskDone besides error:
-    customer      number (E.164) or customer_id           found {customer fields}, none, many
+    customer      number (E.164) or customer_id           found {customer fields}, none, several
     query         query (name in lookups.yaml), sql, with {name: value}, many   found {columns} or {rows}, none
     http          method, url, headers, json or form, get {name: JSON pointer}   done {status, ...}; error {status?}
     message       webhook (name in cti.toml), body          done
     script        script (file under scripts/), args        done {...}, or `outcome` of what it printed
     pay           amount, currency, reference               done {token, last4, brand?}, declined {reason?}
-    authenticate  customer_id                               done, wrong {left}, locked {until}, none (has no PIN)
+    authenticate  customer_id                               done, wrong {left}, locked {until}, no_pin
 
     A value {"sealed": NAME} in `with`, `json`, `form`, `args` stands for digits in the vault, {"secret": NAME} for a
-    setting of [secrets]. pay reads card, expiry and code, authenticate reads pin from the vault."""
+    setting of [secrets]. pay reads card, expiry and code, authenticate reads pin from the vault.
+    `key`: the same when the same node asks again after a restart, for the other side to know it."""
 
     call_id: str
     uniqueid: str
     op: int
+    key: str = ""
     kind: Literal["customer", "query", "http", "message", "script", "pay", "authenticate"]
     args: dict[str, Any]
     timeout: float

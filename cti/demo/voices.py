@@ -10,7 +10,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-VOICES = {"en": "en-gb", "zh": "cmn", "id": "id"}
+VOICES = {"en": "en-gb", "zh": "cmn-latn-pinyin", "id": "id"}
 CALLER = {
     "en": "Hello, I have a question about my last invoice. Could you have a look, please? I see. Thank you.",
     "zh": "你好，我想问一下上个月的账单。请您帮我查一下。好的，明白了，谢谢。",

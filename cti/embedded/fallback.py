@@ -17,7 +17,7 @@ from cti.errors import Unavailable
 LONGEST = 120  # seconds of message
 SORRY = {
     "en": ("en", "We are sorry, our system is not available. Please leave a message after the tone."),
-    "zh": ("cmn", "很抱歉，系统暂时无法接通，请在提示音后留言。"),
+    "zh": ("cmn-latn-pinyin", "很抱歉，系统暂时无法接通，请在提示音后留言。"),
     "id": ("id", "Mohon maaf, sistem kami sedang terganggu. Silakan tinggalkan pesan setelah nada."),
 }
 
@@ -46,8 +46,8 @@ def prepare(target: Path, config: Config) -> None:
 def speak(target: Path, language: str) -> Path | None:
     """The apology as 8 kHz wav, made once; None without espeak-ng or sox (`cti doctor` says so)."""
     voice, text = SORRY[language]
-    file = target / f"sorry-{language}.wav"
-    raw = target / f".sorry-{language}.wav"
+    file = target / f"sorry-{voice}.wav"
+    raw = target / f".sorry-{voice}.wav"
     if file.exists():
         return file
     try:

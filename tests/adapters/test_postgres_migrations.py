@@ -89,6 +89,10 @@ CONTRACT = {
     "v_attempts": "attempt_id, campaign, lead_id, number, call_id, dialed_at, answered_at, agent_connected_at, result, "
     "abandoned",
     "v_recordings": "recording_id, call_id, agent, started_at, seconds, channels, bytes, sha256, paused_seconds, path",
+    "v_orders": "order_id, reference, customer_id, status, due, amount, currency, updated_at",
+    "v_callbacks": "callback_id, call_id, queue, number, entered, requested_at, state, customer_id",
+    "v_survey_answers": "call_id, seq, survey, question, answer, agent, at",
+    "v_voicemails": "call_id, seq, box, recording_id, file, seconds, at",
 }
 
 

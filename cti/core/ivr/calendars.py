@@ -1,122 +1,150 @@
-"""What calendars.yaml says: opening hours by weekday, in a time zone, and holidays. Checked; nothing acts on it yet."""
+"""Opening hours: whether a calendar is open at a moment, and when it opens next.
+
+Hours are what the clock on the wall of the calendar's time zone shows, also on nights when it is set. Hours over
+midnight belong to the day they begin on: a holiday takes away those that begin on it, and no others. Of what is said
+about a moment the first holds: opened or closed by hand, special day, holiday, day of the week.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping
-from datetime import date
-from typing import Any
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+from math import ceil
+from typing import Literal
 from zoneinfo import ZoneInfo
 
-import phonenumbers
+import msgspec
 
-from cti.core.ivr.source import Path, Reader, a_list, a_map, name
+from cti.core.messages import Forced
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-HOURS = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)")
-DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
-
-
-def check_calendars(sound: Mapping[str, Reader], readers: Collection[str]) -> None:
-    """calendars.yaml itself, and that the calendars which queues name are in it."""
-    known = _read(sound["calendars.yaml"]) if "calendars.yaml" in sound else {}
-    queues = sound.get("queues.yaml")
-    if queues is None or ("calendars.yaml" in readers and "calendars.yaml" not in sound):
-        return
-    data = queues.source.data
-    held = data.get("queues") if isinstance(data, dict) else None
-    for key, queue in held.items() if isinstance(held, dict) else ():
-        wanted = queue.get("calendar") if isinstance(queue, dict) else None
-        if isinstance(wanted, str) and wanted not in known:
-            message = f"calendar `{wanted[:60]}` is not in calendars.yaml"
-            queues.unknown(("queues", key, "calendar"), message, wanted[:60], known)
+DAY = timedelta(days=1)
+A_DAY = 24 * 60  # minutes
+AHEAD = 370 * 86_400  # s that the next opening is looked for
 
 
-def _read(reader: Reader) -> dict[str, Any]:
-    """{name: calendar}, also of those that have problems."""
-    top = reader.fields((), reader.source.data, {"calendars": _calendars}, "calendars.yaml", ("calendars",))
-    found: dict[str, Any] = top.get("calendars", {})
-    return found
+class Span(msgspec.Struct, frozen=True):
+    """Minutes since the midnight that begins the day, `end` not included; it may lie on the next day."""
+
+    begin: int
+    end: int
 
 
-def _calendars(reader: Reader, path: Path, value: Any) -> dict[str, Any]:
-    held = a_map(reader, path, value, "`calendars`")
-    for key, inner in held.items():
-        name(reader, (*path, key), key, of_key=True)
-        reader.fields((*path, key), inner, CALENDAR, f"calendar `{key[:60]}`")
-    return held
+Spans = tuple[Span, ...]
 
 
-def _zone(reader: Reader, path: Path, value: Any) -> None:
-    if not (isinstance(value, str) and ZONE.fullmatch(value) and _exists(value)):
-        reader.wrong(path, f"`{str(value)[:60]}` is no time zone", "like Asia/Jakarta or UTC")
+class Calendar(msgspec.Struct, frozen=True, kw_only=True):
+    """`zone` empty: the site's. `week`: from Monday. `names`: the country's holidays by language, "" its own; they are
+    worked out year by year when they are asked for."""
+
+    name: str
+    zone: str = ""
+    week: tuple[Spans, ...] = ((),) * 7
+    special: Mapping[date, Spans] = {}
+    names: Mapping[str, Mapping[date, str]] = {}
+    extra: frozenset[date] = frozenset()
+    excepted: frozenset[date] = frozenset()
+
+    def spans(self, day: date) -> Spans:
+        """The hours that begin on this day."""
+        if day in self.special:
+            return self.special[day]
+        return () if self.holiday(day) is not None else self.week[day.weekday()]
+
+    def holiday(self, day: date, language: str = "") -> str | None:
+        """The name of the holiday in that language where the country has it, empty for one without; None: no holiday,
+        or a special day."""
+        names = self.names.get(language.split("-")[0], self.names.get("", {}))
+        name = None if day in self.excepted else names.get(day)
+        return None if day in self.special else name or ("" if day in self.extra else None)
 
 
-def _exists(zone: str) -> bool:
-    try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):
-        return False
-    return True
+class Hours(msgspec.Struct, frozen=True):
+    """`next_open`: the first full minute at which it is open, local time as ISO text; None: it is open, or does not
+    open within a year."""
+
+    state: Literal["open", "closed", "holiday"]
+    holiday: str = ""
+    next_open: str | None = None
 
 
-def _week(reader: Reader, path: Path, value: Any) -> None:
-    seen: set[str] = set()
-    for key, hours in a_map(reader, path, value, "`week`").items():
-        days = _days(key)
-        if not days:
-            hint = "mon, tue, wed, thu, fri, sat, sun, or a range like mon-fri"
-            reader.wrong((*path, key), f"`{key[:60]}` is no day of the week", hint, of_key=True)
-        for day in (day for day in days if day in seen):
-            reader.wrong((*path, key), f"{day} is there twice", of_key=True)
-        seen.update(days)
-        for at, one in enumerate(a_list(reader, (*path, key), hours, "the hours of a day")):
-            _hours(reader, (*path, key, at), one)
+def hours(calendar: Calendar, at: float, site_zone: str, forced: Forced | None = None, language: str = "") -> Hours:
+    """`language`: of the holiday's name."""
+    zone = ZoneInfo(calendar.zone or site_zone)
+    if forced is not None and at < forced.until:
+        closed = Hours("closed", next_open=_next_open(calendar, zone, forced.until, at + AHEAD))
+        return Hours("open") if forced.state == "open" else closed
+    now = datetime.fromtimestamp(at, zone)
+    if _is_open(calendar, now):
+        return Hours("open")
+    name = _holiday(calendar, now, language)
+    next_open = _next_open(calendar, zone, at, at + AHEAD)
+    return Hours("closed", "", next_open) if name is None else Hours("holiday", name, next_open)
 
 
-def _days(key: str) -> tuple[str, ...]:
-    """The days of `sat` or `mon-fri`; a range may go past Sunday. Empty: it is neither."""
-    first, to, last = key.partition("-")
-    if not to:
-        return (key,) if key in DAYS else ()
-    if first not in DAYS or last not in DAYS or first == last:
-        return ()
-    begin = DAYS.index(first)
-    from_first = DAYS[begin:] + DAYS[:begin]
-    return from_first[: from_first.index(last) + 1]
+def _minute(now: datetime) -> int:
+    return now.hour * 60 + now.minute
 
 
-def _hours(reader: Reader, path: Path, value: Any) -> None:
-    if not (isinstance(value, str) and HOURS.fullmatch(value)):
-        hint = 'like "08:00-17:00", or "22:00-06:00" over midnight; the last end is 24:00'
-        reader.wrong(path, f"`{str(value)[:60]}` are no hours", hint)
-    elif value[:5] == value[6:]:
-        reader.wrong(path, f"`{value}` begins and ends at once", 'the whole day is "00:00-24:00"')
+def _is_open(calendar: Calendar, now: datetime) -> bool:
+    minute, today = _minute(now), now.date()
+    return any(span.begin <= minute < span.end for span in calendar.spans(today)) or any(
+        minute + A_DAY < span.end for span in calendar.spans(today - DAY)
+    )
 
 
-def _country(reader: Reader, path: Path, value: Any) -> None:
-    if not (isinstance(value, str) and value in phonenumbers.SUPPORTED_REGIONS):
-        reader.wrong(path, f"`{str(value)[:60]}` is no country", "two capital letters, like ID")
+def _holiday(calendar: Calendar, now: datetime, language: str) -> str | None:
+    """The holiday of today, or of yesterday while the hours that it took away would last."""
+    name = calendar.holiday(now.date(), language)
+    if name is None:
+        before = now.date() - DAY
+        if any(_minute(now) + A_DAY < span.end for span in calendar.week[before.weekday()]):
+            name = calendar.holiday(before, language)
+    return name
 
 
-def _dates(reader: Reader, path: Path, value: Any) -> None:
-    for at, one in enumerate(a_list(reader, path, value, f"`{path[-1]}`")):
-        if not (isinstance(one, str) and DATE.fullmatch(one) and _is_date(one)):
-            reader.wrong((*path, at), f"`{str(one)[:60]}` is no date", 'like "2026-12-31"')
+# ---------------------------------------------------------------- the next opening
 
 
-def _is_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+def _next_open(calendar: Calendar, zone: ZoneInfo, begin: float, last: float) -> str | None:
+    if not (any(calendar.week) or calendar.special):
+        return None
+    start = ceil(begin / 60) * 60
+    for at in _moments(calendar, zone, start, last):
+        now = datetime.fromtimestamp(at, zone)
+        if _is_open(calendar, now):
+            return f"{now:%Y-%m-%dT%H:%M}"
+    return None
 
 
-HOLIDAYS = {"country": _country, "extra": _dates, "except": _dates}
-CALENDAR = {
-    "time_zone": _zone,
-    "week": _week,
-    "holidays": lambda reader, path, value: reader.fields(path, value, HOLIDAYS, "`holidays`"),
-}
+def _moments(calendar: Calendar, zone: ZoneInfo, start: int, last: float) -> Iterator[int]:
+    """`start`, and every moment up to `last` at which it may open: hours begin, or the clock is set."""
+    if start <= last:
+        yield start
+    for begin in range(start, ceil(last), 86_400):
+        end = begin + 86_400
+        found = [*_begins(calendar, zone, begin, end), *_change(zone, begin, end)]
+        yield from sorted(at for at in found if begin <= at < end and at <= last)
+
+
+def _begins(calendar: Calendar, zone: ZoneInfo, begin: int, end: int) -> Iterator[int]:
+    """When hours begin on the days between these moments. A time that comes twice in a night is told twice."""
+    day, final = (datetime.fromtimestamp(at, zone).date() for at in (begin, end))
+    while day <= final:
+        for span in calendar.spans(day):
+            wall = datetime(day.year, day.month, day.day, *divmod(span.begin, 60), tzinfo=zone)
+            yield from (int(wall.replace(fold=fold).timestamp()) for fold in (0, 1))
+        day += DAY
+
+
+def _change(zone: ZoneInfo, begin: int, end: int) -> Iterator[int]:
+    """When the clock is set between these moments, at most once: the first minute of the new time."""
+    old, new = _offset(zone, begin), _offset(zone, end)
+    if old != new:
+        while end - begin > 60:
+            middle = (begin + end) // 120 * 60
+            begin, end = (middle, end) if _offset(zone, middle) == old else (begin, middle)
+        yield end
+
+
+def _offset(zone: ZoneInfo, at: int) -> timedelta | None:
+    return datetime.fromtimestamp(at, zone).utcoffset()

@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
-from cti.core.ivr import model, verbs
-from cti.core.ivr.calendars import check_calendars
+from cti.core.ivr import beside, model, verbs
+from cti.core.ivr.calendar_source import read_calendars
 from cti.core.ivr.expressions import Names, is_template
 from cti.core.ivr.model import Book, Flow, Node, Number
 from cti.core.ivr.problems import Problem
+from cti.core.ivr.readers import Scope, variable_defaults
+from cti.core.ivr.references import check_references
 from cti.core.ivr.source import (
     Path,
     Reader,
@@ -24,14 +26,13 @@ from cti.core.ivr.source import (
     told,
     whole,
 )  # fmt: skip
-from cti.core.ivr.verbs import COMMON, VERBS, Scope
+from cti.core.ivr.verbs import COMMON, FAILURES, VERBS
 from cti.core.numbers import to_e164
-from cti.core.queues import QueueConfig, read_queues
+from cti.core.queues import read_queues
 
-CONFIG = ("queues.yaml", "numbers.yaml", "calendars.yaml", "voicemail.yaml", "surveys.yaml")
-LATER = frozenset({"voicemail.yaml", "surveys.yaml"})
-CALL_FIELDS = ("id", "caller", "caller_name", "called")
-RESERVED = ("call", "customer", "vars", "language", *model.TARGETS)
+CONFIG = ("queues.yaml", "numbers.yaml", "calendars.yaml", *beside.FILES)
+CALL_FIELDS = ("id", "caller", "caller_name", "called", "at")
+RESERVED = ("args", "call", "customer", "vars", "language", *model.TARGETS)
 DEFAULTS = {
     "input_timeout": duration(1, 60),
     "digit_timeout": duration(1, 60),
@@ -40,7 +41,13 @@ DEFAULTS = {
 }
 MAX_NUMBER = 30
 MAX_EXPRESSIONS = 2_000  # of a flow: each is compiled
-WAITS = (model.Menu, model.Queue, model.Dial, model.Hangup)  # what waits for somebody, or ends the call
+WAITS = (  # what waits for somebody, or ends the call or the flow
+    model.Menu, model.Ask, model.Record, model.Queue, model.Dial, model.Callback, model.Voicemail, model.Survey,
+    model.Pay, model.Authenticate, model.Return, model.Hangup,
+)  # fmt: skip
+
+
+NAMED_ONLY = frozenset({"menu", "branch", "split", "hours", "goto", "queue", "dial", "transfer", "return", "hangup"})
 
 
 class _Draft(msgspec.Struct):
@@ -52,6 +59,9 @@ class _Draft(msgspec.Struct):
     start: str
     defaults: dict[str, Any]
     nodes: dict[str, Any]
+    on_hangup: str = ""
+    vars: dict[str, Any] = {}
+    args: dict[str, Any] = {}
     to: list[tuple[Path, Any]] = []  # every target written in the file, to be checked
     made: dict[str, Node] = {}
 
@@ -60,6 +70,7 @@ class _Settings(msgspec.Struct, frozen=True):
     country: str
     allow: frozenset[str]
     sounds: Collection[str] | None
+    scripts: Collection[str] | None
 
 
 def load_book(
@@ -69,11 +80,14 @@ def load_book(
     country: str = "ID",
     allow: Iterable[str] = (),
     sounds: Collection[str] | None = None,
+    scripts: Collection[str] | None = None,
+    zone: str = "UTC",
 ) -> Book | list[Problem]:
     """The Book, or all problems, sorted.
 
-    `sounds`: the recorded prompts there are, as `prompts/en/hello.wav`; None: do not look."""
-    settings = _Settings(country, frozenset(allow), sounds)
+    `sounds`: the recorded prompts there are, as `prompts/en/hello.wav`, `scripts`: as `stock.py`; None: do not look.
+    `zone`: the site's time zone, of calendars that name none."""
+    settings = _Settings(country, frozenset(allow), sounds, scripts)
     readers = {file: Reader(source) for file, source in files.items()}
     sound = {file: reader for file, reader in readers.items() if reader.source.data is not None}
     queues = read_queues(sound["queues.yaml"]) if "queues.yaml" in sound else {}
@@ -82,24 +96,30 @@ def load_book(
     for draft in drafts:
         _read_nodes(draft, settings)
         _check_targets(draft)
-        _check_endless(draft)
-        if "queues.yaml" not in readers or "queues.yaml" in sound:
-            _check_queues(draft, queues)
+        _check_ways(draft)
+    around = beside.read(sound)
+    calendars = read_calendars(sound, readers)
+    known: dict[str, Mapping[str, Any]] = {"queues.yaml": queues, "calendars.yaml": calendars, **around.names}
+    check_references(drafts, known, {file for file in readers if file not in sound}, settings.scripts)
     numbers = _numbers(sound["numbers.yaml"], drafts, settings, readers == sound) if "numbers.yaml" in sound else {}
-    check_calendars(sound, readers)
-    for file in sound.keys() & LATER:
-        sound[file].note((), "nothing in this file is acted on yet")
     _check_sounds(drafts, numbers, settings)
     if problems := told(readers.values()):
         return problems
     flows = {draft.name: _flow(draft) for draft in drafts}
     notes = sorted(note for reader in readers.values() for note in reader.notes)
-    return Book(flows, queues, numbers, version, country, settings.allow, tuple(notes))
+    return Book(
+        flows=flows, queues=queues, numbers=numbers, version=version, country=country, allow=settings.allow,
+        notes=tuple(notes), calendars=calendars, zone=zone, statements=around.statements, boxes=around.boxes,
+        surveys=around.surveys, phrases=around.phrases,
+    )  # fmt: skip
 
 
 def _flow(draft: _Draft) -> Flow:
     fail = draft.defaults.get("fail", "")
-    return Flow(draft.name, draft.language, draft.start, draft.made, fail, draft.reader.source.file)
+    return Flow(
+        draft.name, draft.language, draft.start, draft.made, fail, draft.reader.source.file, draft.on_hangup,
+        draft.vars, draft.args,
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- one flow
@@ -112,6 +132,10 @@ def _draft(reader: Reader) -> _Draft:
         "defaults": lambda r, path, value: r.fields(path, value, DEFAULTS, "`defaults`"),
         "start": text,
         "nodes": lambda r, path, value: a_map(r, path, value, "`nodes`"),
+        "on_hangup": text,
+        "vars": variable_defaults(of_args=False),
+        "args": variable_defaults(of_args=True),
+        "note": text,
     }
     found = reader.fields((), reader.source.data, known, "a flow", ("flow", "language", "start", "nodes"))
     draft = _Draft(
@@ -121,9 +145,10 @@ def _draft(reader: Reader) -> _Draft:
         start=found.get("start", ""),
         defaults=found.get("defaults", {}),
         nodes=found.get("nodes", {}),
+        on_hangup=found.get("on_hangup", ""),
+        vars=found.get("vars", {}),
+        args=found.get("args", {}),
     )
-    if "digit_timeout" in draft.defaults:
-        reader.note(("defaults", "digit_timeout"), "`digit_timeout` is not acted on yet")
     if "nodes" in found and not draft.nodes:
         reader.wrong(("nodes",), "a flow needs at least one node", of_key=True)
     return draft
@@ -139,7 +164,8 @@ def _check_doubles(drafts: list[_Draft]) -> None:
 
 def _read_nodes(draft: _Draft, settings: _Settings) -> None:
     names = _variables(draft)
-    scope = Scope(draft.language, draft.defaults, names, settings.country, settings.allow)
+    secret = [key for key, node in draft.nodes.items() if isinstance(node, dict) and node.get("secret") is True]
+    scope = Scope(draft.language, draft.defaults, names, settings.country, settings.allow, secret)
     if _expressions(draft.nodes) > MAX_EXPRESSIONS:
         draft.reader.wrong(("nodes",), f"a flow has at most {MAX_EXPRESSIONS} texts with `{{{{ }}}}`", of_key=True)
         return
@@ -162,11 +188,23 @@ def _expressions(value: Any) -> int:
 
 
 def _variables(draft: _Draft) -> Names:
-    """What the expressions of a flow may use: `vars` are those that some node of it sets."""
-    wanted = [node.get("vars") for node in draft.nodes.values() if isinstance(node, dict) and node.get("do") == "set"]
-    held = {key for one in wanted if isinstance(one, dict) for key in one}
-    known = {"call", "customer", "vars", "language", *draft.nodes}
-    return Names(known, {"call": CALL_FIELDS, "vars": held})
+    """What the expressions of a flow may use: `vars` are those that it declares or some node of it sets."""
+    nodes = {key: node for key, node in draft.nodes.items() if isinstance(node, dict)}
+    wanted = [node.get("vars") for node in nodes.values() if node.get("do") == "set"]
+    held = {key for one in (draft.vars, *wanted) if isinstance(one, dict) for key in one}
+    known = {"args", "call", "customer", "vars", "language", *draft.nodes}
+    results = {key: _result_fields(node) for key, node in nodes.items()}
+    told = {key: fields for key, fields in results.items() if fields is not None}
+    return Names(known, {**told, "call": CALL_FIELDS, "vars": held, "args": draft.args})
+
+
+def _result_fields(node: dict[str, Any]) -> tuple[str, ...] | None:
+    """What the result of a node holds; None: not known."""
+    verb = VERBS.get(node["do"]) if isinstance(node.get("do"), str) else None
+    if verb is None or verb.fields is None:
+        return None
+    asked_for = node.get("get") if node["do"] == "http" else None
+    return ("outcome", *verb.fields, *(asked_for if isinstance(asked_for, dict) else ()))
 
 
 def _node(draft: _Draft, scope: Scope, path: Path, key: str, written: Any) -> Node | None:
@@ -179,7 +217,7 @@ def _node(draft: _Draft, scope: Scope, path: Path, key: str, written: Any) -> No
         verbs.unknown_verb(reader, (*path, "do"), written["do"])
         return None
     before = len(reader.problems)
-    targets = COMMON if verb.outcomes else ()
+    targets = COMMON if verb.outcomes or not verb.ends else ()
     known = {
         **verb.keys(scope),
         **dict.fromkeys((*verb.outcomes, *targets), lambda _reader, at, value: (at, value)),
@@ -189,20 +227,24 @@ def _node(draft: _Draft, scope: Scope, path: Path, key: str, written: Any) -> No
     found = reader.fields(path, written, known, f"a {written['do']} node", verb.needed)
     if verb.one_of and not any(word in written for word in verb.one_of):
         reader.wrong(path, f"a {written['do']} node needs {' or '.join(f'`{w}`' for w in verb.one_of)}", of_key=True)
+    if verb.check is not None:
+        verb.check(reader, path, found)
     to = _outcomes(found, (*verb.outcomes, *targets))
     draft.to += to.values()
     if len(reader.problems) > before:
         return None
     led = {outcome: str(target) for outcome, (_, target) in to.items()}
     then, fail = led.pop("then", ""), led.pop("fail", "")
-    return Node(key, written["do"], verb.build(scope, found), led, then, fail)
+    return Node(key, written["do"], verb.build(scope, found), led, then, fail, FAILURES if verb.strict else ())
 
 
 def _outcomes(found: Mapping[str, Any], named: Iterable[str]) -> dict[str, tuple[Path, Any]]:
     """Every outcome with the target written for it: those of keys, of menu options and of conditions."""
     to: dict[str, tuple[Path, Any]] = {word: found[word] for word in named if word in found}
     to.update(found.get("options", {}))
-    to.update({str(at): case["to"] for at, case in enumerate(found.get("when", []), 1) if "to" in case})
+    to.update(found.get("outcomes", {}))
+    listed = found.get("when") or found.get("shares") or []
+    to.update({str(at): case["to"] for at, case in enumerate(listed, 1) if "to" in case})
     return to
 
 
@@ -218,6 +260,9 @@ def _check_targets(draft: _Draft) -> None:
         _check_target(draft, path, target, known)
     if draft.start:
         _check_target(draft, ("start",), draft.start, draft.nodes)
+    if draft.on_hangup:
+        _check_target(draft, ("on_hangup",), draft.on_hangup, draft.nodes)
+        _check_silent(draft)
 
 
 def _check_target(draft: _Draft, path: Path, target: Any, known: Collection[str]) -> None:
@@ -227,15 +272,41 @@ def _check_target(draft: _Draft, path: Path, target: Any, known: Collection[str]
         draft.reader.unknown(path, f"target `{target[:60]}` is no node", target[:60], known)
 
 
-def _check_endless(draft: _Draft) -> None:
-    """Every node must be able to reach one that waits for somebody, or the end of the call."""
+def _check_silent(draft: _Draft) -> None:
+    """Nobody is there any more to hear anything: what follows `on_hangup` must not speak, ask or wait."""
+    todo, seen = [draft.on_hangup], set[str]()
+    while todo:
+        node = draft.made.get(todo.pop())
+        if node is None or node.id in seen:
+            continue
+        seen.add(node.id)
+        if not isinstance(node.spec, model.SILENT):
+            message = f"`{node.verb}` needs a caller, and `on_hangup` leads here when he is gone"
+            draft.reader.wrong(("nodes", node.id, "do"), message)
+        todo += [*node.to.values(), node.then, node.fail]
+
+
+def _check_ways(draft: _Draft) -> None:
+    """Every node must lead to one that waits for somebody, or to the end of the call. It should be reached, and say
+    where it goes when all went well."""
     if draft.reader.problems:
         return
-    before: dict[str, list[str]] = {}  # by target: the nodes that lead to it
+    leads = {key: _leads(draft, node) for key, node in draft.made.items()}
+    _check_endless(draft, leads)
+    reached = _reached(draft)
     for key, node in draft.made.items():
-        for target in _leads(draft, node):
+        if key not in reached:
+            draft.reader.note(("nodes", key), f"nothing leads to node `{key}`")
+        elif node.verb not in NAMED_ONLY and not (node.then or node.fail or draft.defaults.get("fail")):
+            draft.reader.note(("nodes", key), f"node `{key}` names no `then`: after it the call ends")
+
+
+def _check_endless(draft: _Draft, leads: Mapping[str, set[str]]) -> None:
+    before: dict[str, list[str]] = {}  # by target: the nodes that lead to it
+    for key, targets in leads.items():
+        for target in targets:
             before.setdefault(target, []).append(key)
-    todo = ["hangup", "return", *(key for key, node in draft.made.items() if isinstance(node.spec, WAITS))]
+    todo = ["hangup", "return", *(key for key, node in draft.made.items() if _waits(node))]
     done: set[str] = set()
     while todo:
         if (target := todo.pop()) not in done:
@@ -247,30 +318,40 @@ def _check_endless(draft: _Draft) -> None:
         )
 
 
+def _waits(node: Node) -> bool:
+    leaves = isinstance(node.spec, model.Call) and not node.spec.back
+    return leaves or isinstance(node.spec, WAITS)
+
+
 def _leads(draft: _Draft, node: Node) -> set[str]:
     """The targets of a node's ordinary ways on. What a failure leads to is no way out of a loop."""
     ways = {target for outcome, target in node.to.items() if outcome != "error"}
-    if isinstance(node.spec, model.Say | model.Set):
+    if not isinstance(node.spec, model.Branch | model.Split | model.Hours | model.Goto):
         ways.add(node.then or node.fail or draft.defaults.get("fail", "") or "hangup")
     return ways
 
 
-def _check_queues(draft: _Draft, queues: Mapping[str, QueueConfig]) -> None:
-    for key, written in draft.nodes.items():
-        wanted = written.get("queue") if isinstance(written, dict) and written.get("do") == "queue" else None
-        if isinstance(wanted, str) and wanted not in queues:
-            message = f"queue `{wanted[:60]}` is not in queues.yaml"
-            draft.reader.unknown(("nodes", key, "queue"), message, wanted[:60], queues)
+def _reached(draft: _Draft) -> set[str]:
+    """The nodes that some way leads to, failures included."""
+    todo = [draft.start, draft.on_hangup, draft.defaults.get("fail", "")]
+    reached: set[str] = set()
+    while todo:
+        key = todo.pop()
+        if key in draft.made and key not in reached:
+            reached.add(key)
+            node = draft.made[key]
+            todo += [*node.to.values(), node.then, node.fail]
+    return reached
 
 
 def _check_sounds(drafts: list[_Draft], numbers: Mapping[str, Number], settings: _Settings) -> None:
-    spoken_in = model.languages(numbers.values())
-    for draft in drafts if settings.sounds is not None else ():
-        led = spoken_in.get(draft.name, ())
+    if settings.sounds is None:
+        return
+    spoken_in = model.languages([_flow(draft) for draft in drafts], numbers.values())
+    for draft in drafts:
         for key, node in draft.made.items():
-            speech = node.spec.speech if isinstance(node.spec, model.Say | model.Menu) else model.Speech()
-            for prompt in speech.names:
-                for spoken in sorted({draft.language, *led}):
+            for prompt in (prompt for speech in model.speeches(node.spec) for prompt in speech.names):
+                for spoken in sorted(spoken_in[draft.name]):
                     _check_sound(draft, ("nodes", key, "play"), f"prompts/{spoken}/{prompt}.wav", settings)
 
 

@@ -34,6 +34,7 @@ MAX_SOURCE = 1_000  # characters of one expression
 MAX_DEPTH = 40
 MAX_NODES = 300
 MAX_DIGITS = 30  # of a number
+UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 ALLOWED = (
     nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.List, nodes.Dict, nodes.Pair,
@@ -70,10 +71,13 @@ class Expression:
             return self._evaluate(self._parts[0], {**names, "_budget": Budget()})
         return self.text(names)
 
-    def text(self, names: Mapping[str, Any]) -> str:
-        """The whole as text; null is nothing. Raises ExpressionError."""
+    def text(self, names: Mapping[str, Any], *, encode: bool = False) -> str:
+        """The whole as text; null is nothing. `encode`: what expressions put in is a part of an address (RFC 3986).
+
+        Raises ExpressionError."""
         scope = {**names, "_budget": Budget()}
-        pieces = [part if isinstance(part, str) else self._text(part, scope) for part in self._parts]
+        encoded = _encoded if encode else str
+        pieces = [part if isinstance(part, str) else encoded(self._text(part, scope)) for part in self._parts]
         whole = "".join(pieces)
         if len(whole) > MAX_TEXT:
             raise ExpressionError(f"the text is longer than {MAX_TEXT} characters")
@@ -91,6 +95,10 @@ class Expression:
         if size_of(value) > MAX_TEXT:
             raise ExpressionError(f"the value is longer than {MAX_TEXT} characters")
         return _plain(value)
+
+
+def _encoded(text: str) -> str:
+    return "".join(chr(byte) if chr(byte) in UNRESERVED else f"%{byte:02X}" for byte in text.encode())
 
 
 def _plain(value: Any) -> Any:
@@ -186,6 +194,8 @@ def _check_node(node: nodes.Node, names: Names) -> None:
     elif isinstance(node, nodes.Filter):
         _check_word("filter", node.name, FILTERS)
         _check_mapped(node)
+        if node.name == "money" and not (node.args or node.kwargs):
+            raise ExpressionError("`money` needs a currency: `money('USD')`")
     elif isinstance(node, nodes.Test):
         _check_word("test", node.name, TESTS)
     elif isinstance(node, nodes.Call):

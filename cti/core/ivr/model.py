@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from cti.core.ivr import phrases
+from cti.core.ivr.calendars import Calendar
 from cti.core.ivr.expressions import Expression
 from cti.core.ivr.problems import Problem
 from cti.core.messages import Prompt, Sound, Text
@@ -23,27 +25,142 @@ class Speech(msgspec.Struct, frozen=True):
     names: tuple[str, ...] = ()
     texts: Mapping[str, str | Expression] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self.names or self.texts)
+
+
+class Hidden(msgspec.Struct, frozen=True):
+    """Stands for something the flow never sees: the secret digits of an `ask` node, or a setting of [secrets]."""
+
+    kind: str  # sealed or secret
+    name: str
+
+
+Given = Value | Hidden
+Map = Mapping[str, Given]
+
+
+class Tries(msgspec.Struct, frozen=True, kw_only=True):
+    """How a question bears misses. `retries`: forgiven of each kind; `timeout`: seconds after the last prompt;
+    `digit_timeout`: after a key. What is said after the first, second ... miss; the last one again and again."""
+
+    retries: int = 2
+    timeout: float = 5.0
+    digit_timeout: float = 3.0
+    barge_in: bool = True
+    invalid: tuple[Speech, ...] = ()
+    silent: tuple[Speech, ...] = ()
+
+
+# ---------------------------------------------------------------- what nodes do
+
 
 class Say(msgspec.Struct, frozen=True):
     speech: Speech
+    barge_in: bool = True
 
 
 class Menu(msgspec.Struct, frozen=True):
-    """`retries`: misses forgiven. `timeout`: seconds after the last prompt. The keys are in Node.to."""
+    """The keys are in Node.to."""
 
     speech: Speech
-    retries: int
-    timeout: float
+    tries: Tries
 
 
-class Set(msgspec.Struct, frozen=True):
-    vars: Mapping[str, Value]
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """`least` to `most` keys; `match`: a regular expression that digits must fit, empty: any."""
+
+    speech: Speech
+    tries: Tries
+    kind: str = "digits"
+    least: int = 1
+    most: int = 20
+    terminator: str = "#"
+    match: str = ""
+    confirm: bool = False
+    secret: bool = False
+
+
+class Language(msgspec.Struct, frozen=True):
+    language: str | Expression
+
+
+class Record(msgspec.Struct, frozen=True):
+    """Seconds: the longest message, the silence that ends it, the shortest that counts."""
+
+    speech: Speech
+    longest: float = 60.0
+    silence: float = 4.0
+    shortest: float = 2.0
+
+
+class Wait(msgspec.Struct, frozen=True):
+    seconds: float
+    music: bool = False
+
+
+class Hours(msgspec.Struct, frozen=True):
+    calendar: str
 
 
 class Branch(msgspec.Struct, frozen=True):
     """The first condition that is true; the outcome is its place in the list, from "1"; else "else"."""
 
     when: tuple[Expression, ...]
+
+
+class Split(msgspec.Struct, frozen=True):
+    """Percent of callers by place in the list, from "1"; the rest: "else"."""
+
+    shares: tuple[int, ...]
+
+
+class Set(msgspec.Struct, frozen=True):
+    vars: Mapping[str, Value]
+
+
+class Goto(msgspec.Struct, frozen=True):
+    times: int
+
+
+class Lookup(msgspec.Struct, frozen=True, kw_only=True):
+    """`by`: number, customer_id or query."""
+
+    by: str
+    key: Value = ""
+    query: str = ""
+    binds: Map = {}
+    many: bool = False
+    timeout: float = 2.0
+
+
+class Http(msgspec.Struct, frozen=True, kw_only=True):
+    """`url`: what is put into it by expressions is encoded."""
+
+    url: str | Expression
+    method: str = "GET"
+    headers: Map = {}
+    json: Map | None = None
+    form: Map | None = None
+    get: Mapping[str, str] = {}
+    timeout: float = 3.0
+
+
+class Script(msgspec.Struct, frozen=True):
+    run: str
+    args: Map = {}
+    timeout: float = 5.0
+
+
+class Event(msgspec.Struct, frozen=True):
+    event: str
+    data: Mapping[str, Value] = {}
+
+
+class Message(msgspec.Struct, frozen=True):
+    webhook: str
+    body: Map = {}
+    timeout: float = 3.0
 
 
 class Queue(msgspec.Struct, frozen=True):
@@ -58,15 +175,105 @@ class Dial(msgspec.Struct, frozen=True):
     ring: float
 
 
+class Callback(msgspec.Struct, frozen=True):
+    """`ask`: the caller confirms the number or gives another one."""
+
+    queue: str
+    number: Value
+    ask: bool
+    tries: Tries
+
+
+class Voicemail(msgspec.Struct, frozen=True):
+    box: str
+
+
+class Survey(msgspec.Struct, frozen=True):
+    survey: str
+    tries: Tries
+
+
+class Pay(msgspec.Struct, frozen=True):
+    amount: Value
+    currency: str
+    reference: Value
+    tries: Tries
+
+
+class Authenticate(msgspec.Struct, frozen=True):
+    customer_id: Value
+    least: int
+    most: int
+    tries: Tries
+
+
+class Call(msgspec.Struct, frozen=True):
+    """`back`: the other flow comes back here (`call`), or never (`transfer`)."""
+
+    flow: str
+    args: Mapping[str, Value]
+    back: bool
+
+
+class Return(msgspec.Struct, frozen=True):
+    outcome: str
+    values: Mapping[str, Value]
+
+
 class Hangup(msgspec.Struct, frozen=True):
     cause: int
 
 
-Spec = Say | Menu | Set | Branch | Queue | Dial | Hangup
+Spec = (
+    Say | Menu | Ask | Language | Record | Wait | Hours | Branch | Split | Set | Goto | Lookup | Http | Script | Event
+    | Message | Queue | Dial | Callback | Voicemail | Survey | Pay | Authenticate | Call | Return | Hangup
+)  # fmt: skip
+ASKING = (Menu, Ask, Callback, Voicemail, Survey, Pay, Authenticate)  # these speak built-in phrases
+SILENT = (Set, Branch, Split, Hours, Goto, Language, Lookup, Http, Script, Event, Message, Return, Hangup)
+
+
+# ---------------------------------------------------------------- the files beside the flows
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """A query of lookups.yaml. `many`: all its rows, not only the first."""
+
+    sql: str
+    names: tuple[str, ...] = ()
+    many: bool = False
+    timeout: float = 2.0
+
+
+class Box(msgspec.Struct, frozen=True):
+    """A voicemail box."""
+
+    greeting: Speech
+    longest: float = 120.0
+    silence: float = 4.0
+    shortest: float = 2.0
+
+
+class Question(msgspec.Struct, frozen=True):
+    speech: Speech
+    keys: str
+    retries: int = 1
+
+
+class Questions(msgspec.Struct, frozen=True):
+    """A survey."""
+
+    questions: Mapping[str, Question]
+    intro: Speech = Speech()
+    thanks: Speech = Speech()
+
+
+# ---------------------------------------------------------------- flows
 
 
 class Node(msgspec.Struct, frozen=True):
-    """One step. `to`: named outcomes and menu keys; others go to `then`, `fail`, the flow's `fail`."""
+    """One step. `to`: named outcomes and menu keys; others go to `then`, `fail`, the flow's `fail`.
+
+    `bad`: outcomes that never take `then`: what was asked for is not there."""
 
     id: str
     verb: str
@@ -74,15 +281,21 @@ class Node(msgspec.Struct, frozen=True):
     to: Mapping[str, str]
     then: str = ""
     fail: str = ""
+    bad: tuple[str, ...] = ()
 
 
 class Flow(msgspec.Struct, frozen=True):
+    """`vars`: what they are at the beginning; `args`: what is given when nobody gives them, None: they must be."""
+
     name: str
     language: str
     start: str
     nodes: Mapping[str, Node]
     fail: str = ""
     file: str = ""
+    on_hangup: str = ""
+    vars: Mapping[str, Any] = {}
+    args: Mapping[str, Any] = {}
 
 
 class Number(msgspec.Struct, frozen=True):
@@ -93,7 +306,8 @@ class Number(msgspec.Struct, frozen=True):
 class Book(msgspec.Struct, frozen=True):
     """One version of the whole folder. `allow`: kinds of numbers that may be dialled besides ordinary.
 
-    `notes`: what its files ask for that this version does not do, by place."""
+    `notes`: what its files ask for that this version does not do, by place. `phrases`: {id: {language: text}} that
+    replace the built-in ones. `zone`: the site's time zone, of calendars that name none."""
 
     flows: Mapping[str, Flow]
     queues: Mapping[str, QueueConfig]
@@ -102,6 +316,12 @@ class Book(msgspec.Struct, frozen=True):
     country: str = "ID"
     allow: frozenset[str] = frozenset()
     notes: tuple[Problem, ...] = ()
+    statements: Mapping[str, Statement] = {}
+    boxes: Mapping[str, Box] = {}
+    surveys: Mapping[str, Questions] = {}
+    phrases: Mapping[str, Mapping[str, str]] = {}
+    calendars: Mapping[str, Calendar] = {}
+    zone: str = "UTC"
 
     def flow_for(self, called: str) -> tuple[str, str] | None:
         """Flow and language of a called number, as entered in numbers.yaml or as E.164; None: not ours."""
@@ -115,25 +335,49 @@ class Book(msgspec.Struct, frozen=True):
     def prompts(self) -> list[Prompt]:
         """Every prompt that does not depend on the call, to be made ready before the first call."""
         found: dict[Prompt, None] = {}
-        led = languages(self.numbers.values())
-        for flow in self.flows.values():
-            spoken = list(dict.fromkeys([flow.language, *led.get(flow.name, ())]))
+        spoken_in = languages(self.flows.values(), self.numbers.values())
+        for name, flow in self.flows.items():
             for node in flow.nodes.values():
-                if isinstance(node.spec, Say | Menu):
-                    found.update(dict.fromkeys(_constant(node.spec.speech, spoken, self.version)))
+                for speech in (*speeches(node.spec), *self.beside(node.spec)):
+                    found.update(dict.fromkeys(_constant(speech, spoken_in[name], self.version)))
+            if any(isinstance(node.spec, ASKING) for node in flow.nodes.values()):
+                found.update(dict.fromkeys(phrases.constant(self.phrases, spoken_in[name])))
         return list(found)
 
+    def beside(self, spec: Spec) -> Iterator[Speech]:
+        """What a node speaks that stands in voicemail.yaml or surveys.yaml."""
+        if isinstance(spec, Voicemail) and spec.box in self.boxes:
+            yield self.boxes[spec.box].greeting
+        elif isinstance(spec, Survey) and spec.survey in self.surveys:
+            survey = self.surveys[spec.survey]
+            yield from (survey.intro, survey.thanks, *(question.speech for question in survey.questions.values()))
 
-def languages(numbers: Iterable[Number]) -> dict[str, list[str]]:
-    """By flow: the languages, besides its own, that it is led to in, each once."""
-    found: dict[str, dict[str, None]] = {}
+
+def speeches(spec: Spec) -> Iterator[Speech]:
+    """What a node speaks that stands in it."""
+    for field in msgspec.structs.fields(type(spec)):
+        held = getattr(spec, field.name)
+        if isinstance(held, Speech):
+            yield held
+        elif isinstance(held, Tries):
+            yield from (*held.invalid, *held.silent)
+
+
+def languages(flows: Iterable[Flow], numbers: Iterable[Number]) -> dict[str, list[str]]:
+    """By flow: the languages it may have to speak, its own first: those that its numbers and any `language` node of
+    the folder lead to."""
+    chosen: dict[str, None] = {}
+    found = {flow.name: {flow.language: None} for flow in flows}
+    for flow in flows:
+        specs = (node.spec for node in flow.nodes.values())
+        chosen |= {s.language: None for s in specs if isinstance(s, Language) and isinstance(s.language, str)}
     for number in numbers:
-        if number.language:
-            found.setdefault(number.flow, {})[number.language] = None
-    return {flow: list(led) for flow, led in found.items()}
+        if number.language and number.flow in found:
+            found[number.flow][number.language] = None
+    return {name: list(held | chosen) for name, held in found.items()}
 
 
-def _constant(speech: Speech, languages: list[str], version: int) -> Iterator[Prompt]:
+def _constant(speech: Speech, languages: Iterable[str], version: int) -> Iterator[Prompt]:
     for language in languages:
         yield from (Sound(language=language, name=name, version=version) for name in speech.names)
     for language, text in speech.texts.items():

@@ -30,9 +30,14 @@ class Problem(msgspec.Struct, frozen=True, order=True):
         return shown(f"{where}: {self.message}" + (f" ({self.hint})" if self.hint else ""))
 
 
+class ExpressionError(Exception):
+    """This expression may not be used (at load), or came to no value (at run time)."""
+
+
 def shown(text: str) -> str:
     """Text from a file, safe on a terminal and in a log: one line, at most 500 characters."""
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text[:500])
+
 
 def meant(word: str, known: Collection[str]) -> str:
     """A hint for a name nobody knows: the strange letter in it, else the nearest known names."""

@@ -9,15 +9,14 @@ from jinja2 import StrictUndefined, pass_context
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from cti.core.ivr import speech
+from cti.core.ivr.problems import ExpressionError as ExpressionError
+
 MAX_TEXT = 1_000  # characters of a result
 BUDGET = 10_000  # characters and list items made in one evaluation
 
 METHODS = frozenset({"startswith", "endswith", "strip", "lower", "upper", "isdigit"})
 TESTS = frozenset({"defined", "undefined", "none", "number", "string", "boolean", "true", "false", "odd", "even", "in"})
-
-
-class ExpressionError(Exception):
-    """This expression may not be used (at load), or came to no value (at run time)."""
 
 
 class Record(dict[str, Any]):
@@ -113,6 +112,22 @@ def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def _spoken(function: Callable[..., str], zoned: bool = False) -> Callable[..., str]:
+    """Says it in the language of the text around it: `_language` where that is not the caller's. Moments that are
+    written with their offset are said in the site's time zone, `_zone`."""
+
+    @pass_context
+    def run(context: Context, *args: Any, **more: Any) -> str:
+        _spend(context, sum(map(size_of, args)))
+        language = context.get("_language") or context.get("language") or "en"
+        zone = {"zone": context.get("_zone", "")} if zoned else {}
+        spoken = function(language, *args, **zone, **more)
+        _spend(context, len(spoken))
+        return spoken
+
+    return run
+
+
 def _center(value: Any, width: int = 80) -> str:
     return str(value).center(min(int(width), MAX_TEXT))
 
@@ -157,7 +172,10 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "abs": _filter(abs),
     "capitalize": _filter(lambda value: str(value).capitalize()),
     "center": _filter(_center),
+    "date": _spoken(speech.date, zoned=True),
     "default": _filter(_default),
+    "digits": _spoken(speech.digits),
+    "duration": _spoken(speech.duration),
     "first": _filter(lambda values: values[0]),
     "float": _filter(_float),
     "int": _filter(_int),
@@ -167,9 +185,14 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "lower": _filter(lambda value: str(value).lower()),
     "max": _filter(max),
     "min": _filter(min),
+    "money": _spoken(speech.money),
+    "number": _spoken(speech.number),
+    "ordinal": _spoken(speech.ordinal),
+    "phone": _spoken(speech.phone),
     "replace": _filter(_replace),
     "round": _filter(lambda value, digits=0: round(value, max(0, min(int(digits), 9)))),
     "string": _filter(str),
+    "time": _spoken(speech.time, zoned=True),
     "trim": _filter(lambda value: str(value).strip()),
     "upper": _filter(lambda value: str(value).upper()),
 }

@@ -1,224 +1,48 @@
 """The verbs of a flow node: the keys each one reads, those it needs, the outcomes it can have, and its spec.
 
-A new verb is one row here, one struct in `model`, and one case in the interpreter.
+A new verb is one row here, one struct in `model`, and one row in `acts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from cti.core.ivr import model
-from cti.core.ivr.expressions import MAX_SOURCE, Expression, ExpressionError, Names, UnknownWord, is_template, load
-from cti.core.ivr.source import (
-    Path,
-    Read,
-    Reader,
-    a_list,
-    a_map,
-    duration,
-    language,
-    name,
-    text,
-    whole,
-)  # fmt: skip
-from cti.core.numbers import dialable
+from cti.core.ivr import readers as r
+from cti.core.ivr import readers_outside as out
+from cti.core.ivr.expressions import Names
+from cti.core.ivr.readers import KEYS, Scope
+from cti.core.ivr.source import Path, Read, Reader, duration, flag, language, name, one_of, whole
 from cti.core.queues import skills
 
-KEYS = frozenset("0123456789*#")
-KEY_WORDS = {"star": "*", "hash": "#"}
-LATER = frozenset(
-    {
-        "hours",
-        "callback",
-        "voicemail",
-        "survey",
-        "ask",
-        "language",
-        "record",
-        "wait",
-        "split",
-        "goto",
-        "lookup",
-    }
-    | {"http", "script", "event", "message", "transfer", "pay", "authenticate", "call", "return"}
-)
-MAX_WHEN = 50
-MAX_VARS = 50
-
-
-class Scope(msgspec.Struct, frozen=True):
-    """What a node is read within: language and defaults of its flow, its variables, where we dial from."""
-
-    language: str
-    defaults: Mapping[str, Any]
-    names: Names
-    country: str
-    allow: Collection[str]
-
+__all__ = ["ASK_KINDS", "COMMON", "FIELDS", "KEYS", "VERBS", "Scope", "Verb", "unknown_verb"]
 
 Build = Callable[[Scope, dict[str, Any]], model.Spec]
+FAILURES = ("timeout", "invalid", "error", "empty", "declined", "wrong", "locked", "no_pin")
+ASK_KINDS = {"digits": (1, 20), "phone": (3, 16), "date": (8, 8), "amount": (1, 12), "yes_no": (1, 1)}
 
 
 class Verb(msgspec.Struct, frozen=True):
-    """`keys` gives the readers; `outcomes` are keys that hold targets, besides `then` and `fail`."""
+    """`keys` gives the readers; `outcomes` are keys that hold targets, besides `then` and `fail`.
+
+    `strict`: its FAILURES never take `then`. `fields`: what its result holds besides `outcome`; None: not known
+    beforehand. `ends`: nothing comes after it."""
 
     keys: Callable[[Scope], Mapping[str, Read]]
     outcomes: tuple[str, ...]
     build: Build
     needed: tuple[str, ...] = ()
     one_of: tuple[str, ...] = ()  # at least one of these
+    strict: bool = False
+    fields: tuple[str, ...] | None = ()
+    ends: bool = False
+    check: Callable[[Reader, Path, Mapping[str, Any]], None] | None = None  # what keys must fit each other
 
 
-# ---------------------------------------------------------------- readers
-
-
-def _expression(reader: Reader, path: Path, value: str, scope: Scope) -> Expression | str:
-    try:
-        return load(value, scope.names)
-    except UnknownWord as error:
-        reader.unknown(path, error.message, error.word, error.known)
-    except ExpressionError as error:
-        reader.wrong(path, str(error))
-    return ""
-
-
-def _text(scope: Scope) -> Read:
-    """Text, perhaps with `{{ }}` in it."""
-
-    def read(reader: Reader, path: Path, value: Any) -> str | Expression:
-        written = text(reader, path, value)
-        if len(written) > MAX_SOURCE:
-            reader.wrong(path, f"a text has at most {MAX_SOURCE} characters")
-            return ""
-        return _expression(reader, path, written, scope) if is_template(written) else written
-
-    return read
-
-
-def _or_template(inner: Read, scope: Scope) -> Read:
-    def read(reader: Reader, path: Path, value: Any) -> Any:
-        if isinstance(value, str) and is_template(value):
-            return _expression(reader, path, value, scope)
-        return inner(reader, path, value)
-
-    return read
-
-
-def _texts(scope: Scope) -> Read:
-    """{language: text}, or text alone in the flow's language."""
-    one = _text(scope)
-
-    def read(reader: Reader, path: Path, value: Any) -> dict[str, str | Expression]:
-        if isinstance(value, str):
-            return {scope.language: one(reader, path, value)}
-        held = a_map(reader, path, value, "`say`")
-        if isinstance(value, dict) and scope.language and scope.language not in held:
-            reader.wrong(path, f"`say` has no text in `{scope.language}`, the language of the flow", of_key=True)
-        for key in held:
-            language(reader, (*path, key), key, of_key=True)
-        return {key: one(reader, (*path, key), inner) for key, inner in held.items()}
-
-    return read
-
-
-def _names(reader: Reader, path: Path, value: Any) -> tuple[str, ...]:
-    """The name of a recorded prompt, or a list of them."""
-    listed = value if isinstance(value, list) else [value]
-    if not listed:
-        reader.wrong(path, "`play` needs at least one prompt", "name one, or remove `play`")
-    return tuple(name(reader, (*path, at) if listed is value else path, one) for at, one in enumerate(listed))
-
-
-def _options(reader: Reader, path: Path, value: Any) -> dict[str, tuple[Path, Any]]:
-    """{key of the phone: target}; targets are checked later, with the other outcomes."""
-    found: dict[str, tuple[Path, Any]] = {}
-    for key, target in a_map(reader, path, value, "`options`").items():
-        pressed = KEY_WORDS.get(key, key)
-        if pressed not in KEYS:
-            reader.wrong((*path, key), f"`{key}` is no key of a phone", "0 to 9, * or #", of_key=True)
-        elif pressed in found:
-            reader.wrong((*path, key), f"key {pressed} is there twice", of_key=True)
-        found[pressed] = ((*path, key), target)
-    if not found:
-        reader.wrong(path, "`options` needs at least one key")
-    return found
-
-
-def _vars(scope: Scope) -> Read:
-    def read(reader: Reader, path: Path, value: Any) -> dict[str, Any]:
-        held = a_map(reader, path, value, "`vars`")
-        if not 1 <= len(held) <= MAX_VARS:
-            reader.wrong(path, f"`vars` needs 1 to {MAX_VARS} variables")
-        for key in held:
-            _identifier(reader, (*path, key), key)
-        return {key: _var(reader, (*path, key), inner, scope) for key, inner in held.items()}
-
-    return read
-
-
-def _var(reader: Reader, path: Path, value: Any, scope: Scope) -> Any:
-    if isinstance(value, str):
-        return _expression(reader, path, value, scope) if is_template(value) else value
-    if not isinstance(value, int | float):
-        reader.wrong(path, f"`{path[-1]}` must be text, a number, true or false")
-    return value
-
-
-def _identifier(reader: Reader, path: Path, key: str) -> None:
-    if name(reader, path, key, of_key=True) and "-" in key:
-        reader.wrong(path, f"a variable like `{key}` has no -", f"`{key.replace('-', '_')}`", of_key=True)
-
-
-def _condition(scope: Scope) -> Read:
-    def read(reader: Reader, path: Path, value: Any) -> Any:
-        written = text(reader, path, value)
-        if written and not (written.strip().startswith("{{") and written.strip().endswith("}}")):
-            reader.wrong(path, "a condition is one expression", "like \"{{ customer.tier == 'vip' }}\"")
-            return ""
-        return _expression(reader, path, written.strip(), scope) if written else ""
-
-    return read
-
-
-def _when(scope: Scope) -> Read:
-    known = {"if": _condition(scope), "to": lambda _reader, path, value: (path, value)}
-
-    def read(reader: Reader, path: Path, value: Any) -> list[dict[str, Any]]:
-        listed = a_list(reader, path, value, "`when`")
-        if not 1 <= len(listed) <= MAX_WHEN:
-            reader.wrong(path, f"`when` needs 1 to {MAX_WHEN} conditions")
-        return [
-            reader.fields((*path, at), one, known, "a condition", ("if", "to"))
-            for at, one in enumerate(listed[:MAX_WHEN])
-        ]
-
-    return read
-
-
-def _dialled(scope: Scope) -> Read:
-    """A station or a number that may be dialled; the result of a template is looked at during the call."""
-
-    def read(reader: Reader, path: Path, value: Any) -> str | Expression:
-        written = text(reader, path, value)
-        if is_template(written):
-            return _expression(reader, path, written, scope)
-        if written and written != written.strip():
-            reader.wrong(path, f"`{written[:40]}` begins or ends with a blank", "write the number alone")
-        elif written and (refused := dialable(written, scope.country, scope.allow).refused):
-            reader.wrong(path, f"`{written[:40]}` cannot be dialled: {refused}")
-        return written
-
-    return read
-
-
-def _max_wait(scope: Scope) -> Read:
-    return _or_template(duration(1, 86400), scope)
-
-
-# ---------------------------------------------------------------- the table
+# ---------------------------------------------------------------- builders
 
 
 def _speech(found: Mapping[str, Any]) -> model.Speech:
@@ -226,79 +50,249 @@ def _speech(found: Mapping[str, Any]) -> model.Speech:
 
 
 def _spoken(scope: Scope) -> dict[str, Read]:
-    return {"say": _texts(scope), "play": _names}
+    return {"say": r.texts(scope), "play": r.prompt_names}
 
 
-def _build_menu(scope: Scope, found: dict[str, Any]) -> model.Spec:
-    retries = found.get("retries", scope.defaults.get("retries", 2))
-    timeout = found.get("input_timeout", scope.defaults.get("input_timeout", 5.0))
-    return model.Menu(_speech(found), retries, timeout)
+def _struct(kind: type[Any], found: Mapping[str, Any], **renamed: str) -> Any:
+    """A spec from the keys that are named like its fields, or `field="key"`; the others keep their defaults."""
+    names = {field: renamed.get(field, field) for field in kind.__struct_fields__}
+    return kind(**{field: found[key] for field, key in names.items() if key in found})
+
+
+def _build_ask(scope: Scope, found: dict[str, Any]) -> model.Spec:
+    kind = found.get("kind", "digits")
+    least, most = found.get("length", ASK_KINDS[kind])
+    exact = kind in ("date", "yes_no")
+    return model.Ask(
+        speech=_speech(found), tries=r.tries(scope, found), kind=kind, least=least, most=most,
+        terminator="" if exact else found.get("terminator", "#"), match=found.get("match", ""),
+        confirm=found.get("confirm", False), secret=found.get("secret", False),
+    )  # fmt: skip
+
+
+def _build_lookup(scope: Scope, found: dict[str, Any]) -> model.Spec:
+    timeout, many = found.get("timeout", 2.0), found.get("many", False)
+    if "query" in found:
+        return model.Lookup(
+            by="query", query=found["query"], binds=found.get("with", {}), many=many, timeout=timeout
+        )  # fmt: skip
+    if "customer_id" in found:
+        return model.Lookup(by="customer_id", key=found["customer_id"], timeout=timeout)
+    return model.Lookup(by="number", key=found.get("customer", r.built_in("{{ call.caller }}")), timeout=timeout)
 
 
 def _build_queue(scope: Scope, found: dict[str, Any]) -> model.Spec:
     return model.Queue(found["queue"], found.get("skills", {}), found.get("priority"), found.get("max_wait"))
 
 
+def _build_callback(scope: Scope, found: dict[str, Any]) -> model.Spec:
+    number = found.get("number", r.built_in("{{ call.caller }}"))
+    return model.Callback(found["queue"], number, found.get("ask", True), r.tries(scope, found))
+
+
+def _build_authenticate(scope: Scope, found: dict[str, Any]) -> model.Spec:
+    who = found.get("customer_id", r.built_in("{{ customer.customer_id }}"))
+    least, most = found.get("length", (4, 8))
+    return model.Authenticate(who, least, most, r.tries(scope, found))
+
+
+# ---------------------------------------------------------------- keys that must fit each other
+
+
+def _check_ask(reader: Reader, path: Path, found: Mapping[str, Any]) -> None:
+    kind = found.get("kind", "digits")
+    for key in ("length", "match", "secret"):
+        if key in found and kind != "digits":
+            reader.wrong((*path, key), f"`{key}` goes with `kind: digits` only", of_key=True)
+    for key in ("yes", "no"):
+        if key in found and kind != "yes_no":
+            reader.wrong((*path, key), f"`{key}` is an outcome of `kind: yes_no` only", of_key=True)
+    for key in ("match", "confirm"):
+        if found.get(key) and found.get("secret"):
+            reader.wrong((*path, key), f"`{key}` does not go with `secret: true`", "nobody may see the digits", True)
+
+
+def _check_lookup(reader: Reader, path: Path, found: Mapping[str, Any]) -> None:
+    named = [key for key in ("customer", "customer_id", "query") if key in found]
+    if len(named) > 1:
+        reader.wrong((*path, named[1]), f"`{named[1]}` does not go with `{named[0]}`", of_key=True)
+    for key in ("with", "many"):
+        if key in found and "query" not in found:
+            reader.wrong((*path, key), f"`{key}` goes with `query` only", of_key=True)
+
+
+def _check_http(reader: Reader, path: Path, found: Mapping[str, Any]) -> None:
+    if "json" in found and "form" in found:
+        reader.wrong((*path, "form"), "`form` does not go with `json`", of_key=True)
+    for key in ("json", "form"):
+        if key in found and found.get("method", "GET") in ("GET", "DELETE"):
+            reader.wrong((*path, key), f"`{key}` needs a method that sends something", "method: POST", of_key=True)
+
+
+# ---------------------------------------------------------------- the table
+
+SPEECH = ("say", "play")
+
 VERBS: dict[str, Verb] = {
     "say": Verb(
-        keys=_spoken,
-        one_of=("say", "play"),
-        outcomes=("error",),
-        build=lambda _, found: model.Say(_speech(found)),
+        keys=lambda scope: {**_spoken(scope), "barge_in": flag},
+        one_of=SPEECH, outcomes=("error",),
+        build=lambda _, found: model.Say(_speech(found), found.get("barge_in", True)),
     ),
     "menu": Verb(
-        keys=lambda scope: {
-            **_spoken(scope),
-            "options": _options,
-            "retries": whole(0, 9),
-            "input_timeout": duration(1, 60),
-        },
-        needed=("options",),
-        one_of=("say", "play"),
-        outcomes=("timeout", "invalid", "error"),
-        build=_build_menu,
+        keys=lambda scope: {**_spoken(scope), "options": r.options, **r.tries_keys(scope)},
+        needed=("options",), one_of=SPEECH, outcomes=("timeout", "invalid", "error"), fields=("digits",),
+        build=lambda scope, found: model.Menu(_speech(found), r.tries(scope, found)),
     ),
-    "set": Verb(
-        keys=lambda scope: {"vars": _vars(scope)},
-        needed=("vars",),
-        outcomes=("error",),
-        build=lambda _, found: model.Set(found["vars"]),
+    "ask": Verb(
+        keys=lambda scope: {
+            **_spoken(scope), **r.tries_keys(scope), "kind": one_of(*ASK_KINDS), "length": r.length,
+            "terminator": r.terminator, "match": r.pattern, "confirm": flag, "secret": flag,
+        },
+        one_of=SPEECH, outcomes=("yes", "no", "timeout", "invalid", "error"),
+        strict=True, fields=("value", "digits"),
+        build=_build_ask, check=_check_ask,
+    ),
+    "language": Verb(
+        keys=lambda scope: {"language": r.or_template(language, scope)}, needed=("language",), outcomes=("error",),
+        strict=True, build=lambda _, found: model.Language(found["language"]),
+    ),
+    "record": Verb(
+        keys=lambda scope: {
+            **_spoken(scope), "max": duration(1, 600), "silence": duration(1, 30), "min": duration(0, 60),
+        },
+        outcomes=("empty", "error"), strict=True, fields=("recording_id", "seconds"),
+        build=lambda _, found: _struct(
+            model.Record, {**found, "speech": _speech(found)}, longest="max", shortest="min"
+        ),
+    ),
+    "wait": Verb(
+        keys=lambda scope: {"time": duration(0.1, 600), "music": flag}, needed=("time",), outcomes=(),
+        build=lambda _, found: model.Wait(found["time"], found.get("music", False)),
+    ),
+    "hours": Verb(
+        keys=lambda _: {"calendar": name}, needed=("calendar", "open", "closed"),
+        outcomes=("open", "closed", "holiday", "error"), fields=("state", "next_open", "holiday"),
+        build=lambda _, found: model.Hours(found["calendar"]),
     ),
     "branch": Verb(
-        keys=lambda scope: {"when": _when(scope)},
-        needed=("when", "else"),
-        outcomes=("else", "error"),
+        keys=lambda scope: {"when": r.when(scope)}, needed=("when", "else"), outcomes=("else", "error"),
         build=lambda _, found: model.Branch(tuple(case["if"] for case in found["when"])),
+    ),
+    "split": Verb(
+        keys=lambda _: {"shares": out.shares}, needed=("shares", "else"), outcomes=("else",),
+        build=lambda _, found: model.Split(tuple(share["percent"] for share in found["shares"])),
+    ),
+    "set": Verb(
+        keys=lambda scope: {"vars": r.variables(scope)}, needed=("vars",), outcomes=("error",),
+        build=lambda _, found: model.Set(found["vars"]),
+    ),
+    "goto": Verb(
+        keys=lambda _: {"times": whole(1, 20)}, needed=("to",), outcomes=("to", "exhausted"),
+        build=lambda _, found: model.Goto(found.get("times", 3)),
+    ),
+    "lookup": Verb(
+        keys=lambda scope: {
+            "customer": out.value_of(scope), "customer_id": out.value_of(scope), "query": name,
+            "with": out.given(scope), "many": flag, "timeout": duration(0.1, 10),
+        },
+        outcomes=("found", "none", "several", "error"), strict=True, fields=None, build=_build_lookup,
+        check=_check_lookup,
+    ),
+    "http": Verb(
+        keys=lambda scope: {
+            "url": out.url(scope), "method": one_of("GET", "POST", "PUT", "PATCH", "DELETE"),
+            "headers": out.headers(scope), "json": out.given(scope), "form": out.given(scope),
+            "get": out.pointers, "timeout": duration(0.1, 15),
+        },
+        needed=("url",), outcomes=("error",), strict=True, fields=("status",),
+        build=lambda _, found: _struct(model.Http, found), check=_check_http,
+    ),
+    "script": Verb(
+        keys=lambda scope: {
+            "run": out.script, "args": out.given(scope), "timeout": duration(0.1, 30), "outcomes": out.outcome_map,
+        },
+        needed=("run",), outcomes=("error",), strict=True, fields=None,
+        build=lambda _, found: _struct(model.Script, found),
+    ),
+    "event": Verb(
+        keys=lambda scope: {"event": name, "data": out.values(scope)}, needed=("event",), outcomes=("error",),
+        build=lambda _, found: _struct(model.Event, found),
+    ),
+    "message": Verb(
+        keys=lambda scope: {"webhook": name, "body": out.given(scope), "timeout": duration(0.1, 15)},
+        needed=("webhook",), outcomes=("error",), strict=True, build=lambda _, found: _struct(model.Message, found),
     ),
     "queue": Verb(
         keys=lambda scope: {
-            "queue": name,
-            "skills": skills,
-            "priority": _or_template(whole(-1000, 1000), scope),
-            "max_wait": _max_wait(scope),
+            "queue": name, "skills": skills, "priority": r.or_template(whole(-1000, 1000), scope),
+            "max_wait": r.max_wait(scope),
         },
-        needed=("queue",),
+        needed=("queue",), fields=None,
         outcomes=("answered", "timeout", "full", "no_agents", "closed", "left", "failed", "error"),
         build=_build_queue,
     ),
     "dial": Verb(
-        keys=lambda scope: {"to": _dialled(scope), "ring": duration(5, 120)},
-        needed=("to",),
-        outcomes=("answered", "busy", "no_answer", "error"),
+        keys=lambda scope: {"to": r.dialled(scope), "ring": duration(5, 120)}, needed=("to",),
+        outcomes=("answered", "busy", "no_answer", "error"), fields=None,
         build=lambda _, found: model.Dial(found["to"], found.get("ring", 30.0)),
     ),
+    "callback": Verb(
+        keys=lambda scope: {"queue": name, "number": out.value_of(scope), "ask": flag, **r.tries_keys(scope)},
+        needed=("queue",), outcomes=("timeout", "invalid", "error"), fields=("number",), build=_build_callback,
+    ),
+    "voicemail": Verb(
+        keys=lambda _: {"box": name}, needed=("box",), outcomes=("empty", "error"), fields=("recording_id", "seconds"),
+        build=lambda _, found: model.Voicemail(found["box"]),
+    ),
+    "transfer": Verb(
+        keys=lambda scope: {"flow": name, "args": out.values(scope)}, needed=("flow",), outcomes=("error",),
+        build=lambda _, found: model.Call(found["flow"], found.get("args", {}), False), ends=True,
+    ),
+    "survey": Verb(
+        keys=lambda scope: {"survey": name, **r.tries_keys(scope)}, needed=("survey",),
+        outcomes=("skipped", "error"), fields=None,
+        build=lambda scope, found: model.Survey(found["survey"], r.tries(scope, found)),
+    ),
+    "pay": Verb(
+        keys=lambda scope: {
+            "amount": out.value_of(scope), "currency": out.currency, "reference": out.value_of(scope),
+            **r.tries_keys(scope),
+        },
+        needed=("amount", "currency"), outcomes=("declined", "timeout", "invalid", "error"), strict=True,
+        fields=("token", "last4", "brand", "reason"),
+        build=lambda scope, found: model.Pay(
+            found["amount"], found["currency"], found.get("reference", ""), r.tries(scope, found)
+        ),
+    ),
+    "authenticate": Verb(
+        keys=lambda scope: {"customer_id": out.value_of(scope), "length": r.length, **r.tries_keys(scope)},
+        outcomes=("wrong", "locked", "no_pin", "timeout", "error"),
+        strict=True, fields=("left", "until"),
+        build=_build_authenticate,
+    ),
+    "call": Verb(
+        keys=lambda scope: {"flow": name, "args": out.values(scope), "outcomes": out.outcome_map}, needed=("flow",),
+        outcomes=("error",), strict=True, fields=None,
+        build=lambda _, found: model.Call(found["flow"], found.get("args", {}), True),
+    ),
+    "return": Verb(
+        keys=lambda scope: {"outcome": name, "values": out.values(scope)}, outcomes=(), ends=True,
+        build=lambda _, found: model.Return(found.get("outcome", "done"), found.get("values", {})),
+    ),
     "hangup": Verb(
-        keys=lambda _: {"cause": whole(1, 127)},
-        outcomes=(),
+        keys=lambda _: {"cause": whole(1, 127)}, outcomes=(), ends=True,
         build=lambda _, found: model.Hangup(found.get("cause", 16)),
     ),
-}
+}  # fmt: skip
 COMMON = ("then", "fail")
+FIELDS = {verb: row.fields for verb, row in VERBS.items()}
 
 
 def unknown_verb(reader: Reader, path: Path, verb: str) -> None:
-    """A verb that cannot be used: of a later version, or none at all."""
-    if verb in LATER:
-        reader.wrong(path, f"`{verb}` is not available in this version", f"available: {', '.join(VERBS)}")
-    else:
-        reader.unknown(path, f"`{verb[:60]}` is no verb", verb[:60], VERBS)
+    reader.unknown(path, f"`{verb[:60]}` is no verb", verb[:60], VERBS)
+
+
+def empty_scope() -> Scope:
+    """For who wants to know which keys there are, not what is in them."""
+    return Scope("en", {}, Names((), {}), "", ())

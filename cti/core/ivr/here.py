@@ -1,0 +1,130 @@
+"""A call in one of its nodes: what the node may read, what it may change, and how it can be left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from cti.core.ivr import model, phrases
+from cti.core.ivr.expressions import Expression, Record
+from cti.core.ivr.model import Book, Flow, Node, Speech
+from cti.core.ivr.steps import Action, Answer, Context, Fact, Line
+from cti.core.messages import Prompt, Sound, Text
+
+
+class Left(msgspec.Struct, frozen=True):
+    """The node is over."""
+
+    outcome: str
+    vars: dict[str, Any] = {}
+
+
+class Jump(msgspec.Struct, frozen=True):
+    """Another flow goes on; `back`: this node is left when that one returns."""
+
+    flow: str
+    args: dict[str, Any]
+    back: bool
+
+
+class Back(msgspec.Struct, frozen=True):
+    """This flow is over, and the one that called it goes on."""
+
+    outcome: str
+    values: dict[str, Any] = {}
+
+
+Done = Action | Left | Jump | Back
+
+
+class Here:
+    """`line` is the position as it is now; `facts` is what the node says for the record."""
+
+    def __init__(self, book: Book, context: Context, line: Line) -> None:
+        self.book = book
+        self.context = context
+        self.line = line
+        self.facts: list[Fact] = []
+
+    @property
+    def flow(self) -> Flow:
+        return self.book.flows[self.line.flow]
+
+    @property
+    def node(self) -> Node:
+        return self.flow.nodes[self.line.node]
+
+    @property
+    def customer(self) -> dict[str, Any]:
+        return self.context.customer if self.line.customer is None else self.line.customer
+
+    def change(self, **changes: Any) -> None:
+        self.line = msgspec.structs.replace(self.line, **changes)
+
+    def stage(self, name: str, **held: Any) -> None:
+        """The next step of a node of several; `held` is added to what it has so far."""
+        self.change(stage=name, held={**self.line.held, **held} if name else held)
+
+    def result(self, outcome: str, **data: Any) -> None:
+        self.change(results={**self.line.results, self.node.id: {**data, "outcome": outcome}})
+
+    # ------------------------------------------------------------ values
+
+    def names(self) -> dict[str, Any]:
+        known = {"call": Record({"at": self.context.at, **self.context.call}), "customer": Record(self.customer)}
+        line = self.line
+        hidden = {"_language": line.language, "_zone": self.book.zone}
+        return {**line.results, **known, **hidden, "vars": line.vars, "args": line.args, "language": line.language}
+
+    def value(self, given: Any) -> Any:
+        return given.value(self.names()) if isinstance(given, Expression) else given
+
+    def values(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Constants, values of expressions, and marks for what is hidden. Raises ExpressionError."""
+        names = self.names()
+        return {key: _given(one, names) for key, one in given.items()}
+
+    # ------------------------------------------------------------ speech
+
+    def prompts(self, *spoken: Speech | Prompt | None) -> tuple[Prompt, ...]:
+        """In the caller's language, else in the flow's. Raises ExpressionError."""
+        found: list[Prompt] = []
+        for one in spoken:
+            if isinstance(one, Speech):
+                found += [Sound(language=self.line.language, name=n, version=self.line.version) for n in one.names]
+                found += self._text(one.texts)
+            elif one is not None:
+                found.append(one)
+        return tuple(found)
+
+    def _text(self, texts: Mapping[str, str | Expression]) -> Iterable[Prompt]:
+        language = next((one for one in self._languages() if one in texts), "")
+        text = texts.get(language, "")
+        spoken = {"_language": language or self.flow.language}
+        words = text.text({**self.names(), **spoken}) if isinstance(text, Expression) else text
+        return [Text(language=language or self.flow.language, text=words)] if words.strip() else []
+
+    def _languages(self) -> tuple[str, ...]:
+        return (self.line.language, self.line.language.partition("-")[0], self.flow.language)
+
+    def phrase(self, name: str, **filled: str) -> Text:
+        """What the server says of itself."""
+        language, text = phrases.phrase(self.book.phrases, name, self._languages())
+        for word, value in filled.items():
+            text = text.replace(f"{{{word}}}", value)
+        return Text(language=language, text=text)
+
+
+class Act(NamedTuple):
+    """A verb's first step, and what follows from how an action of its ended."""
+
+    start: Callable[[Here, Any], Done]
+    answered: Callable[[Here, Any, Answer], Done] = lambda _here, _spec, answer: Left(answer.outcome)
+
+
+def _given(one: model.Given, names: Mapping[str, Any]) -> Any:
+    if isinstance(one, model.Hidden):
+        return {one.kind: one.name}
+    return one.value(names) if isinstance(one, Expression) else one

@@ -175,7 +175,7 @@ class FlowsStore:
     async def load_flows(self, version: int) -> dict[str, str] | None:
         return self.versions.get(version)
 
-    async def force_calendar(self, calendar: str, state: str | None, until: float | None, by: str) -> None:
+    async def force_calendar(self, calendar: str, state: str | None, until: float, by: str) -> None:
         self.forced.append((calendar, state, until, by))
         [row] = [one for one in self.engine.dates if one["calendar"] == calendar]
-        row.update(forced=state, forced_until=until)
+        row.update(forced=state, forced_until=until or None)

@@ -1,7 +1,7 @@
 """Requests on flows: what they are, what callers do in them, their versions, and calendars opened or closed by hand.
 
-Supervisors read; only admins change what answers calls. What is changed is written into the audit: versions by the
-store together with the change itself, calendars here.
+Supervisors read, and open or close calendars; only admins change what answers calls. The store writes every change
+into the audit together with the change itself.
 """
 
 from __future__ import annotations
@@ -282,5 +282,5 @@ async def force(deps: Deps, request: web.Request, who: Who) -> Row:
 async def unforce(deps: Deps, request: web.Request, who: Who) -> Row:
     """Let the calendar's own hours count again."""
     name = _calendar_in(deps, request)
-    await deps.store.force_calendar(name, None, None, who.name)
+    await deps.store.force_calendar(name, None, 0.0, who.name)
     return {"calendar": name}

@@ -23,6 +23,7 @@ KINDS = {
     **dict.fromkeys(("queue", "dial", "callback", "voicemail"), "route"),
     **dict.fromkeys(("transfer", "call", "return", "hangup"), "structure"),
 }
+NAMED = ("queue", "flow", "calendar", "box", "survey", "query", "webhook", "run", "to")  # what a node may name
 STYLE = """\
 .cti-flow{font:13px system-ui,"Segoe UI",Roboto,"Noto Sans","Noto Sans CJK SC",sans-serif;fill:#14202f}
 .cti-flow .paper{fill:#fff}
@@ -144,7 +145,7 @@ def picture(flow: Flow, *, counted: bool = False, words: Mapping[str, str] = WOR
 
 def _entries(flow: Flow) -> list[tuple[str, str]]:
     """(word, node) of the ways into the flow."""
-    ways = [("start", flow.start), ("fail", flow.fail), ("gone", str(getattr(flow, "on_hangup", "") or ""))]
+    ways = [("start", flow.start), ("fail", flow.fail), ("gone", flow.on_hangup)]
     return [(word, node) for word, node in ways if node in flow.nodes]
 
 
@@ -221,8 +222,9 @@ def _chip_width(chip: Chip, size: _Size) -> float:
 
 
 def _box(node: Node, chips: Sequence[Chip], size: _Size) -> Box:
-    title = _width(_short(node.id), 1.2) + 30.0 + (56.0 if size.counted else 0.0)
+    title = _width(_short(node.id), 1.3) + 30.0 + (56.0 if size.counted else 0.0)
     ways = sum(_chip_width(chip, size) for chip in chips) + 10.0
+    title = max(title, _width(_verb(node)) + 32.0)
     return Box(node.id, max(150.0 if size.counted else 110.0, title, ways), 90.0 if size.counted else 72.0)
 
 
@@ -338,13 +340,19 @@ def _node(
     yield f'<g class="node {kind}" data-node="{escape(node.id)}" role="img" aria-label="{said}"><title>{said}</title>'
     yield from _frame(kind, x, y, box)
     yield f'<text class="id" x="{x + 16:.1f}" y="{y + 22:.1f}">{escape(_short(node.id))}</text>'
-    yield f'<text class="verb" x="{x + 16:.1f}" y="{y + 38:.1f}">{escape(node.verb)}</text>'
+    yield f'<text class="verb" x="{x + 16:.1f}" y="{y + 38:.1f}">{escape(_verb(node))}</text>'
     if now:
         yield _now(x + box.width - 10.0, y + 8.0, now)
     if count is not None:
         yield from _figures(x, y, box.width, count)
     yield from (_chip(way, size) for way in ways)
     yield "</g>"
+
+
+def _verb(node: Node) -> str:
+    """The verb, and what it names: a queue, a flow, a calendar."""
+    named = next((held for name in NAMED if isinstance(held := getattr(node.spec, name, None), str) and held), "")
+    return f"{node.verb} · {_short(named, 20)}" if named else node.verb
 
 
 def _said(words: Mapping[str, str], node: Node, count: Count | None, now: int) -> str:

@@ -74,6 +74,7 @@ async def test_publishing_and_rolling_back_with_a_look_before(desk: Any) -> None
     await go(desk, "root", "#versions")
     await page.fill("#publish-note", "new greeting")
     await page.select_option("#publish-share", "10")
+    await page.focus("#publish-share")
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
     await page.wait_for_selector("[data-version='3'] .state[data-state=canary]:has-text('10 %')")

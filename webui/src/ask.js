@@ -15,7 +15,7 @@ export function say(text) {
 
 /** Why the server refused: by its code; else in its own words, which are about the flow files and in English. */
 export function because(refusal) {
-  return boot.texts[`refused.${refusal.code}`] ?? (refusal.detail || t("refused.other"));
+  return boot.texts[`refused.${refusal.code}`] ?? (refusal.message || t("refused.other"));
 }
 
 /** Asks before something that callers feel, and does it only on the button that names it. */

@@ -276,7 +276,7 @@ class App:
             "agi": (True, f"{self.agi.sessions} callers in the loop"),
             "postgres": (self.store.connected, f"{self.store.behind(self.journal)} events to store"),
             "redis": (self.fanout.connected, "fan-out to other nodes; losing it loses nothing"),
-            "flows": (bool(self.board.lines.version), self.flows.detail()),
+            "flows": (bool(self.flows.serving.live), self.flows.detail()),
         }
         return {name: {"ok": ok, "detail": detail, "age": None} for name, (ok, detail) in parts.items()}
 
@@ -386,7 +386,7 @@ class App:
 
     def calendars(self) -> list[views.Row]:
         lines = self.board.lines
-        return views.calendars(lines.books.get(lines.version), lines.forced, self.now())
+        return views.calendars(lines.books.get(lines.serving.live), lines.forced, self.now())
 
     def _missed(self, since: float) -> Any:
         file = self.config.paths.logs / "asterisk/cel-custom/cti.csv"

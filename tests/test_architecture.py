@@ -47,7 +47,8 @@ MAY = {
     "lost": {"core"},
     "outside": {"core", "config", "adapters"},
     "app": {
-        "core", "config", "adapters", "embedded", "engine", "figures", "flows", "lost", "outside", "publishing", "vault",
+        "core", "config", "adapters", "embedded", "engine", "figures", "flows", "lost", "outside", "publishing",
+        "vault",
     },
     "cli": {"core", "config", "adapters", "embedded", "demo", "engine", "app", "publishing", "plain", "cli"},
     "__main__": {"cli"},

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import shutil
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -429,3 +431,73 @@ async def test_a_person_publishes_from_the_page(tmp_path: Path, monkeypatch: pyt
     write(tmp_path, "Three")
     await flows.publish("ann")
     assert flows.problems == () and told.shares[-1] == (3, 100)
+
+
+# ---------------------------------------------------------------- writers that are killed
+
+WRITER = """
+import os, sys
+folder, texts = sys.argv[1], sys.argv[2:]
+for number in range(1000):
+    with open(f"{folder}/.main.yaml.new", "w") as file:
+        file.write(texts[number % 2])
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(file.name, f"{folder}/main.yaml")
+"""
+BYTES = """
+import os, sys, time
+file = os.open(f"{sys.argv[1]}/main.yaml", os.O_WRONLY | os.O_TRUNC)
+for byte in sys.argv[2].encode():
+    os.write(file, bytes([byte]))
+    time.sleep(0.001)
+"""
+
+
+def text(words: str) -> str:
+    nodes = {"greet": {"do": "say", "say": {"en": words}, "then": "hangup"}}
+    return json.dumps({"flow": "main", "language": "en", "start": "greet", "nodes": nodes})
+
+
+async def test_a_storm_of_renames_whose_writer_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every version is one of the two texts, whole; in the end the live one is what stands in the file."""
+    texts = [text("Left"), text("Right") + "\n" * 20_000]
+    chance = random.Random(3)
+    async with watched(tmp_path, monkeypatch) as running:
+        for _ in range(6):
+            writer = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, str(tmp_path), *texts)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(chance.uniform(0.1, 0.4)):
+                    await writer.wait()
+            with contextlib.suppress(ProcessLookupError):
+                writer.kill()
+            await writer.wait()
+        left = (tmp_path / "main.yaml").read_text()
+        await running.until(lambda: running.database.kept[-1]["main.yaml"] == left)
+        await running.until(lambda: running.live[-1].version == len(running.database.kept))
+        assert {files["main.yaml"] for files in running.database.kept[1:]} <= set(texts)
+        assert "not published" not in caplog.text and running.flows.failures == 0
+
+
+async def test_a_file_saved_byte_by_byte_is_published_once_and_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with watched(tmp_path, monkeypatch) as running:
+        writer = await asyncio.create_subprocess_exec(sys.executable, "-c", BYTES, str(tmp_path), text("Two"))
+        await running.until(lambda: len(running.database.kept) > 1)
+        await writer.wait()
+        assert [files["main.yaml"] for files in running.database.kept[1:]] == [text("Two")]
+
+
+async def test_a_writer_killed_in_the_middle_leaves_the_live_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with watched(tmp_path, monkeypatch) as running:
+        writer = await asyncio.create_subprocess_exec(sys.executable, "-c", BYTES, str(tmp_path), text("Two" * 300))
+        await running.until(lambda: 300 < (tmp_path / "main.yaml").stat().st_size < 5000)
+        writer.kill()
+        await writer.wait()
+        await running.until(lambda: bool(running.flows.problems))
+        assert running.live.shares == [(1, 100)] and running.flows.problems[0].file == "main.yaml"

@@ -142,10 +142,19 @@ class Prompts:
     async def _make(self, out: Path, make: Callable[[], Awaitable[None]]) -> None:
         async with self._slots:
             try:
-                out.parent.mkdir(parents=True, exist_ok=True)
+                _folder(out.parent)
                 await make()
             except OSError as error:
                 raise Unavailable(f"{out} cannot be written: {error.strerror}") from error
+
+
+def _folder(folder: Path) -> None:
+    """Its parent's owner has it: root at the command line makes it for a server that is not root."""
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        about = folder.parent.stat()
+        with contextlib.suppress(OSError):
+            os.chown(folder, about.st_uid, about.st_gid)
 
 
 def _is_there(out: Path) -> bool:

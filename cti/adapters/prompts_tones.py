@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import uuid
@@ -49,6 +50,7 @@ def _kept(file: Path, samples: bytes) -> str:
             draft.replace(file)
         except OSError as error:
             log.error("%s cannot be written: %s", file, error.strerror)
-            draft.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
             return ""
     return str(file.with_suffix(""))

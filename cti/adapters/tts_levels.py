@@ -21,7 +21,8 @@ LOUDNESS = -22.0  # dB, about that of the offline voice
 PEAK = -1.0  # dB that no sample goes over; what would is limited
 MOST_GAIN = 40.0  # dB: more would only bring up noise
 SHORTEST = 0.1  # s of sound
-QUIET = ("-60d", "-45d")  # the ends are cut while they are below; the first is for what is faint as a whole
+QUIET = -45.0  # dB: the ends are cut while they are below that,
+FAINTER = 25.0  # and in a faint recording while they are that much below its loudness
 FULL = 32768.0
 
 
@@ -68,8 +69,8 @@ async def level(sound: Path, out: Path) -> Heard:
     cut = plain.with_suffix(".cut.wav")
     try:
         await _sox(sound, plain, "gain", "-h")
-        threshold = QUIET[(await asyncio.to_thread(measure, plain)).loudness > -40]
-        ends = ("silence", "1", "0.02", threshold, "reverse")
+        faint = (await asyncio.to_thread(measure, plain)).loudness - FAINTER
+        ends = ("silence", "1", "0.02", f"{max(-80.0, min(QUIET, faint)):.1f}d", "reverse")
         await _sox(plain, cut, *ends, *ends)
         heard = await asyncio.to_thread(measure, cut)
         if heard.seconds < SHORTEST or heard.loudness == -math.inf:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import math
 import re
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -160,7 +161,7 @@ def _import(args: argparse.Namespace) -> int:
             heard = asyncio.run(_taken(file, folder / f"{name}.wav"))
         except BadInput as error:
             failed += 1
-            print(f"cti: {error}")
+            print(f"cti: {error}", file=sys.stderr)
         else:
             print(f"prompts/{args.language}/{name}.wav: {heard.seconds:.1f} s, {heard.loudness:.1f} dB")
     return 1 if failed else 0

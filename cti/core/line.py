@@ -74,11 +74,6 @@ class Lines:
             "lookup": self._due_lookup, "dial": self._due_dial, "leaving": self._due_leaving, **self.work.deadlines,
         }  # fmt: skip
 
-    @property
-    def version(self) -> int:
-        """The live one."""
-        return self.serving.live
-
     # ------------------------------------------------------------ fold and react
 
     def apply(self, event: Event) -> None:
@@ -223,7 +218,7 @@ class Lines:
         self.forced = m.calendars
 
     def _book(self, call: Call) -> ivr.Book:
-        return self.books[call.version if call.version in self.books else self.version]
+        return self.books[call.version if call.version in self.books else self.serving.live]
 
     def _position(self, call: Call) -> ivr.Line:
         return msgspec.convert(call.line, ivr.Line)

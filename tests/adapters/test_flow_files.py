@@ -424,7 +424,7 @@ def test_cti_flow_check_tells_what_is_not_acted_on_yet(folder: Path, capsys: pyt
 
 
 def test_cti_flow_sim_and_draw(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = iter(["", "1", "timeout"])
+    keys = iter(["", "1", "timeout", "", ""])  # who presses nothing when nobody is there is told so
     monkeypatch.setattr("builtins.input", lambda _: next(keys))
     assert main(["flow", "sim", "main", "--flows", str(SHIPPED), "--customer", "tier=vip", "--language", "id"]) == 0
     heard = capsys.readouterr().out

@@ -292,3 +292,13 @@ async def test_a_recording_of_any_rate_becomes_what_asterisk_plays(tmp_path: Pat
     file.write_bytes(b"not a sound")
     with pytest.raises(tts.Unspeakable, match="sox failed"):
         await prompts.render(Sound("en", "hello", 2))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes folders for others")
+async def test_what_root_makes_belongs_to_the_owner_of_the_sounds(tmp_path: Path, prompts: Prompts) -> None:
+    """`cti flow prompts render` as root, before a server that runs as another account has spoken anything."""
+    (tmp_path / "sounds").mkdir()
+    os.chown(tmp_path / "sounds", 12345, 12346)
+    await prompts.render(Text("en", "hello"))
+    about = (tmp_path / "sounds/tts").stat()
+    assert (about.st_uid, about.st_gid) == (12345, 12346)

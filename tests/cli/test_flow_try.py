@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -163,6 +164,14 @@ def test_the_example_is_good_and_every_node_but_the_last_resort_is_tested(capsys
     assert main(["flow", "check", str(EXAMPLE)]) == 0
 
 
+def test_the_shipped_flows_keep_what_their_tests_say(capsys: Out) -> None:
+    assert main(["flow", "test", str(EXAMPLE.parents[1] / "ivr_flows"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert len(said["tests"]) > 40 and len(said["coverage"]) == 4
+    missing = {(way["node"], way["outcome"]) for flow in said["coverage"] for way in flow["no_test"]}
+    assert {outcome for _, outcome in missing} <= {"fail"}, "only what a broken prompt leads to"
+
+
 def test_a_failure_says_where_what_and_how_it_came_there(folder: Path, capsys: Out) -> None:
     tests = folder / "main.test.yaml"
     wrong = tests.read_text().replace("hear: Hello Siti", "hear: Hello Budi")
@@ -206,6 +215,15 @@ def test_no_tests_is_said(tmp_path: Path, folder: Path, capsys: Out) -> None:
     assert main(["flow", "test", str(folder / "main.yaml")]) == 2
     err = capsys.readouterr().err
     assert "there are no tests" in err and "no such file or folder" in err and "ends in .test.yaml" in err
+
+
+def test_the_example_of_the_manual_is_good(tmp_path: Path, capsys: Out) -> None:
+    manual = (EXAMPLE.parents[1] / "docs/flows.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", manual, re.DOTALL)
+    (tmp_path / "queues.yaml").write_text("queues: {sales: {}}\n")
+    (tmp_path / "main.yaml").write_text(next(block for block in blocks if "flow: main" in block))
+    (tmp_path / "main.test.yaml").write_text(next(block for block in blocks if "\ntests:" in block))
+    assert main(["flow", "test", str(tmp_path)]) == 0, capsys.readouterr().out
 
 
 # ---------------------------------------------------------------- check

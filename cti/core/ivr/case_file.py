@@ -155,7 +155,7 @@ def _given(scope: _Scope) -> Read:
         "at": lambda reader, path, value: _at(reader, path, value, scope),
         "language": language,
         "customer": lambda reader, path, value: a_map(reader, path, value, "`customer`"),
-        "calendars": _calendars,
+        "calendars": _calendars(scope),
     }
 
     def read(reader: Reader, path: Path, value: Any) -> dict[str, Any]:
@@ -188,15 +188,23 @@ def at_time(written: str, zone: str) -> float | None:
     return None if reader.problems else at
 
 
-def _calendars(reader: Reader, path: Path, value: Any) -> dict[str, Forced]:
-    found: dict[str, Forced] = {}
-    for key, state in a_map(reader, path, value, "`calendars`").items():
-        if state == "holiday":
-            hint = "a holiday is a matter of the day: set `at`"
-            reader.wrong((*path, key), "a calendar is opened or closed by hand", hint)
-        read = one_of("open", "closed")(reader, (*path, key), state) if state != "holiday" else "closed"
-        found[key] = Forced(read, FOR_EVER)  # type: ignore[arg-type]
-    return found
+def _calendars(scope: _Scope) -> Read:
+    def read(reader: Reader, path: Path, value: Any) -> dict[str, Forced]:
+        held = a_map(reader, path, value, "`calendars`")
+        return {key: _forced(reader, scope, (*path, key), key, state) for key, state in held.items()}
+
+    return read
+
+
+def _forced(reader: Reader, scope: _Scope, path: Path, key: str, state: Any) -> Forced:
+    if scope.book is not None and key not in scope.book.calendars:
+        message = f"calendar `{key[:60]}` is not in calendars.yaml"
+        reader.unknown(path, message, key[:60], scope.book.calendars, of_key=True)
+    if state == "holiday":
+        reader.wrong(path, "a calendar is opened or closed by hand", "a holiday is a matter of the day: set `at`")
+    elif state != "open":
+        one_of("open", "closed")(reader, path, state)
+    return Forced("open" if state == "open" else "closed", FOR_EVER)
 
 
 def _answers(scope: _Scope) -> Read:

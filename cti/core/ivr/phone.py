@@ -251,17 +251,24 @@ class Phone:
         self._listen(turn.action)
 
     def _listen(self, action: Action) -> None:
-        """The prompts of an action are spoken, if no key was pressed that cuts them short."""
-        if isinstance(action, Enqueue | Dial | Record):
+        """The prompts of an action are spoken, if no key was pressed that cuts them short; a queue, a call and a
+        recording take all keys."""
+        if isinstance(action, Enqueue | Dial):
             self.keys = ""
-        if not isinstance(action, Say | Ask | Record):
+        if not isinstance(action, Say | Ask | Record | Pause):
             return
-        seal, fresh = (action.seal, action.fresh) if isinstance(action, Ask) else ("", False)
+        fresh, seal = (action.fresh, action.seal) if isinstance(action, Ask) else (False, "")
         if fresh or (self._guarded and not seal):
             self.keys = ""
         self._guarded = self._guarded and not isinstance(action, Ask)
-        barge_in = not isinstance(action, Record) and action.barge_in
-        for prompt in () if barge_in and self.keys else action.prompts:
+        prompts = () if isinstance(action, Pause) else action.prompts
+        if not (self.keys and (isinstance(action, Record | Pause) or action.barge_in)):
+            self._speak(prompts)
+        if isinstance(action, Record):
+            self.keys = ""
+
+    def _speak(self, prompts: tuple[Prompt, ...]) -> None:
+        for prompt in prompts:
             self.at += len(prompt.text) / SPOKEN if isinstance(prompt, Text) else PLAYED
             self.heard.append(Heard(prompt, self.line.flow, self.line.node))
 

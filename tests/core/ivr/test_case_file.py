@@ -21,6 +21,7 @@ NODES = """\
 """
 FILES = {
     "lookups": "lookups: {orders: {sql: 'select status from orders where reference = :ref'}}\n",
+    "calendars": "calendars: {office: {week: {mon-fri: ['08:00-17:00']}}}\n",
     "numbers": 'numbers: {"6000": {flow: t, language: id}}\n',
 }
 HEAD = "flow: t\ntests:\n  one:\n"
@@ -176,6 +177,8 @@ def test_without_the_flows_only_the_writing_is_looked_at() -> None:
          "(a holiday is a matter of the day: set `at`)"),
         (P + "    given: {calendars: {office: shut}}\n", "5:33: `office` must be one of open, closed "
          "(known: closed, open)"),
+        (P + "    given: {calendars: {ofice: open}}\n", "5:25: calendar `ofice` is not in calendars.yaml (did you mean "
+         "`office`?)"),
         (E + "{outcome: faild}\n", "4:23: `outcome` must be one of flow_ended, voicemail, "
          "transferred_out, failed, hung_up (did you mean `failed`?)"),
         (E + "{said: Hello}\n", "4:20: `said` must be a list, `[...]`"),

@@ -210,6 +210,22 @@ def test_nobody_ends_what_has_not_begun() -> None:
     assert isinstance(phone.action, ivr.Ask)
 
 
+def test_a_key_cuts_the_words_before_a_recording_short_and_is_no_answer() -> None:
+    nodes = """\
+  a: {do: wait, time: 5s, then: b}
+  b: {do: record, say: "Speak", then: c}
+  c: {do: menu, say: "Again?", options: {"1": b}, then: bye}
+"""
+    phone = Phone(book_of(nodes + LOOP), "t")
+    phone.press("1")
+    phone.settle()
+    assert phone.hear() == [] and phone.keys == ""
+    phone.press("1")
+    phone.recorded(3.0)
+    phone.settle()
+    assert phone.hear() == ["Again?"]
+
+
 # ---------------------------------------------------------------- leaving
 
 
@@ -237,7 +253,7 @@ def test_no_call_is_endless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # ---------------------------------------------------------------- answers from outside
 
-LOOKUP = "  a: {do: lookup, %s, found: b, none: c, error: d}\n" + "".join(
+LOOKUP = "  a: {do: lookup, %s, found: b, none: c, several: hangup, error: d}\n" + "".join(
     f"  {node}: {{do: hangup, cause: {cause}}}\n" for node, cause in (("b", 1), ("c", 2), ("d", 3))
 )
 FILES = {"lookups": "lookups: {orders: {sql: 'select status from orders where reference = :ref'}}\n"}
@@ -270,6 +286,7 @@ def test_answers_are_given_by_node() -> None:
 
     assert cause(asked(a=[ivr.Answer("", data={"status": "sent"})])) == 1
     assert cause(asked(a=[ivr.Answer("none")])) == 2
+    assert cause(asked(a=[ivr.Answer("several")])) == 16
     assert cause(asked(t_a=[ivr.Answer("none")], a=[ivr.Answer("")])) == 2
     nothing = asked()
     assert cause(nothing) == 3 and nothing.strange == [Passed("t", "a", "query")]

@@ -23,7 +23,8 @@ from cti.adapters.web.ports import Row
 from cti.adapters.web.problems import Problem
 from cti.adapters.web.wire import read_time
 from cti.core.ivr import Book, Flow, Node
-from cti.core.ivr.svg import WORDS, Picture, picture, render
+from cti.core.ivr.picture import WORDS, Picture, picture
+from cti.core.ivr.svg import render
 from cti.core.ivr.traffic import counts_of, last_nodes
 from cti.errors import BadInput
 

@@ -13,7 +13,7 @@ from cti.adapters.web.api import Deps, me_row
 from cti.adapters.web.auth import Who
 from cti.adapters.web.ports import DISPOSITIONS, REASONS, Settings
 from cti.adapters.web.problems import Problem
-from cti.core.ivr.svg import STYLE
+from cti.core.ivr.svg_style import STYLE
 
 LANGUAGE_COOKIE = "cti_language"
 HTML_LANG = {"zh": "zh-CN"}

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cti.core.ivr.layout import Box, Link, Plan, arrange, layers
+from cti.core.ivr.layers import Box, Link, layers
+from cti.core.ivr.layout import Plan, arrange
 
 
 def a_graph(seed: int) -> tuple[list[Box], list[Link]]:

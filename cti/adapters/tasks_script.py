@@ -28,7 +28,7 @@ from typing import IO, Any
 
 import msgspec
 
-from cti.adapters.tasks import MOST, Done, Fault
+from cti.adapters.tasks import HIDDEN, MOST, Done, Fault, masked
 from cti.core.messages import RunTask
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Scripts:
         async with self._turns:
             code, out, said = await self._run(self._file(text), msgspec.json.encode(given), command.timeout)
         if said:
-            log.info("script %s of call %s says: %s", name, command.call_id, said)
+            log.info("script %s of call %s says: %s", name, command.call_id, masked(said, HIDDEN.get([])))
         return _read(name, code, out)
 
     def _file(self, text: str) -> Path:

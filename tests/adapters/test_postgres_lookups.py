@@ -94,7 +94,7 @@ async def test_of_a_million_rows_a_hundred_are_read(lookups: Lookups) -> None:
 
 async def test_what_is_too_large_for_a_call_is_left(lookups: Lookups) -> None:
     with pytest.raises(BadInput, match="more than 8000 bytes"):
-        await ask(lookups, "select repeat('x', 100000000) as big")
+        await ask(lookups, "select repeat('x', 1000000) as big")
     _, data = await ask(lookups, "select repeat('é', 1000) as big from generate_series(1, 50)", many=True)
     assert data["count"] == 50 and 0 < len(data["rows"]) < BYTES // 2000
 
@@ -217,6 +217,19 @@ async def test_it_logs_in_as_the_role_where_that_needs_no_password(full: str) ->
     await lookups.close()
 
 
+async def test_what_a_caller_pressed_is_in_no_log_of_the_database(full: str, pg: Cluster) -> None:
+    lookups = Lookups(full, ZONE)
+    with pytest.raises(BadInput, match="4711000011112222x"):
+        await ask(lookups, "select :pressed::text::int as n", pressed="4711000011112222x")
+    link = await connect(full)
+    with pytest.raises(asyncpg.DataError):
+        await link.fetch("SELECT 'this is logged'::int")
+    await link.close()
+    log = (pg.folder / "log").read_text()
+    assert "this is logged" in log and "4711000011112222x" not in log
+    await lookups.close()
+
+
 async def test_with_a_password_the_role_is_taken(full: str) -> None:
     dsn = full.replace("cti@", "cti:pw@")
     assert await how(dsn) == ("role", {})
@@ -241,6 +254,21 @@ async def test_who_may_make_no_role_migrates_all_the_same_and_only_reads(tmp_pat
         with pytest.raises(BadInput, match="read-only transaction"):
             await ask(lookups, "select crm.make_event_partitions(array[date '2020-01-01'])")
         await lookups.close()
+    finally:
+        pg.close()
+
+
+async def test_who_may_make_roles_but_not_all_makes_it_and_may_take_it() -> None:
+    pg = Cluster.start()
+    try:
+        name = (await pg.make_database()).partition("@/")[2].partition("?")[0]
+        link = await asyncpg.connect(pg.dsn())
+        await link.execute(f"CREATE ROLE maker LOGIN CREATEROLE; ALTER DATABASE {name} OWNER TO maker")
+        await link.close()
+        dsn = pg.dsn(name).replace("cti@", "maker@")
+        await migrate(dsn, FOLDER)
+        assert await how(dsn) == ("login", {"user": "cti_lookup"})
+        assert await how(dsn.replace("maker@", "maker:pw@")) == ("role", {})
     finally:
         pg.close()
 

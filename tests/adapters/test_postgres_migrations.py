@@ -55,6 +55,26 @@ async def test_a_file_that_fails_leaves_nothing(pg: Cluster, dsn: str, folder: P
     assert await migrate(dsn, folder) == [bad.name]
 
 
+async def test_what_was_said_before_a_table_was_there_is_in_it(pg: Cluster, folder: Path) -> None:
+    later = [path for path in sorted(folder.glob("*.sql")) if path.name >= "0007"]
+    texts = {path: path.read_text() for path in later}
+    for path in later:
+        path.unlink()
+    dsn = await pg.make_database()
+    await migrate(dsn, folder)
+    link = await connect(dsn)
+    await link.execute("""INSERT INTO crm.events (event_id, call_id, seq, at, type, queue, data) VALUES
+        (1, '0190f6a0-0000-7000-8000-000000000000', 1, now(), 'callback.requested', 'sales', '{"number": "+62211"}'),
+        (2, '0190f6a0-0000-7000-8000-000000000000', 2, now(), 'voicemail.left', NULL, '{"file": "a.wav", "seconds": 3}')
+    """)
+    for path, text in texts.items():
+        path.write_text(text)
+    await migrate(dsn, folder)
+    assert tuple(await link.fetchrow("SELECT queue, number, state FROM crm.v_callbacks")) == ("sales", "+62211", "open")
+    assert tuple(await link.fetchrow("SELECT file, seconds FROM crm.v_voicemails")) == ("a.wav", 3)
+    await link.close()
+
+
 def test_a_missing_number_is_refused(folder: Path) -> None:
     next(folder.glob("0002*")).unlink()
     with pytest.raises(BadInput, match="numbered"):

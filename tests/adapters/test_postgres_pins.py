@@ -82,7 +82,7 @@ async def test_who_has_none_is_told_so_and_it_takes_as_long(store: Store, who: s
         asked.append(pin_hash)
         return False
 
-    assert await authenticate(store, seen, who, "4711", ZONE) == ("none", {})
+    assert await authenticate(store, seen, who, "4711", ZONE) == ("no_pin", {})
     assert asked == [None]
 
 

@@ -92,11 +92,12 @@ async def test_sealed_and_secret_are_filled_in_for_the_work_alone(caplog: Any) -
 
     ask = command(
         json={"card": {"sealed": "card"}, "deep": [{"cvc": {"sealed": "cvc"}}]}, headers={"K": {"secret": "KEY"}},
-        both={"secret": "key", "sealed": "card"},
+        form={"both": {"secret": "key", "sealed": "card"}}, body={"a": {"secret": "key"}},
     )  # fmt: skip
     done = await run(work, ask)
     assert seen["json"] == {"card": "4111111111111111", "deep": [{"cvc": "123"}]}
-    assert seen["headers"] == {"K": "s3cret-key"} and seen["both"] == {"secret": "key", "sealed": "card"}
+    assert seen["headers"] == {"K": "s3cret-key"} and seen["form"] == {"both": {"secret": "key", "sealed": "card"}}
+    assert seen["body"] == {"a": {"secret": "key"}}
     assert done.data == {
         "echo": f"k {MASK}", "card": {MASK: [MASK]}, "n": MASK, "order": 4123, "t": f"{MASK}, 4123",
     }  # fmt: skip
@@ -105,9 +106,9 @@ async def test_sealed_and_secret_are_filled_in_for_the_work_alone(caplog: Any) -
 
 async def test_faults_do_not_tell_them_either(caplog: Any) -> None:
     async def work(ask: RunTask) -> Done:
-        raise Fault(f"bad value {ask.args['a']}", {"said": f"no {ask.args['a']}"})
+        raise Fault(f"bad value {ask.args['args']}", {"said": f"no {ask.args['args']}"})
 
-    done = await run(work, command(a={"sealed": "card"}))
+    done = await run(work, command(args={"sealed": "card"}))
     assert (done.outcome, done.data) == ("error", {"said": f"no {MASK}"})
     assert MASK in caplog.text and "4111" not in caplog.text
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -376,6 +379,33 @@ def test_pointers() -> None:
     assert pointed(document, "") == document and pointed(document, "/") == 2
     assert pointed(document, "/a/1/~0") == 1 and pointed(document, "/m~0n") == 3
     assert [pointed(document, p) for p in ("/a/-", "/a/01", "/a/2", "/a/0/x", "/b", "/a/99999999999")] == [None] * 6
+
+
+async def test_a_proxy_of_the_environment_is_not_used(server: Server, client: Client, monkeypatch: Any) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert (await http(client, ask(f"{server.url}/ok")))[0] == "done"
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    argv = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1 " \
+           "-addext subjectAltName=IP:127.0.0.1 -keyout key -out cert"  # fmt: skip
+    subprocess.run(argv.split(), cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.read(100))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as listening:
+        client = Client(("127.0.0.0/8",))
+        url = f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
+        with pytest.raises(Fault, match="CertificateError"):
+            await http(client, ask(url, headers={"Authorization": "s3cret"}))
+        await client.close()
+    assert asked in ([], [b""])
 
 
 # ---------------------------------------------------------------- again, and not again

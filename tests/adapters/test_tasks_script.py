@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cti.adapters.tasks import MOST, Fault
+from cti.adapters.tasks import MASK, MOST, Fault, Tasks
 from cti.adapters.tasks_script import AT_ONCE, Scripts
 from cti.core.messages import RunTask
 
@@ -29,6 +29,8 @@ FILES = {
     "memory.py": "x = 'x' * (1 << 30)",
     "flood.py": "import sys\nwhile True: sys.stdout.write('x' * 65536)",
     "errors.py": "import sys\nprint('\\x1b[31mhm\\nso' + 'y' * 100000, file=sys.stderr)\nprint('{}')",
+    "tells.py": "import json, sys\na = json.load(sys.stdin)['args']\nprint('the pin is', a['pin'], file=sys.stderr)\n"
+                "print(json.dumps(a))",
     "much.py": f"print('{{\"a\": \"' + 'x' * {MOST} + '\"}}')",
     "list.py": "print([1])",
     "text.py": "print('hello')",
@@ -154,6 +156,16 @@ async def test_what_it_says_besides_is_logged_up_to_a_limit(scripts: Scripts, ca
     assert await scripts.script(ask("errors.py")) == ("done", {})
     (line,) = [record.getMessage() for record in caplog.records if "errors.py" in record.getMessage()]
     assert "hm | so" in line and len(line) < 2_200
+
+
+async def test_digits_that_it_says_are_struck_out(scripts: Scripts, caplog: Any) -> None:
+    caplog.set_level("INFO")
+    tasks = Tasks({"script": scripts.script}, now=lambda: 1.0, sealed=lambda *_: "471100", secrets={})
+    ask_sealed = RunTask(call_id="call", uniqueid="c1", op=1, kind="script", version=3, timeout=10.0,
+                         args={"script": "tells.py", "args": {"pin": {"sealed": "pin"}}})  # fmt: skip
+    done = await tasks.run(ask_sealed)
+    assert (done.outcome, done.data) == ("done", {"pin": MASK})
+    assert f"the pin is {MASK}" in caplog.text and "471100" not in caplog.text
 
 
 async def test_it_sees_an_empty_folder_and_little_else(scripts: Scripts, monkeypatch: Any) -> None:

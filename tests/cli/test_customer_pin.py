@@ -57,7 +57,7 @@ def test_a_pin_is_set_replaced_and_taken_away(cti: Cti, dsn: str) -> None:
     def tried(pin: str) -> Any:
         return ask(dsn, lambda store: authenticate(store, passwords.check_pin, who, pin, ZoneInfo("Asia/Jakarta")))[0]
 
-    assert tried("4711") == "none"
+    assert tried("4711") == "no_pin"
     assert cti("customer", "pin", who, stdin="4711\n") == (0, f"customer {who} has a new PIN\n")
     assert tried("4711") == "done" and tried("4712") == "wrong"
     for _ in range(5):
@@ -66,7 +66,7 @@ def test_a_pin_is_set_replaced_and_taken_away(cti: Cti, dsn: str) -> None:
     assert cti("customer", "pin", who, stdin="081234\n")[0] == 0
     assert (tried("4711"), tried("081234")) == ("wrong", "done")
     assert cti("customer", "pin", who, "--remove") == (0, f"customer {who} has no PIN any more\n")
-    assert tried("081234") == "none"
+    assert tried("081234") == "no_pin"
     rows = ask(dsn, lambda store: _audit(store))
     assert [(r["action"], r["object"]) for r in rows] == [
         ("customer.pin_set", who), ("customer.pin_set", who), ("customer.pin_removed", who),

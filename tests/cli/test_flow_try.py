@@ -134,7 +134,9 @@ def test_at_a_terminal_the_path_is_dim(monkeypatch: pytest.MonkeyPatch, folder: 
         ((), "say which flow"), (("gone",), "there is no flow `gone`; there are: main, orders"),
         (("--called", "1"), "say which flow"), (("main", "--at", "noon"), "`noon` is no time"),
         (("main", "--customer", "tier"), "write --customer KEY=VALUE"), (("main", "--set", "a=1"), "write --set NODE"),
-        (("main", "--answer", "=x"), "write --answer"), (("main", "--calendar", "a=b"), "open or closed, not `b`"),
+        (("main", "--answer", "=x"), "write --answer"), (("main", "--calendar", "office=b"), "open or closed, not `b`"),
+        (("main", "--calendar", "ofice=open"), "there is no calendar `ofice`, did you mean `office`?"),
+        (("main", "--answer", "fnd=none"), "there is no node `fnd`, did you mean `find`?"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_tried(args: tuple[str, ...], told: str, capsys: Out) -> None:
@@ -147,6 +149,34 @@ def test_faulty_flows_are_not_tried(folder: Path, capsys: Out) -> None:
     assert main(["flow", "sim", "main", "--flows", str(folder)]) == 1
     assert main(["flow", "test", str(folder)]) == 1
     assert capsys.readouterr().err.count("main.yaml:1:1: a flow needs `start`") == 2
+
+
+def test_a_call_that_was_played_becomes_a_test(folder: Path, type_in: Type, capsys: Out) -> None:
+    known = ("--customer", "tier=vip", "--customer", "points=7", "--caller", "+62811555666")
+    type_in("", "2", "4711#", "1", "found due=2026-12-01 status='on its way'", "2", "12", "", "h")
+    saved = ("--calendar", "office=open", "--save", "on its way")
+    assert main(["flow", "sim", "main", "--flows", str(folder), *known, *saved]) == 0
+    type_in("", "1", "talked")
+    assert main(["flow", "sim", "--called", "6001", "--flows", str(folder), *known, "--save", "talked"]) == 0
+    type_in("0", "busy", "3.5")
+    assert main(["flow", "sim", "main", "--flows", str(folder), "--save", "yes"]) == 0
+    assert capsys.readouterr().out.count(f"saved in {folder}/main.test.yaml") == 3
+    assert main(["flow", "test", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert "ok   main.test.yaml: on its way\nok   main.test.yaml: talked\nok   main.test.yaml: yes\n" in out
+    type_in("h")
+    assert main(["flow", "sim", "main", "--flows", str(folder), "--save", "yes"]) == 2
+    assert '`yes` is there twice' in capsys.readouterr().err
+
+
+def test_a_first_test_makes_the_file_and_secret_digits_none(folder: Path, type_in: Type, capsys: Out) -> None:
+    (folder / "secret.yaml").write_text(SECRET)
+    type_in("1234")
+    assert main(["flow", "sim", "secret", "--flows", str(folder), "--save", "one"]) == 2
+    assert not (folder / "secret.test.yaml").exists()
+    type_in("h")
+    assert main(["flow", "sim", "secret", "--flows", str(folder), "--save", "one"]) == 0
+    assert main(["flow", "test", str(folder / "secret.test.yaml")]) == 0
 
 
 # ---------------------------------------------------------------- test

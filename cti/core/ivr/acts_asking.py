@@ -42,6 +42,11 @@ def _missed(here: Here, tries: model.Tries, kind: str) -> tuple[Prompt, ...] | N
     return here.prompts(said[min(count, len(said)) - 1]) if said else (here.phrase(kind),)
 
 
+def _known(answer: Answer, *outcomes: str) -> str:
+    """What nobody knows must not pass for success."""
+    return answer.outcome if answer.outcome in outcomes else "error"
+
+
 def _over(here: Here, outcome: str, **data: Any) -> Left:
     here.result(outcome, **data)
     return Left(outcome)
@@ -291,7 +296,7 @@ def _part(here: Here, spec: model.Pay, part: str, reprompt: tuple[Prompt, ...] =
 def _paid(here: Here, spec: model.Pay, answer: Answer) -> Done:
     part = here.line.stage
     if part == "sent":
-        return _over(here, answer.outcome, **answer.data)
+        return _over(here, _known(answer, "done", "declined"), **answer.data)
     if answer.outcome == "error":
         return _over(here, "error")
     if answer.sealed is not None and answer.sealed.good:
@@ -343,7 +348,7 @@ def _verdict(here: Here, spec: model.Authenticate, answer: Answer) -> Done:
             return _authenticate(here, spec, (here.phrase("pin_wrong"),))
     if answer.outcome == "done":
         here.change(hops=0)
-    return _over(here, answer.outcome, **answer.data)
+    return _over(here, _known(answer, "done", "wrong", "locked", "no_pin"), **answer.data)
 
 
 ACTS: dict[type[Any], Act] = {

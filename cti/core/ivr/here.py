@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from cti.core.ivr import model, phrases
-from cti.core.ivr.expressions import Expression, Record
+from cti.core.ivr.expressions import Expression, ExpressionError, Record
 from cti.core.ivr.model import Book, Flow, Node, Speech
 from cti.core.ivr.steps import Action, Answer, Context, Fact, Line
 from cti.core.messages import Prompt, Sound, Text
@@ -127,4 +127,16 @@ class Act(NamedTuple):
 def _given(one: model.Given, names: Mapping[str, Any]) -> Any:
     if isinstance(one, model.Hidden):
         return {one.kind: one.name}
-    return one.value(names) if isinstance(one, Expression) else one
+    if not isinstance(one, Expression):
+        return one
+    value = one.value(names)
+    if _is_mark(value):
+        raise ExpressionError("the value looks like something hidden")
+    return value
+
+
+def _is_mark(value: Any) -> bool:
+    """What another server has answered must not stand for a secret of ours."""
+    if isinstance(value, dict):
+        return bool(value.keys() & {"sealed", "secret"}) or any(map(_is_mark, value.values()))
+    return isinstance(value, list) and any(map(_is_mark, value))

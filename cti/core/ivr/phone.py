@@ -12,11 +12,12 @@ would do in a call. No call goes on for ever: after MAX_STEPS nothing happens an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cti.core.ivr import interpreter
 from cti.core.ivr.model import Book
+from cti.core.ivr.sealing import sealed
 from cti.core.ivr.steps import (
     Action,
     Answer,
@@ -34,7 +35,7 @@ from cti.core.ivr.steps import (
     Turn,
     Visit,
 )  # fmt: skip
-from cti.core.messages import Forced, Prompt, Sealed, Text
+from cti.core.messages import Forced, Prompt, Text
 from cti.core.numbers import to_e164
 
 KEYS = frozenset("0123456789*#")
@@ -295,25 +296,3 @@ def taken(ask: Ask, keys: str) -> tuple[str, str] | None:
 
 def words(prompt: Prompt) -> str:
     return prompt.text if isinstance(prompt, Text) else f"prompts/{prompt.language}/{prompt.name}.wav"
-
-
-# ---------------------------------------------------------------- the vault
-
-
-def sealed(name: str, digits: str) -> Sealed:
-    """What the vault tells of secret digits."""
-    good = digits.isdigit() and GOOD[name](digits) if name in GOOD else True
-    return Sealed(length=len(digits), good=good, last4=digits[-4:] if good and name == "card" else "")
-
-
-def is_card(digits: str) -> bool:
-    """By length and check digit (Luhn)."""
-    doubled = [int(digit) * (1 + at % 2) for at, digit in enumerate(reversed(digits))]
-    return 12 <= len(digits) <= 19 and sum(sum(divmod(number, 10)) for number in doubled) % 10 == 0
-
-
-GOOD: Mapping[str, Callable[[str], bool]] = {
-    "card": is_card,
-    "expiry": lambda digits: len(digits) == 4 and 1 <= int(digits[:2]) <= 12,
-    "code": lambda digits: len(digits) in (3, 4),
-}

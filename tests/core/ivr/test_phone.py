@@ -9,7 +9,8 @@ from flowbook import HEAD, book_of
 
 from cti.core import ivr
 from cti.core.ivr import phone as phones
-from cti.core.ivr.phone import Passed, Phone, is_card, sealed, taken
+from cti.core.ivr.phone import Passed, Phone, taken
+from cti.core.ivr.sealing import is_card, sealed
 from cti.core.messages import Sealed
 
 LOOP = '  bye: {do: say, say: "Goodbye", then: hangup}\n'

@@ -20,8 +20,8 @@ from cti.core.ivr.model import TARGETS
 from cti.core.ivr.phone import MAX_STEPS, Phone
 from cti.core.ivr.verbs import VERBS
 
-FLOWS = 600
-CALLS = 8  # of each flow
+FLOWS = 400
+CALLS = 10  # of each flow
 NODES = ["n0", "n1", "n2", "n3", "n4", "n5"]
 Dice = random.Random
 

@@ -49,7 +49,7 @@ export const flow = {
         el("div", { class: "buttons" }, el("button", { type: "button", id: "fit", "aria-pressed": "false", onclick: fit }, t("flows.fit")),
           el("a", { class: "button", id: "save", download: `${name}.svg` }, t("flows.save")))),
         el("div", { id: "canvas", class: "canvas", tabindex: "0", role: "region", "aria-label": t("flows.drawing") })),
-      el("section", { class: "card" }, el("h2", {}, t("flows.here")), el("div", { id: "here", class: "scroll" })),
+      el("section", { class: "card" }, el("h2", {}, t("flows.here")), el("div", { id: "here", class: "scroll", tabindex: "0", role: "region", "aria-label": t("flows.here") })),
       el("section", { class: "card" }, el("h2", {}, t("flows.figures")), el("div", { id: "figures", class: "scroll" })),
       el("section", { class: "card" }, el("h2", {}, t("flows.by_version")), el("div", { id: "by-version", class: "scroll" }),
         el("p", { class: "muted small" }, t("flows.containment_is"))),

@@ -6,6 +6,7 @@ into the audit together with the change itself.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -156,8 +157,10 @@ async def drawing(deps: Deps, request: web.Request, who: Who) -> web.Response:
     language = request.app[PAGES].language(request, who)
     texts = request.app[PAGES].catalogs[language]
 
+    words = {word: texts[f"drawing.{word}"] for word in WORDS}
+
     async def lay_out() -> Picture:
-        return picture(found, counted=True, words={word: texts[f"drawing.{word}"] for word in WORDS})
+        return await asyncio.to_thread(picture, found, counted=True, words=words)  # callers do not wait for it
 
     drawn = await _kept(request, "drawing", found.name, book.version, language, make=lay_out)
     now: dict[str, int] = {}
@@ -229,7 +232,8 @@ async def diff(deps: Deps, request: web.Request, who: Who) -> Row:
     """What changes on the way from this version to `to` (the live one), file by file."""
     number = _version_in(request)
     to = _number(request.query["to"], "to") if request.query.get("to") else await _live(deps)
-    return {"version": number, "to": to, "files": changes(await _files(deps, number), await _files(deps, to))}
+    found = await asyncio.to_thread(changes, await _files(deps, number), await _files(deps, to))
+    return {"version": number, "to": to, "files": found}
 
 
 async def publish(deps: Deps, request: web.Request, who: Who) -> Row:

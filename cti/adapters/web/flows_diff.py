@@ -23,7 +23,7 @@ def changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[dict[str, An
 
 
 def _parts(old: Sequence[str], new: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
-    for group in SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(AROUND):
+    for group in SequenceMatcher(None, old, new).get_grouped_opcodes(AROUND):
         lines = []
         for kind, a, b, c, d in group:
             if kind == "equal":

@@ -381,6 +381,16 @@ class App:
     async def flows_state(self) -> views.Row:
         return self.flows.state()
 
+    async def flows_book(self, version: int) -> Book | None:
+        return self.board.lines.books.get(version) or await self.flows.book(version)
+
+    def flow_callers(self) -> list[views.Row]:
+        return views.flow_callers(self.board, self.now())
+
+    def calendars(self) -> list[views.Row]:
+        lines = self.board.lines
+        return views.calendars(lines.books.get(lines.serving.live), lines.forced, self.now())
+
     def _missed(self, since: float) -> Any:
         file = self.config.paths.logs / "asterisk/cel-custom/cti.csv"
         return cel.read_facts(file, since or self.missed_since, "main")

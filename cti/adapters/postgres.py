@@ -18,6 +18,7 @@ import asyncpg
 import msgspec
 
 from cti.adapters.postgres_db import QUERIES, Database, Row, connect, drop, iso, plain
+from cti.adapters.postgres_flow_stats import FlowStats
 from cti.adapters.postgres_flows import FlowStore
 from cti.adapters.postgres_writer import Log, Writer
 from cti.core.messages import AgentInfo, Forced
@@ -53,7 +54,7 @@ class CustomerMatch(NamedTuple):
     cases: list[Row]
 
 
-class Store(FlowStore):
+class Store(FlowStore, FlowStats):
     """One pool for questions; the writer and each watcher have a connection of their own."""
 
     def __init__(self, dsn: str, db: Database) -> None:

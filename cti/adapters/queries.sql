@@ -419,6 +419,30 @@ FROM (SELECT * FROM crm.flow_versions ORDER BY version DESC LIMIT $1) AS v,
     LATERAL (SELECT count(*) AS calls FROM crm.calls WHERE flow_version = v.version) AS c
 ORDER BY v.version DESC
 
+-- name: flow_nodes
+-- $1: flow, $2, $3: period, $4: version or null. A row for each node (whole = 1) and each way out of it.
+SELECT node, coalesce(outcome, '') AS outcome, coalesce(went_to, '') AS went_to, grouping(outcome) AS whole,
+    max(verb) AS verb, count(*) AS visits, avg(seconds) AS mean,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS median,
+    percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) AS p90
+FROM crm.flow_visits(to_timestamp($2::float8), to_timestamp($3::float8))
+WHERE flow = $1 AND ($4::integer IS NULL OR version = $4)
+GROUP BY GROUPING SETS ((node), (node, outcome, went_to))
+ORDER BY node, visits DESC, outcome, went_to
+
+-- name: flow_calls
+-- $1, $2: period, $3: FLOW/NODE after which nothing comes but the end, $4: flow or null.
+SELECT flow, version, count(*) AS calls,
+    count(*) FILTER (WHERE result = 'contained') AS contained, count(*) FILTER (WHERE result = 'people') AS people,
+    count(*) FILTER (WHERE result = 'dropped') AS dropped, count(*) FILTER (WHERE result = 'failed') AS failed,
+    count(*) FILTER (WHERE result = 'running') AS running, avg(seconds) AS mean_seconds
+FROM crm.flow_calls(to_timestamp($1::float8), to_timestamp($2::float8), $3::text[])
+WHERE $4::text IS NULL OR flow = $4
+GROUP BY flow, version ORDER BY flow, version DESC
+
+-- name: flow_path
+SELECT * FROM crm.flow_path($1::uuid)
+
 -- ---------------------------------------------------------------- calendars
 
 -- name: calendar_switches

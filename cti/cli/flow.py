@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import msgspec
 
 from cti.adapters import flow_cases, flow_files
-from cti.cli import flow_prompts, flow_try, flow_versions, options
-from cti.core import ivr
-from cti.core.ivr.drawing import mermaid, schema
+from cti.cli import flow_draw, flow_prompts, flow_try, flow_versions, options
+from cti.core.ivr.drawing import schema
 from cti.core.ivr.reference import page
 
 
@@ -24,11 +22,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     check.add_argument("path", nargs="?", type=Path, metavar="PATH", help="default: the configured flows folder")
     options.add(check, with_json=True)
     check.set_defaults(func=_check)
-    draw = verbs.add_parser("draw", help="print the flow as a Mermaid flowchart")
-    draw.add_argument("flow", metavar="FLOW", help="the name of a flow")
-    draw.add_argument("--flows", type=Path, metavar="DIR", help="default: the configured flows folder")
-    options.add(draw)
-    draw.set_defaults(func=_draw)
+    flow_draw.register(verbs)
     print_schema = verbs.add_parser("schema", help="print the JSON Schema of a flow file, for editors")
     print_schema.set_defaults(func=_schema)
     reference = verbs.add_parser("reference", help="print the page that explains every node")
@@ -64,25 +58,4 @@ def _schema(args: argparse.Namespace) -> int:
 
 def _reference(args: argparse.Namespace) -> int:
     print(page(), end="")
-    return 0
-
-
-def _book(args: argparse.Namespace) -> ivr.Book | None:
-    settings = options.load(args)
-    book, problems = flow_files.check(
-        args.flows or settings.paths.flows, country=settings.site.country, zone=settings.site.time_zone
-    )
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    if book is not None and args.flow not in book.flows:
-        print(f"cti: there is no flow `{args.flow}`; there are: {', '.join(sorted(book.flows))}", file=sys.stderr)
-        return None
-    return book
-
-
-def _draw(args: argparse.Namespace) -> int:
-    book = _book(args)
-    if book is None:
-        return 1
-    print(mermaid(book.flows[args.flow]), end="")
     return 0

@@ -297,8 +297,9 @@ def row(name: str, figures: Figures) -> str:
 
     late, Ear.all.worst = Ear.all.worst, 0.0
     holes = sum(gap > 0.1 for gap in figures.gaps)
-    return (f"{name:<30} {figures.calls:>6} {figures.failed:>6} {three(figures.answers)}  {len(figures.waits):>6}"
-            f" {figures.deaf:>5} {three(figures.waits)}  {three(figures.gaps)} {holes:>5} {late * 1e3:>6.0f}")  # fmt: skip
+    return (f"{name:<30} {figures.calls:>6} {figures.failed:>6} {three(figures.answers)} "
+            f" {len(figures.waits):>6} {figures.deaf:>5} {three(figures.waits)}  {three(figures.gaps)} {holes:>5}"
+            f" {late * 1000:>6.0f}")  # fmt: skip
 
 
 HEAD = (f"{'':<30} {'':>6} {'':>6} {'answer, ms':^21}  {'':>6} {'':>5} {'key, ms':^21}  {'gap, ms':^21} {'over':>5}"

@@ -117,18 +117,9 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAsterisk]:
         yield one
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sounds where the switch's own account can read them."""
-    folder = tmp_path_factory.mktemp("sounds")
-    for place in (folder, folder.parent):
-        place.chmod(0o755)
-    return folder
-
-
 @pytest.fixture
-async def hall(real: RealAsterisk, folder: Path) -> AsyncIterator[Hall]:
-    hall = Hall(real, folder)
+async def hall(real: RealAsterisk) -> AsyncIterator[Hall]:
+    hall = Hall(real, real.config.paths.sounds.resolve())
     steps = (9000 if n % 12 < 6 else -9000 for n in range(16000))  # 667 Hz
     hall.words.write_bytes(wav(b"".join(s.to_bytes(2, "little", signed=True) for s in steps)))
     await hall.agi.start()

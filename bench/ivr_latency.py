@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import math
 import os
 import platform
@@ -28,7 +29,6 @@ import tempfile
 import time
 import wave
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -76,7 +76,7 @@ def heard(payload: bytes) -> str:
     samples = [LINEAR[byte] for byte in payload]
     if sum(map(abs, samples)) < LOUD * len(samples):
         return ""
-    crossings = sum((one < 0) != (two < 0) for one, two in pairwise(samples))
+    crossings = sum((one < 0) != (two < 0) for one, two in itertools.pairwise(samples))
     return "a" if crossings < 30 else "b"
 
 
@@ -92,7 +92,7 @@ class Ears:
         self.port: int = self.socket.getsockname()[1]
         self.by_source: dict[tuple[str, int], Ear] = {}
         self.early: dict[tuple[str, int], list[tuple[bytes, float]]] = {}
-        self.worst = 0.0  # how late our own clock came: what is worse than this we have measured of ourselves
+        self.worst = 0.0  # seconds, how late our own clock came: what is worse than this we have measured of ourselves
 
     def read(self) -> None:
         receive, stamp, known = self.socket.recvmsg, struct.Struct("qq").unpack_from, self.by_source
@@ -279,7 +279,7 @@ async def plain_dialplan(world: World) -> None:
 def heard_in(file: Path) -> str:
     with wave.open(str(file)) as sound:
         samples = struct.unpack(f"<{FRAME}h", sound.readframes(FRAME))
-    crossings = sum((one < 0) != (two < 0) for one, two in pairwise(samples))
+    crossings = sum((one < 0) != (two < 0) for one, two in itertools.pairwise(samples))
     return "a" if crossings < 30 else "b"
 
 
@@ -309,27 +309,31 @@ HEAD = (f"{'':<30} {'':>6} {'':>6} {'answer, ms':^21}  {'':>6} {'':>5} {'key, ms
 
 
 async def bench(home: Path, rate: float, calls: int, callers: int, seconds: float) -> dict[str, Figures]:
+    world, media, Ear.all = World(home), phones.Media, Ears()
     phones.Media = Ear  # type: ignore[misc, assignment]
-    world = World(home)
-    Ear.all = Ears()
     ticking = asyncio.create_task(Ear.all.tick())
-    found = {}
+    try:
+        return await in_turns(world, rate, calls, callers, seconds)
+    finally:
+        phones.Media = media  # type: ignore[misc]
+        ticking.cancel()
+        asyncio.get_running_loop().remove_reader(Ear.all.socket)
+        Ear.all.socket.close()
+
+
+async def in_turns(world: World, rate: float, calls: int, callers: int, seconds: float) -> dict[str, Figures]:
     await load(world, OURS, 3, 3, 1, (1, 1))  # everything has been opened once
     await plain_dialplan(world)
     print(HEAD, flush=True)
-    half = max(1, calls // 2)
-    for turn in (1, 2):
-        for name, number in (("flow", OURS), ("plain dialplan", PLAIN)):
-            title = f"{name}, {rate:g}/s, turn {turn}"
-            found[title] = await load(world, number, half, rate, 3, (0.8, 1.6))
-            print(row(title, found[title]), flush=True)
-    if callers:
-        keys = int(seconds / 3)
-        for name, number in (("flow", OURS), ("plain dialplan", PLAIN)):
-            title = f"{name}, {callers} at once"
-            found[title] = await load(world, number, callers, 15, keys, (2, 4))
-            print(row(title, found[title]), flush=True)
-    ticking.cancel()
+    both, found = (("flow", OURS), ("plain dialplan", PLAIN)), {}
+    for turn, (name, number) in itertools.product((1, 2), both):
+        title = f"{name}, {rate:g}/s, turn {turn}"
+        found[title] = await load(world, number, max(1, calls // 2), rate, 3, (0.8, 1.6))
+        print(row(title, found[title]), flush=True)
+    for name, number in both if callers else ():
+        title = f"{name}, {callers} at once"
+        found[title] = await load(world, number, callers, 15, int(seconds / 3), (2, 4))
+        print(row(title, found[title]), flush=True)
     return found
 
 

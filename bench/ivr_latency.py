@@ -6,7 +6,8 @@ plain dialplan of the same Asterisk (Background, WaitExten): nothing decided out
 
 answer  from the 200 OK to the first packet with sound
 key     from the last packet of a key to the first packet of the next prompt
-gap     the longest time between two packets that a caller got; over: callers with one over 100 ms
+gap     the longest time between two packets that a caller got, while no key was to be answered; over: callers with one
+        over 100 ms
 lag     how late the clock of this program was at worst: keys and gaps of that size may be its own
 
 Two loads: callers coming at a steady rate, three keys each; and many callers in menus at once, a key every 2 to 4 s.
@@ -176,7 +177,7 @@ class Ear:
     def packet(self, data: bytes, at: float) -> None:
         if len(data) < 12 + FRAME or data[1] & 0x7F:
             return
-        if self.last and at - self.last > self.gap:
+        if self.last and not self._pressed and at - self.last > self.gap:
             self.gap = at - self.last
         self.last = at
         if self._pressed or not self.first:

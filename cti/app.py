@@ -366,6 +366,9 @@ class App:
     def _versions_in_use(self) -> set[int]:
         return {call.version for call in self.board.calls.live.values()} - {0}
 
+    async def flows_book(self, version: int) -> Book | None:
+        return await self.flows.book(version)
+
     async def flows_publish(self, by: str, note: str, share: int) -> views.Row:
         return await self.flows.publish(by, note, share)
 

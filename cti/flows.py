@@ -86,6 +86,13 @@ class LiveFlows:
         """Serve what others publish, roll back and share; until cancelled."""
         await self._store.watch_flows(self._take_over)
 
+    async def book(self, version: int) -> Book | None:
+        """Any version, to be looked at; None: there is none, or it cannot be read any more. Raises Unavailable."""
+        if version in self._books:
+            return self._books[version]
+        files = await self._store.load_flows(version) if 0 < version < 2**31 else None
+        return None if files is None else await self._read(version, files)
+
     def script_text(self, version: int, name: str) -> str | None:
         """The text of `scripts/NAME` in a version that serves or that a call runs in."""
         return self._scripts.get(version, {}).get(name)
@@ -202,15 +209,21 @@ class LiveFlows:
         if files is None:
             log.error("flows version %d is not in the database any more", version)
             return None
+        book = await self._read(version, files)
+        if book is None:
+            return None
+        self._contents[version] = flow_files.content(files)
+        self._scripts[version] = flow_files.scripts(files)
+        self._prompts.know(version, flow_files.recordings(files))
+        return book
+
+    async def _read(self, version: int, files: dict[str, str]) -> Book | None:
         book = await flow_files.loaded(
             Sources(files=files), version=version, country=self._site.country, zone=self._site.time_zone
         )  # fmt: skip
         if isinstance(book, list):
             log.error("flows version %d cannot be loaded any more: %s", version, book[0])
             return None
-        self._contents[version] = flow_files.content(files)
-        self._scripts[version] = flow_files.scripts(files)
-        self._prompts.know(version, flow_files.recordings(files))
         return book
 
     async def _prepared(self, book: Book, within: float) -> None:

@@ -116,6 +116,18 @@ class Prompts:
     def _kept(self, digest: str) -> Path:
         return self._sounds / "prompts" / f"{digest}.wav"
 
+    async def gone(self, recordings: Mapping[str, str]) -> list[str]:
+        """Which recordings of a version can be had neither from what was kept nor from the folder."""
+        had = self._can_be_had
+        return [name for name, digest in recordings.items() if not await asyncio.to_thread(had, name, digest)]
+
+    def _can_be_had(self, name: str, digest: str) -> bool:
+        if _is_there(self._kept(digest)):
+            return True
+        with contextlib.suppress(MissingPrompt):
+            return hashlib.sha256(_content(self._flows, name)).hexdigest() == digest
+        return False
+
     def kept(self, prompt: Prompt) -> bool:
         """Whether a text was spoken already."""
         return isinstance(prompt, Text) and _is_there(self._place(prompt))

@@ -9,7 +9,6 @@ import re
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +31,10 @@ MISSING, RECORDED, SPOKEN = "missing", "recorded", "spoken"
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One prompt of one flow. `seconds` and `level` (dB of full scale) of those that are recorded; `ready`: it is in
-    the folder of sounds."""
+    """One prompt, and the flows that it is heard in; none: it is no single flow's. `seconds` and `level` (dB of full
+    scale) of those that are recorded; `ready`: it is in the folder of sounds."""
 
-    flow: str
+    flows: tuple[str, ...]
     language: str
     state: str
     prompt: str  # the file, or the words
@@ -86,37 +85,32 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         options.print_json([msgspec.to_builtins(line) for line in lines])
         return 0
-    rows = [(o.flow, o.language, _state(o), _number(o.seconds), _number(o.level), _told(o)) for o in lines]
-    print(database.table(["flow", "language", "state", "seconds", "dB", "prompt"], rows))
+    rows = [(o.language, _state(o), _number(o.seconds), _number(o.level), ", ".join(o.flows), _told(o)) for o in lines]
+    print(database.table(["language", "state", "seconds", "dB", "flows", "prompt"], rows))
     return 0
 
 
 async def _lines(book: Book, prompts: Prompts) -> list[Line]:
-    found = [await _line(flow, prompt, prompts) for flow, prompt in _by_flow(book)]
-    order = {MISSING: 0, RECORDED: 1, SPOKEN: 2}
-    return sorted(found, key=lambda one: (order[one.state], one.flow, one.language, one.prompt))
-
-
-def _by_flow(book: Book) -> Iterator[tuple[str, Prompt]]:
-    """Prompts that are no single flow's come with an empty name."""
-    common = msgspec.structs.replace(book, flows={}).prompts()
-    yield from (("", prompt) for prompt in common)
+    heard_in: dict[Prompt, list[str]] = {prompt: [] for prompt in book.prompts()}
     for name, flow in book.flows.items():
-        own = msgspec.structs.replace(book, flows={name: flow}).prompts()
-        yield from ((name, prompt) for prompt in own if prompt not in common)
+        for prompt in msgspec.structs.replace(book, flows={name: flow}).prompts():
+            heard_in.setdefault(prompt, []).append(name)
+    found = [await _line(tuple(flows), prompt, prompts) for prompt, flows in heard_in.items()]
+    order = {MISSING: 0, RECORDED: 1, SPOKEN: 2}
+    return sorted(found, key=lambda one: (order[one.state], one.flows, one.language, one.prompt))
 
 
-async def _line(flow: str, prompt: Prompt, prompts: Prompts) -> Line:
+async def _line(flows: tuple[str, ...], prompt: Prompt, prompts: Prompts) -> Line:
     if isinstance(prompt, Text):
-        return Line(flow, prompt.language, SPOKEN, prompt.text, prompts.kept(prompt))
+        return Line(flows, prompt.language, SPOKEN, prompt.text, prompts.kept(prompt))
     file = _file(prompt)
     try:
         made = await prompts.render(prompt)
         heard = await asyncio.to_thread(tts_levels.measure, Path(f"{made}.wav"))
     except CtiError as error:
-        return Line(flow, prompt.language, MISSING, file, problem=str(error))
+        return Line(flows, prompt.language, MISSING, file, problem=str(error))
     level = None if heard.loudness == -math.inf else round(heard.loudness, 1)
-    return Line(flow, prompt.language, RECORDED, file, True, round(heard.seconds, 1), level)
+    return Line(flows, prompt.language, RECORDED, file, True, round(heard.seconds, 1), level)
 
 
 def _file(sound: Sound) -> str:

@@ -146,14 +146,34 @@ def _files(folder: Path) -> Files:
 
 
 def _rollback(args: argparse.Namespace) -> int:
-    done = database.run(args, lambda store: store.rollback_flows(args.version, _who(args), database.actor()))
+    async def work(store: Store) -> Row:
+        done = await store.rollback_flows(args.version, _who(args), database.actor())
+        return {**done, "silent": await _silent(args, store, done["live"])}
+
+    done = database.run(args, work)
     gone = ", ".join(map(str, done["withdrawn"]))
     print(f"version {done['live']} is live for new calls; rolled back: {gone}")
+    _warn(done["silent"])
     return 0
 
 
+async def _silent(args: argparse.Namespace, store: Store, version: int) -> list[str]:
+    """Its recordings that nobody has any more: that is told, not refused, a rollback being urgent."""
+    files = await store.load_flows(version) or {}
+    return await publishing.prompts_of(options.load(args)).gone(flow_files.recordings(files))
+
+
+def _warn(silent: list[str]) -> None:
+    for name in silent:
+        print(f"cti: warning: {name} of this version is not there any more and will not be heard", file=sys.stderr)
+
+
 def _share(args: argparse.Namespace) -> int:
-    actor = database.actor()
-    done = database.run(args, lambda store: store.share_flows(args.version, args.percent, _who(args), actor))
+    async def work(store: Store) -> Row:
+        done = await store.share_flows(args.version, args.percent, _who(args), database.actor())
+        return {**done, "silent": await _silent(args, store, args.version) if args.percent else []}
+
+    done = database.run(args, work)
     print(f"version {done['version']} {_serves(done['share'])}")
+    _warn(done["silent"])
     return 0

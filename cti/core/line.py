@@ -173,6 +173,8 @@ class Lines:
         call = self._arrive(m)
         step = self._step(call)
         step.present, step.busy = True, step.busy and step.task > 0.0
+        if step.busy:  # he hears something while he waits for it
+            self.out.command(Hold(node=m.node, uniqueid=m.uniqueid))
         self._go_on(call, max(m.at, call.arrived_at))  # the dialplan's time is cut to milliseconds
 
     def _line_lost(self, m: LineLost) -> None:
@@ -190,6 +192,7 @@ class Lines:
             return
         step.busy = False
         if step.recording:  # what was recorded, if anything, tells how it ended
+            step.trouble = m.outcome == "error"
             self.work.finish_message(call, m.at)
         else:
             self._proceed(call, ivr.Answer(outcome=m.outcome, digits=m.digits, sealed=m.sealed), m.at)
@@ -209,6 +212,9 @@ class Lines:
             self._proceed(call, ivr.Answer(outcome=outcome), at)
         elif call.visit is not None or call.dial is not None or call.offer is not None:
             self.out.command(Hold(node=call.node, uniqueid=call.uniqueid))
+        elif step.answer is not None:
+            answer, step.answer = step.answer, None
+            self._proceed(call, answer, at)
         else:
             self._act(call, ivr.again(self._book(call), self._position(call), self._context(call, at)), at)
 

@@ -38,6 +38,8 @@ class Step(msgspec.Struct):
     busy: bool = False  # a Play, Collect, Record, Pause or RunTask is running
     task: float = 0.0  # when the task that runs is given up; 0: none does
     recording: str = ""  # the message whose file the flow waits for
+    trouble: bool = False  # it could not be recorded
+    answer: ivr.Answer | None = None  # how work ended while the channel was away: the flow goes on when it is back
     left: Left | None = None
 
 
@@ -45,8 +47,10 @@ def fields(action: msgspec.Struct) -> dict[str, Any]:
     return {name: getattr(action, name) for name in action.__struct_fields__}
 
 
-def _visits(call: Call) -> int:
-    return int(call.line.get("visits", 0)) if call.line else 0
+def _key(call: Call) -> str:
+    """The same when a node asks again after a restart; another one for each visit of a node, and each wrong PIN."""
+    line = call.line or {}
+    return f"{call.call_id}:{line.get('visits', 0)}:{line.get('no_match', 0)}"
 
 
 class Work:
@@ -72,7 +76,7 @@ class Work:
 
     def start(self, call: Call) -> int:
         step = self.step(call)
-        step.op, step.busy, step.task = step.op + 1, True, 0.0
+        step.op, step.busy, step.task, step.trouble = step.op + 1, True, 0.0, False
         return step.op
 
     # ------------------------------------------------------------ messages of callers
@@ -119,14 +123,24 @@ class Work:
             self.out.emit("voicemail.left", event.at, call_id=event.call_id, box=begun["box"], recording_id=name,
                           seconds=seconds)  # fmt: skip
         data = {"recording_id": name, "seconds": seconds}
-        self._message_over(self.calls.live[event.call_id], name, "done" if made else "empty", data, event.at)
+        call = self.calls.live[event.call_id]
+        outcome = "done" if made else "error" if self.step(call).trouble else "empty"
+        self._message_over(call, name, outcome, data, event.at)
 
     def _message_over(self, call: Call, name: str, outcome: str, data: dict[str, Any], at: float) -> None:
         step = self.step(call)
         if step.recording == name:
             step.recording = ""
-            if step.present and not step.busy and call.ended_at is None:
-                self.proceed(call, ivr.Answer(outcome=outcome, data=data), at)
+            if not call.leaving:
+                self._over(call, ivr.Answer(outcome=outcome, data=data), at)
+
+    def _over(self, call: Call, answer: ivr.Answer, at: float) -> None:
+        """Go on with it, or keep it for a channel that is not in the loop just now."""
+        step = self.step(call)
+        if call.leaving or (step.present and call.ended_at is None):
+            self.proceed(call, answer, at)
+        elif call.ended_at is None:
+            step.answer = answer
 
     def _due_file(self, key: str, at: float) -> None:
         call_id_, _, name = key.partition("/")
@@ -142,7 +156,7 @@ class Work:
         self.out.command(
             RunTask(
                 node=call.node, call_id=call.call_id, uniqueid=call.uniqueid, op=op, version=call.version,
-                key=f"{call.call_id}:{_visits(call)}", **fields(action),
+                key=_key(call), **fields(action),
             )
         )  # fmt: skip
         self.out.wake(step.task, "task", f"{call.call_id}/{op}")
@@ -154,12 +168,7 @@ class Work:
         step = self.steps.get(m.call_id)
         if call is not None and step is not None and step.busy and step.task and step.op == m.op:
             step.busy, step.task = False, 0.0
-            self._task_over(call, ivr.Answer(outcome=m.outcome, data=m.data), m.at)
-
-    def _task_over(self, call: Call, answer: ivr.Answer, at: float) -> None:
-        """A caller who is not in the loop just now goes on when he is back: the node is run once more."""
-        if call.leaving or (self.step(call).present and call.ended_at is None):
-            self.proceed(call, answer, at)
+            self._over(call, ivr.Answer(outcome=m.outcome, data=m.data), m.at)
 
     def _of_task(self, key: str) -> Call | None:
         name, _, op = key.partition("/")
@@ -171,7 +180,7 @@ class Work:
         if call is not None:
             step = self.step(call)
             step.busy, step.task = False, 0.0
-            self._task_over(call, ivr.Answer(outcome="error"), at)
+            self._over(call, ivr.Answer(outcome="error"), at)
 
     def _due_music(self, key: str, at: float) -> None:
         call = self._of_task(key)

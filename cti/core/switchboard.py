@@ -178,7 +178,9 @@ class Switchboard:
                 part.apply(event)
         for part in self.parts:
             part.restored(at)
-        return self._take()
+        output = self._take()
+        self._forget(output.events)
+        return output
 
     def publish(self, book: ivr.Book, message: FlowsPublished) -> None:
         """A version of the flows is live for new calls, or for a share of them; calls that run keep theirs."""

@@ -75,8 +75,8 @@ def test_missing_ones_come_first_then_recorded_then_spoken(cti: Cti, folder: Pat
     cti("import", str(tmp_path / "hello.wav"), "--language", "id")
     assert cti("render") == (0, "prompts made: 4, failed: 0\n", "")
     lines = cti("list")[1].splitlines()
-    assert lines[0].split() == ["flow", "language", "state", "seconds", "dB", "prompt"]
-    assert lines[3].split() == ["main", "en", "spoken,", "made", '"Welcome"']
+    assert lines[0].split() == ["language", "state", "seconds", "dB", "flows", "prompt"]
+    assert lines[3].split() == ["en", "spoken,", "made", "main", '"Welcome"']
 
 
 def test_a_folder_with_problems_is_told(cti: Cti, folder: Path) -> None:

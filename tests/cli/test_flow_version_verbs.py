@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import io
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,25 @@ def test_a_canary_from_the_command_line(cti: Cti, folder: Path) -> None:
     assert cti("rollback") == (1, "", "cti: there is no earlier version to go back to\n")
     assert cti("rollback", "9")[0] == 2 and cti("share", "9", "5")[0] == 2 and cti("share", "2", "x")[0] == 2
     assert cti("publish")[1] == "version 3 is live for new calls\n"
+
+
+def test_a_recording_that_nobody_has_any_more_is_told(cti: Cti, folder: Path, tmp_path: Path) -> None:
+    (folder / "prompts/en").mkdir(parents=True)
+    file = folder / "prompts/en/hello.wav"
+    subprocess.run(["sox", "-n", "-r", "8000", "-b", "16", str(file), "synth", "1", "sine", "440"], check=True)
+    (folder / "main.yaml").write_text(FLOW.replace('say: {en: "Welcome"}', "play: hello"))
+    assert cti("publish")[0] == 0
+    edit(folder, "Hello")
+    file.unlink()
+    assert cti("publish")[0] == 0
+    assert cti("rollback")[2] == "", "it was kept"
+    for kept in (tmp_path / "home/sounds/prompts").iterdir():
+        kept.unlink()
+    assert cti("share", "2", "100")[2] == ""
+    code, out, err = cti("share", "1", "10")
+    warning = "cti: warning: prompts/en/hello.wav of this version is not there any more and will not be heard\n"
+    assert (code, err) == (0, warning) and out == "version 1 serves 10 % of the new callers\n"
+    assert cti("rollback", "1")[2] == warning
 
 
 def test_diff(cti: Cti, folder: Path) -> None:

@@ -50,6 +50,9 @@ def book(flow: dict[str, Any] = FLOW, **queue: Any) -> ivr.Book:
         "main.yaml": flow,
         "numbers.yaml": {"numbers": {"6000": "main"}},
         "queues.yaml": {"queues": {"sales": queue, "support": {}}},
+        "voicemail.yaml": {"boxes": {"main": {"say": "Speak"}}},
+        "surveys.yaml": {"surveys": {"after": {"questions": {"help": {"say": "Helped?", "keys": "1-5"}}}}},
+        "calendars.yaml": {"calendars": {"office": {"time_zone": "UTC"}}},
     }
     made = ivr.load_book({name: ivr.Source(file=name, data=data) for name, data in files.items()})
     assert isinstance(made, ivr.Book), made

@@ -26,7 +26,7 @@ MAX_WAITS = (1.0, 86400.0)
 
 def _ended(here: Here, spec: Any, answer: Answer) -> Done:
     """Nothing but how it ended."""
-    here.result(answer.outcome, **answer.data)
+    here.result(answer.outcome, answer.data)
     return Left(answer.outcome)
 
 
@@ -59,7 +59,7 @@ def _recorded(here: Here, spec: model.Record | model.Voicemail, answer: Answer) 
         outcome = "empty"
     if outcome == "done" and isinstance(spec, model.Voicemail):
         here.change(how="voicemail")
-    here.result(outcome, **answer.data)
+    here.result(outcome, answer.data)
     return Left(outcome)
 
 
@@ -76,8 +76,9 @@ def _language(here: Here, spec: model.Language) -> Done:
 
 def _hours(here: Here, spec: model.Hours) -> Done:
     calendar = here.book.calendars[spec.calendar]
-    found = hours(calendar, here.context.at, here.book.zone, here.context.forced.get(spec.calendar), here.line.language)
-    here.result(found.state, state=found.state, next_open=found.next_open, holiday=found.holiday)
+    forced = here.context.forced.get(spec.calendar)
+    found = hours(calendar, here.context.at, here.book.zone, forced, here.line.language)
+    here.result(found.state, {"state": found.state, "next_open": found.next_open, "holiday": found.holiday})
     return Left("closed" if found.state == "holiday" and "holiday" not in here.node.to else found.state)
 
 

@@ -7,8 +7,11 @@ reprompt is spoken, then the question once more, and keys pressed before count n
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
+
+import msgspec
 
 from cti.core.ivr import model, speech
 from cti.core.ivr.here import Act, Done, Here, Left
@@ -20,6 +23,7 @@ from cti.core.numbers import dialable
 PHONE_KEYS = 16
 CARD = (12, 19)  # digits of a card number, ISO/IEC 7812
 TASK_SECONDS = 15.0
+NOTHING: Mapping[str, Any] = {}
 
 
 def _question(tries: model.Tries, prompts: tuple[Prompt, ...], **keys: Any) -> Ask:
@@ -42,13 +46,8 @@ def _missed(here: Here, tries: model.Tries, kind: str) -> tuple[Prompt, ...] | N
     return here.prompts(said[min(count, len(said)) - 1]) if said else (here.phrase(kind),)
 
 
-def _known(answer: Answer, *outcomes: str) -> str:
-    """What nobody knows must not pass for success."""
-    return answer.outcome if answer.outcome in outcomes else "error"
-
-
-def _over(here: Here, outcome: str, **data: Any) -> Left:
-    here.result(outcome, **data)
+def _over(here: Here, outcome: str, data: Mapping[str, Any] = NOTHING) -> Left:
+    here.result(outcome, data)
     return Left(outcome)
 
 
@@ -61,7 +60,7 @@ def _menu(here: Here, spec: model.Menu, reprompt: tuple[Prompt, ...] = (), fresh
 
 def _chosen(here: Here, spec: model.Menu, answer: Answer) -> Done:
     key = answer.digits[:1] if answer.outcome == "digits" else ""
-    here.result(answer.outcome, digits=key)
+    here.result(answer.outcome, {"digits": key})
     if key in here.node.to and key in KEYS:
         here.change(hops=0)
         return Left(key)
@@ -74,12 +73,14 @@ def _chosen(here: Here, spec: model.Menu, answer: Answer) -> Done:
 
 # ---------------------------------------------------------------- ask
 
+UNKNOWN: Mapping[str, Any] = {"value": None, "digits": ""}
+
 
 def _ask(here: Here, spec: model.Ask, reprompt: tuple[Prompt, ...] = (), fresh: bool = False) -> Done:
     here.stage("")
     return _question(
         spec.tries, (*reprompt, *here.prompts(spec.speech)), least=spec.least, most=spec.most,
-        terminator=spec.terminator, fresh=fresh, seal=here.node.id if spec.secret else "",
+        terminator=spec.terminator, fresh=fresh or spec.secret, seal=here.node.id if spec.secret else "",
     )  # fmt: skip
 
 
@@ -93,7 +94,7 @@ def _asked(here: Here, spec: model.Ask, answer: Answer) -> Done:
         return _given(here, spec, None, "") if right else _ask_again(here, spec, "invalid")
     if answer.outcome == "timeout" or not answer.digits:
         return _ask_again(here, spec, "timeout")
-    value = _read(here, spec, answer.digits)
+    value = None if spec.secret else _read(here, spec, answer.digits)
     if value is None:
         return _ask_again(here, spec, "invalid")
     if spec.confirm:
@@ -104,7 +105,7 @@ def _asked(here: Here, spec: model.Ask, answer: Answer) -> Done:
 
 def _ask_again(here: Here, spec: model.Ask, kind: str) -> Done:
     reprompt = _missed(here, spec.tries, kind)
-    return _over(here, kind, value=None, digits="") if reprompt is None else _ask(here, spec, reprompt, fresh=True)
+    return _over(here, kind, UNKNOWN) if reprompt is None else _ask(here, spec, reprompt, fresh=True)
 
 
 def _read(here: Here, spec: model.Ask, digits: str) -> Any:
@@ -139,19 +140,21 @@ def _date(digits: str) -> str | None:
 
 def _given(here: Here, spec: model.Ask, value: Any, digits: str) -> Done:
     outcome = ("yes" if value else "no") if spec.kind == "yes_no" else "done"
-    here.result(outcome, value=value, digits=digits)
+    here.result(outcome, {"value": value, "digits": digits})
     here.change(hops=0)
     return Left(outcome)
 
 
 def _confirm(here: Here, spec: model.Ask, reprompt: tuple[Prompt, ...] = ()) -> Done:
-    value, language = here.line.held["value"], here.line.language
-    if spec.kind == "yes_no":
-        spoken = here.phrase("yes" if value else "no").text
-    else:
-        sayers = {"digits": speech.digits, "phone": speech.phone, "date": speech.date, "amount": speech.number}
-        spoken = sayers[spec.kind](language, value)
-    return _question(spec.tries, (*reprompt, here.phrase("confirm", value=spoken)), fresh=True)
+    value = here.line.held["value"]
+    sayers: dict[str, Callable[[str], str]] = {
+        "digits": lambda language: speech.digits(language, value),
+        "phone": lambda language: speech.phone(language, value),
+        "date": lambda language: speech.date(language, value),
+        "amount": lambda language: speech.number(language, value),
+        "yes_no": lambda _: here.phrase("yes" if value else "no").text,
+    }
+    return _question(spec.tries, (*reprompt, here.phrase("confirm", value=sayers[spec.kind])), fresh=True)
 
 
 def _confirmed(here: Here, spec: model.Ask, answer: Answer) -> Done:
@@ -163,19 +166,23 @@ def _confirmed(here: Here, spec: model.Ask, answer: Answer) -> Done:
     kind = "timeout" if answer.outcome == "timeout" else "invalid"
     reprompt = _missed(here, spec.tries, kind)
     if reprompt is None:
-        return _over(here, kind, value=None, digits="")
+        return _over(here, kind, UNKNOWN)
     return _ask(here, spec, fresh=True) if answer.digits == "2" else _confirm(here, spec, reprompt)
 
 
 # ---------------------------------------------------------------- callback
 
+NO_NUMBER: Mapping[str, Any] = {"number": None}
+
 
 def _callback(here: Here, spec: model.Callback) -> Done:
+    if here.line.stage == "done":  # written already, before a restart
+        return _thank(here)
     here.stage("")
     number = _number(here, here.value(spec.number))
     if spec.ask:
         return _offer(here, spec, number) if number else _enter(here, spec)
-    return _request(here, spec, number) if number else _over(here, "invalid", number=None)
+    return _request(here, spec, number) if number else _over(here, "invalid", NO_NUMBER)
 
 
 def _number(here: Here, given: Any) -> str:
@@ -186,7 +193,7 @@ def _number(here: Here, given: Any) -> str:
 
 def _offer(here: Here, spec: model.Callback, number: str, reprompt: tuple[Prompt, ...] = ()) -> Done:
     here.stage("offer", number=number)
-    said = here.phrase("callback_offer", number=speech.phone(here.line.language, number))
+    said = here.phrase("callback_offer", number=lambda language: speech.phone(language, number))
     return _question(spec.tries, (*reprompt, said), fresh=True)
 
 
@@ -201,10 +208,10 @@ def _called_back(here: Here, spec: model.Callback, answer: Answer) -> Done:
     if stage == "done":
         return Left("done")
     if answer.outcome == "error":
-        return _over(here, "error", number=None)
+        return _over(here, "error", NO_NUMBER)
     if stage == "offer" and answer.digits == "1":
         return _request(here, spec, number)
-    if stage == "offer" and answer.digits == "2":
+    if stage == "offer" and answer.digits == "2" and "entered" not in here.line.held:
         return _enter(here, spec)
     if stage == "enter" and (entered := _number(here, answer.digits)):
         here.change(held={"entered": answer.digits})
@@ -212,7 +219,9 @@ def _called_back(here: Here, spec: model.Callback, answer: Answer) -> Done:
     kind = "timeout" if answer.outcome == "timeout" else "invalid"
     reprompt = _missed(here, spec.tries, kind)
     if reprompt is None:
-        return _over(here, kind, number=None)
+        return _over(here, kind, NO_NUMBER)
+    if stage == "offer" and answer.digits == "2":  # one more number is a miss, so that it ends
+        return _enter(here, spec)
     return _enter(here, spec, reprompt) if stage == "enter" else _offer(here, spec, number, reprompt)
 
 
@@ -220,9 +229,13 @@ def _request(here: Here, spec: model.Callback, number: str) -> Done:
     entered = here.line.held.get("entered", "")
     data = {"number": number, "entered": entered, "flow": here.flow.name, "node": here.node.id}
     here.facts.append(Fact("callback.requested", data, spec.queue))
-    here.result("done", number=number)
+    here.result("done", {"number": number})
     here.change(hops=0)
     here.stage("done")
+    return _thank(here)
+
+
+def _thank(here: Here) -> Done:
     return Say((here.phrase("callback_done"),))
 
 
@@ -245,19 +258,19 @@ def _survey(here: Here, spec: model.Survey, reprompt: tuple[Prompt, ...] = ()) -
 def _surveyed(here: Here, spec: model.Survey, answer: Answer) -> Done:
     answers = here.line.held.get("answers", {})
     if here.line.stage == "thanks":
-        return _over(here, "done" if answers else "skipped", **answers)
+        return _over(here, "done" if answers else "skipped", answers)
     if answer.outcome == "error":
-        return _over(here, "error", **answers)
+        return _over(here, "error", answers)
     at = here.line.held.get("at", 0)
     name, question = list(here.book.surveys[spec.survey].questions.items())[at]
-    if answer.digits and answer.digits in question.keys:
-        said = {"survey": spec.survey, "question": name, "answer": int(answer.digits)}
+    key = answer.digits[:1]
+    if key and key in question.keys:
+        said = {"survey": spec.survey, "question": name, "answer": int(key)}
         here.facts.append(Fact("survey.answered", said))
-        answers = {**answers, name: int(answer.digits)}
+        answers = {**answers, name: int(key)}
         here.change(hops=0)
     else:
-        tries = _with_retries(spec.tries, question.retries)
-        reprompt = _missed(here, tries, "invalid" if answer.digits else "timeout")
+        reprompt = _missed(here, _with_retries(spec.tries, question.retries), "invalid" if key else "timeout")
         if reprompt is not None:
             return _survey(here, spec, reprompt)
     here.change(no_match=0, no_input=0)
@@ -265,8 +278,8 @@ def _surveyed(here: Here, spec: model.Survey, answer: Answer) -> Done:
     return _survey(here, spec)
 
 
-def _with_retries(tries: model.Tries, retries: int) -> model.Tries:
-    return model.Tries(retries=retries, invalid=tries.invalid, silent=tries.silent)
+def _with_retries(tries: model.Tries, retries: int | None) -> model.Tries:
+    return tries if retries is None else msgspec.structs.replace(tries, retries=retries)
 
 
 # ---------------------------------------------------------------- pay
@@ -296,7 +309,7 @@ def _part(here: Here, spec: model.Pay, part: str, reprompt: tuple[Prompt, ...] =
 def _paid(here: Here, spec: model.Pay, answer: Answer) -> Done:
     part = here.line.stage
     if part == "sent":
-        return _over(here, _known(answer, "done", "declined"), **answer.data)
+        return _over(here, answer.outcome if answer.outcome in ("done", "declined") else "error", answer.data)
     if answer.outcome == "error":
         return _over(here, "error")
     if answer.sealed is not None and answer.sealed.good:
@@ -314,6 +327,8 @@ def _charge(here: Here, spec: model.Pay) -> Done:
 
 
 # ---------------------------------------------------------------- authenticate
+
+VERDICTS = {"done": "done", "wrong": "wrong", "locked": "locked", "none": "no_pin"}
 
 
 def _authenticate(here: Here, spec: model.Authenticate, reprompt: tuple[Prompt, ...] = ()) -> Done:
@@ -348,7 +363,7 @@ def _verdict(here: Here, spec: model.Authenticate, answer: Answer) -> Done:
             return _authenticate(here, spec, (here.phrase("pin_wrong"),))
     if answer.outcome == "done":
         here.change(hops=0)
-    return _over(here, _known(answer, "done", "wrong", "locked", "no_pin"), **answer.data)
+    return _over(here, VERDICTS.get(answer.outcome, "error"), answer.data)
 
 
 ACTS: dict[type[Any], Act] = {

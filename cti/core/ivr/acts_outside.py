@@ -8,6 +8,7 @@ from typing import Any
 from cti.core.ivr import model
 from cti.core.ivr.expressions import Expression
 from cti.core.ivr.here import Act, Done, Here, Left
+from cti.core.ivr.source import NAME
 from cti.core.ivr.steps import Answer, Task
 from cti.core.numbers import to_e164
 
@@ -19,7 +20,7 @@ def _lookup(here: Here, spec: model.Lookup) -> Done:
         return Task("query", {**args, "many": spec.many or known.many}, min(spec.timeout, known.timeout))
     key = here.value(spec.key)
     if key is None or key == "":
-        here.result("none")
+        here.result("none", {})
         return Left("none")
     if spec.by == "number":
         return Task("customer", {"number": to_e164(str(key), here.book.country) or str(key)}, spec.timeout)
@@ -27,7 +28,7 @@ def _lookup(here: Here, spec: model.Lookup) -> Done:
 
 
 def _looked_up(here: Here, spec: model.Lookup, answer: Answer) -> Done:
-    here.result(answer.outcome, **answer.data)
+    here.result(answer.outcome, answer.data)
     if answer.outcome == "found" and spec.by != "query":
         here.change(customer=dict(answer.data))
     return Left(answer.outcome)
@@ -50,13 +51,19 @@ def _script(here: Here, spec: model.Script) -> Done:
 
 
 def _done(here: Here, spec: Any, answer: Answer) -> Done:
-    here.result(answer.outcome, **answer.data)
+    here.result(answer.outcome, answer.data)
     return Left(answer.outcome)
+
+
+def _printed(here: Here, spec: model.Script, answer: Answer) -> Done:
+    """What a script printed may be anything; an outcome is a name."""
+    known = answer.outcome if NAME.fullmatch(answer.outcome) else "error"
+    return _done(here, spec, Answer(known, data=answer.data))
 
 
 ACTS: dict[type[Any], Act] = {
     model.Lookup: Act(_lookup, _looked_up),
     model.Http: Act(_http, _done),
     model.Message: Act(_message, _done),
-    model.Script: Act(_script, _done),
+    model.Script: Act(_script, _printed),
 }

@@ -109,14 +109,15 @@ def _survey(reader: Reader, path: Path, value: Any) -> Questions:
 
 
 def _question(reader: Reader, path: Path, value: Any) -> Question:
-    name(reader, path, str(path[-1]), of_key=True)
+    if name(reader, path, str(path[-1]), of_key=True) == "outcome":
+        reader.wrong(path, "a question cannot be called `outcome`", of_key=True)
     found = reader.fields(path, value, QUESTION, "a question", ("keys",))
     if isinstance(value, dict) and "say" not in value and "play" not in value:
         reader.wrong(path, "a question needs `say` or `play`", of_key=True)
     keys = _keys(found.get("keys", "1-5"))
     if not keys:
         reader.wrong((*path, "keys"), "`keys` are digits", 'like "1-5" or "12"')
-    return Question(_speech(found), keys or "12345", found.get("retries", 1))
+    return Question(_speech(found), keys or "12345", found.get("retries"))
 
 
 def _keys(written: str) -> str:

@@ -9,10 +9,10 @@ import msgspec
 
 from cti.core.ivr import beside, model, verbs
 from cti.core.ivr.calendar_source import read_calendars
-from cti.core.ivr.expressions import Names, is_template
+from cti.core.ivr.expressions import Expression, Names, is_template
 from cti.core.ivr.model import Book, Flow, Node, Number
 from cti.core.ivr.problems import Problem
-from cti.core.ivr.readers import Scope, variable_defaults
+from cti.core.ivr.readers import Scope, kind_of, variable_defaults
 from cti.core.ivr.references import check_references
 from cti.core.ivr.source import (
     Path,
@@ -32,7 +32,10 @@ from cti.core.queues import read_queues
 
 CONFIG = ("queues.yaml", "numbers.yaml", "calendars.yaml", *beside.FILES)
 CALL_FIELDS = ("id", "caller", "caller_name", "called", "at")
-RESERVED = ("args", "call", "customer", "vars", "language", *model.TARGETS)
+RESERVED = (
+    "args", "call", "customer", "vars", "language", *model.TARGETS,
+    "and", "else", "false", "if", "in", "is", "loop", "none", "not", "or", "self", "true", "False", "None", "True",
+)  # fmt: skip
 DEFAULTS = {
     "input_timeout": duration(1, 60),
     "digit_timeout": duration(1, 60),
@@ -43,9 +46,8 @@ MAX_NUMBER = 30
 MAX_EXPRESSIONS = 2_000  # of a flow: each is compiled
 WAITS = (  # what waits for somebody, or ends the call or the flow
     model.Menu, model.Ask, model.Record, model.Queue, model.Dial, model.Callback, model.Voicemail, model.Survey,
-    model.Pay, model.Authenticate, model.Return, model.Hangup,
+    model.Pay, model.Authenticate, model.Return, model.Hangup, model.Call,
 )  # fmt: skip
-
 
 NAMED_ONLY = frozenset({"menu", "branch", "split", "hours", "goto", "queue", "dial", "transfer", "return", "hangup"})
 
@@ -96,13 +98,14 @@ def load_book(
     for draft in drafts:
         _read_nodes(draft, settings)
         _check_targets(draft)
+        _check_types(draft)
         _check_ways(draft)
     around = beside.read(sound)
     calendars = read_calendars(sound, readers)
     known: dict[str, Mapping[str, Any]] = {"queues.yaml": queues, "calendars.yaml": calendars, **around.names}
     check_references(drafts, known, {file for file in readers if file not in sound}, settings.scripts)
     numbers = _numbers(sound["numbers.yaml"], drafts, settings, readers == sound) if "numbers.yaml" in sound else {}
-    _check_sounds(drafts, numbers, settings)
+    _check_sounds(drafts, numbers, settings, around)
     if problems := told(readers.values()):
         return problems
     flows = {draft.name: _flow(draft) for draft in drafts}
@@ -174,6 +177,8 @@ def _read_nodes(draft: _Draft, settings: _Settings) -> None:
         name(draft.reader, path, key, of_key=True)
         if key in RESERVED:
             draft.reader.wrong(path, f"a node cannot be called `{key}`", of_key=True)
+        if "-" in key and (other := key.replace("-", "_")) in draft.nodes:
+            draft.reader.wrong(path, f"`{key}` and `{other}` would be the same in expressions", of_key=True)
         node = _node(draft, scope, path, key, written)
         if node is not None:
             draft.made[key] = node
@@ -192,8 +197,8 @@ def _variables(draft: _Draft) -> Names:
     nodes = {key: node for key, node in draft.nodes.items() if isinstance(node, dict)}
     wanted = [node.get("vars") for node in nodes.values() if node.get("do") == "set"]
     held = {key for one in (draft.vars, *wanted) if isinstance(one, dict) for key in one}
-    known = {"args", "call", "customer", "vars", "language", *draft.nodes}
-    results = {key: _result_fields(node) for key, node in nodes.items()}
+    results = {key.replace("-", "_"): _result_fields(node) for key, node in nodes.items()}
+    known = {"args", "call", "customer", "vars", "language", *results}
     told = {key: fields for key, fields in results.items() if fields is not None}
     return Names(known, {**told, "call": CALL_FIELDS, "vars": held, "args": draft.args})
 
@@ -217,10 +222,10 @@ def _node(draft: _Draft, scope: Scope, path: Path, key: str, written: Any) -> No
         verbs.unknown_verb(reader, (*path, "do"), written["do"])
         return None
     before = len(reader.problems)
-    targets = COMMON if verb.outcomes or not verb.ends else ()
+    targets = COMMON if not verb.ends else ("fail",) if verb.outcomes else ()
     known = {
-        **verb.keys(scope),
         **dict.fromkeys((*verb.outcomes, *targets), lambda _reader, at, value: (at, value)),
+        **verb.keys(scope),
         "do": lambda _reader, _path, value: value,
         "note": text,
     }
@@ -240,7 +245,7 @@ def _node(draft: _Draft, scope: Scope, path: Path, key: str, written: Any) -> No
 
 def _outcomes(found: Mapping[str, Any], named: Iterable[str]) -> dict[str, tuple[Path, Any]]:
     """Every outcome with the target written for it: those of keys, of menu options and of conditions."""
-    to: dict[str, tuple[Path, Any]] = {word: found[word] for word in named if word in found}
+    to: dict[str, tuple[Path, Any]] = {word: found[word] for word in named if isinstance(found.get(word), tuple)}
     to.update(found.get("options", {}))
     to.update(found.get("outcomes", {}))
     listed = found.get("when") or found.get("shares") or []
@@ -286,6 +291,15 @@ def _check_silent(draft: _Draft) -> None:
         todo += [*node.to.values(), node.then, node.fail]
 
 
+def _check_types(draft: _Draft) -> None:
+    """A variable keeps the type that its flow gives it at first."""
+    for key, node in draft.made.items():
+        for word, value in node.spec.vars.items() if isinstance(node.spec, model.Set) else ():
+            wanted = kind_of(draft.vars.get(word, value))
+            if not isinstance(value, Expression) and kind_of(value) != wanted:
+                draft.reader.wrong(("nodes", key, "vars", word), f"`{word}` is a {wanted}, see `vars` of the flow")
+
+
 def _check_ways(draft: _Draft) -> None:
     """Every node must lead to one that waits for somebody, or to the end of the call. It should be reached, and say
     where it goes when all went well."""
@@ -306,7 +320,7 @@ def _check_endless(draft: _Draft, leads: Mapping[str, set[str]]) -> None:
     for key, targets in leads.items():
         for target in targets:
             before.setdefault(target, []).append(key)
-    todo = ["hangup", "return", *(key for key, node in draft.made.items() if _waits(node))]
+    todo = ["hangup", "return", *(key for key, node in draft.made.items() if isinstance(node.spec, WAITS))]
     done: set[str] = set()
     while todo:
         if (target := todo.pop()) not in done:
@@ -318,15 +332,10 @@ def _check_endless(draft: _Draft, leads: Mapping[str, set[str]]) -> None:
         )
 
 
-def _waits(node: Node) -> bool:
-    leaves = isinstance(node.spec, model.Call) and not node.spec.back
-    return leaves or isinstance(node.spec, WAITS)
-
-
 def _leads(draft: _Draft, node: Node) -> set[str]:
     """The targets of a node's ordinary ways on. What a failure leads to is no way out of a loop."""
     ways = {target for outcome, target in node.to.items() if outcome != "error"}
-    if not isinstance(node.spec, model.Branch | model.Split | model.Hours | model.Goto):
+    if not isinstance(node.spec, model.Branch | model.Split | model.Hours):
         ways.add(node.then or node.fail or draft.defaults.get("fail", "") or "hangup")
     return ways
 
@@ -344,15 +353,22 @@ def _reached(draft: _Draft) -> set[str]:
     return reached
 
 
-def _check_sounds(drafts: list[_Draft], numbers: Mapping[str, Number], settings: _Settings) -> None:
+def _check_sounds(
+    drafts: list[_Draft], numbers: Mapping[str, Number], settings: _Settings, around: beside.Beside
+) -> None:
+    """Of nodes, and of the boxes and surveys that they use."""
     if settings.sounds is None:
         return
+
+    def spoken(spec: model.Spec) -> Iterable[model.Speech]:
+        return (*model.speeches(spec), *model.beside(spec, around.boxes, around.surveys))
+
     spoken_in = model.languages([_flow(draft) for draft in drafts], numbers.values())
     for draft in drafts:
         for key, node in draft.made.items():
-            for prompt in (prompt for speech in model.speeches(node.spec) for prompt in speech.names):
-                for spoken in sorted(spoken_in[draft.name]):
-                    _check_sound(draft, ("nodes", key, "play"), f"prompts/{spoken}/{prompt}.wav", settings)
+            for prompt in (prompt for speech in spoken(node.spec) for prompt in speech.names):
+                for code in sorted(spoken_in[draft.name]):
+                    _check_sound(draft, ("nodes", key, "play"), f"prompts/{code}/{prompt}.wav", settings)
 
 
 def _check_sound(draft: _Draft, path: Path, file: str, settings: _Settings) -> None:
@@ -367,7 +383,7 @@ def _numbers(reader: Reader, drafts: list[_Draft], settings: _Settings, whole_fo
     """{number as entered and as E.164: Number}"""
     read = {"numbers": lambda r, path, value: a_map(r, path, value, "`numbers`")}
     top = reader.fields((), reader.source.data, read, "numbers.yaml", ("numbers",))
-    flows = {draft.name for draft in drafts}
+    flows = {draft.name: draft for draft in drafts}
     found: dict[str, Number] = {}
     for key, written in top.get("numbers", {}).items():
         path: Path = ("numbers", key)
@@ -375,6 +391,9 @@ def _numbers(reader: Reader, drafts: list[_Draft], settings: _Settings, whole_fo
         if whole_folder and number.flow and number.flow not in flows:
             at = (*path, "flow") if isinstance(written, dict) else path
             reader.unknown(at, f"flow `{number.flow}` is not in this folder", number.flow, flows)
+        wanted = flows[number.flow].args if number.flow in flows else {}
+        for arg in (arg for arg, default in wanted.items() if default is None):
+            reader.wrong(path, f"flow `{number.flow}` needs `{arg}`, which a number cannot give", "give it a default")
         for spelling in _spellings(reader, path, key, settings.country):
             if spelling in found:
                 reader.wrong(path, f"number {spelling} is there twice", of_key=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -67,16 +68,19 @@ class Here:
         """The next step of a node of several; `held` is added to what it has so far."""
         self.change(stage=name, held={**self.line.held, **held} if name else held)
 
-    def result(self, outcome: str, **data: Any) -> None:
+    def result(self, outcome: str, data: Mapping[str, Any]) -> None:
+        """How the node ended, and what came of it; `data` may have names of any kind."""
         self.change(results={**self.line.results, self.node.id: {**data, "outcome": outcome}})
 
     # ------------------------------------------------------------ values
 
     def names(self) -> dict[str, Any]:
-        known = {"call": Record({"at": self.context.at, **self.context.call}), "customer": Record(self.customer)}
-        line = self.line
-        hidden = {"_language": line.language, "_zone": self.book.zone}
-        return {**line.results, **known, **hidden, "vars": line.vars, "args": line.args, "language": line.language}
+        """What expressions may use. A node `a-b` is `a_b` there, where - is minus."""
+        line, at = self.line, datetime.fromtimestamp(self.context.at, UTC).isoformat(timespec="seconds")
+        known = {"call": Record({"at": at, **self.context.call}), "customer": Record(self.customer)}
+        results = {node.replace("-", "_"): found for node, found in line.results.items()}
+        own = {"vars": line.vars, "args": line.args, "language": line.language, "_zone": self.book.zone}
+        return {**results, **known, **own}
 
     def value(self, given: Any) -> Any:
         return given.value(self.names()) if isinstance(given, Expression) else given
@@ -88,32 +92,26 @@ class Here:
 
     # ------------------------------------------------------------ speech
 
-    def prompts(self, *spoken: Speech | Prompt | None) -> tuple[Prompt, ...]:
-        """In the caller's language, else in the flow's. Raises ExpressionError."""
-        found: list[Prompt] = []
-        for one in spoken:
-            if isinstance(one, Speech):
-                found += [Sound(language=self.line.language, name=n, version=self.line.version) for n in one.names]
-                found += self._text(one.texts)
-            elif one is not None:
-                found.append(one)
-        return tuple(found)
+    def prompts(self, speech: Speech) -> tuple[Prompt, ...]:
+        """In the caller's language, else in the flow's, else in any there is. Raises ExpressionError."""
+        line = self.line
+        sounds = (Sound(language=line.language, name=name, version=line.version) for name in speech.names)
+        return (*sounds, *self._text(speech.texts))
 
     def _text(self, texts: Mapping[str, str | Expression]) -> Iterable[Prompt]:
-        language = next((one for one in self._languages() if one in texts), "")
-        text = texts.get(language, "")
-        spoken = {"_language": language or self.flow.language}
-        words = text.text({**self.names(), **spoken}) if isinstance(text, Expression) else text
-        return [Text(language=language or self.flow.language, text=words)] if words.strip() else []
+        written = next((one for one in (*self._languages(), *texts) if one in texts), "")
+        language, text = written or self.flow.language, texts.get(written, "")
+        words = text.text({**self.names(), "_language": language}) if isinstance(text, Expression) else text
+        return [Text(language=language, text=words)] if words.strip() else []
 
     def _languages(self) -> tuple[str, ...]:
         return (self.line.language, self.line.language.partition("-")[0], self.flow.language)
 
-    def phrase(self, name: str, **filled: str) -> Text:
-        """What the server says of itself."""
+    def phrase(self, name: str, **filled: Callable[[str], str]) -> Text:
+        """What the server says of itself; what is filled in is said in the same language."""
         language, text = phrases.phrase(self.book.phrases, name, self._languages())
-        for word, value in filled.items():
-            text = text.replace(f"{{{word}}}", value)
+        for word, said in filled.items():
+            text = text.replace(f"{{{word}}}", said(language))
         return Text(language=language, text=text)
 
 

@@ -70,7 +70,7 @@ def hung_up(book: Book, line: Line, context: Context, outcome: str = "hangup") -
             run.pop()
         if line.leaving or not here.flow.on_hangup:
             return run.turn(End(line.how))
-        visits = min(here.line.visits, MAX_NODES - MAX_HOPS)
+        visits = max(here.line.visits, MAX_NODES + MAX_HOPS)
         here.change(leaving=True, failing=False, spent=True, hops=0, visits=visits, since=context.at)
         run.move(here.flow.on_hangup)
         return run.go()
@@ -104,12 +104,12 @@ class _Run:
             answer = None
             self.trail += self.here.facts
             self.here.facts = []
+            if self.here.line.leaving and not isinstance(done, Left | Back | Task | End):
+                return self.turn(End(self.here.line.how))
             if isinstance(done, Left | Jump | Back):
                 ended = self._leave(node, done)
                 if ended is not None:
                     return self.turn(ended)
-            elif self.here.line.leaving and not isinstance(done, Task | End):
-                return self.turn(End(self.here.line.how))
             else:
                 if isinstance(done, End):
                     self.trail.append(Visit(node.id, node.verb, "done", "hangup", flow=self.here.line.flow))
@@ -129,7 +129,7 @@ class _Run:
     def _leave(self, node: Node, done: Left | Jump | Back) -> End | None:
         """Go where it leads; the end, when it leads there."""
         if isinstance(done, Jump):
-            if done.flow in self.here.book.flows and len(self.here.line.stack) < MAX_DEPTH:
+            if len(self.here.line.stack) < MAX_DEPTH or not done.back:
                 return self._jump(node, done)
             done = Left("error")
         if isinstance(done, Back):
@@ -159,22 +159,16 @@ class _Run:
         self.move(found.start)
 
     def _jump(self, node: Node, jump: Jump) -> End | None:
+        """Into another flow. Without a budget for it the node has failed."""
         here, line = self.here, self.here.line
-        self.trail.append(Visit(node.id, node.verb, "done", jump.flow, flow=line.flow))
+        if self._overspent():
+            return self._leave(node, Left("error"))
         frame = Frame(
             flow=line.flow, node=node.id, vars=line.vars, results=line.results, args=line.args, counts=line.counts
         )  # fmt: skip
+        self.trail.append(Visit(node.id, node.verb, "done", jump.flow, flow=line.flow))
         here.change(stack=[*line.stack, frame] if jump.back else [], hops=line.hops + 1, failing=False)
-        target, lost = self._budget(node, jump.flow, False)
-        if target != jump.flow:
-            return self._spent(target, lost)
         self.enter(jump.flow, jump.args)
-        return None
-
-    def _spent(self, target: str, lost: bool) -> End | None:
-        if lost or target in model.TARGETS:
-            return End("failed" if lost else self.here.line.how)
-        self.move(target)
         return None
 
     def _back(self, node: Node, back: Back) -> End | None:
@@ -182,11 +176,11 @@ class _Run:
         return self._returned(back)
 
     def _returned(self, back: Back) -> End | None:
-        """The node that called this flow is over; without one, the call is."""
-        if not self.here.line.stack:
+        """The node that called this flow is over; without one, or when the caller has left, the call is."""
+        if not self.here.line.stack or self.here.line.leaving:
             return End(self.here.line.how)
         self.pop()
-        self.here.result(back.outcome, **back.values)
+        self.here.result(back.outcome, back.values)
         return self._leave(self.here.node, Left(back.outcome))
 
     def pop(self) -> None:
@@ -197,21 +191,29 @@ class _Run:
 
     def _budget(self, node: Node, target: str, lost: bool) -> tuple[str, bool]:
         """The target and whether all is lost: too much done leads to the fail target, then to the end."""
-        here, line = self.here, self.here.line
-        in_time = here.context.at - line.since <= MAX_SECONDS
-        if line.visits < MAX_NODES and line.hops <= MAX_HOPS and in_time:
+        if not self._overspent():
             return target, lost
+        here, line = self.here, self.here.line
         fail = "" if line.spent else node.fail or here.flow.fail
-        here.change(spent=True, failing=True, hops=0, visits=MAX_NODES - MAX_HOPS, since=here.context.at)
+        visits = max(line.visits, MAX_NODES)
+        here.change(spent=True, failing=True, hops=0, visits=visits, since=here.context.at)
         return fail or "hangup", not fail
+
+    def _overspent(self) -> bool:
+        """The fail target, and what is done for a caller who has left, have MAX_HOPS nodes each on top. A position that
+        an earlier version of the server stored has no `since`."""
+        line = self.here.line
+        most = MAX_NODES + MAX_HOPS * (line.spent + line.leaving)
+        late = line.since > 0.0 and self.here.context.at - line.since > MAX_SECONDS
+        return late or line.visits >= most or line.hops > MAX_HOPS
 
 
 def _target(here: Here, node: Node, outcome: str) -> tuple[str, bool, bool]:
     """Where to, whether that is a fail target, and whether nothing was left to try."""
     if outcome in node.to:
         return node.to[outcome], False, False
-    if outcome == "fail" and node.fail:
-        return node.fail, True, False
+    if outcome == "fail" and (node.fail or "error" in node.to):
+        return node.fail or node.to["error"], True, False
     if node.then and outcome not in node.bad:
         return node.then, False, False
     fail = "" if here.line.failing else node.fail or here.flow.fail

@@ -256,7 +256,7 @@ class Box(msgspec.Struct, frozen=True):
 class Question(msgspec.Struct, frozen=True):
     speech: Speech
     keys: str
-    retries: int = 1
+    retries: int | None = None  # None: as the node says
 
 
 class Questions(msgspec.Struct, frozen=True):
@@ -338,19 +338,19 @@ class Book(msgspec.Struct, frozen=True):
         spoken_in = languages(self.flows.values(), self.numbers.values())
         for name, flow in self.flows.items():
             for node in flow.nodes.values():
-                for speech in (*speeches(node.spec), *self.beside(node.spec)):
+                for speech in (*speeches(node.spec), *beside(node.spec, self.boxes, self.surveys)):
                     found.update(dict.fromkeys(_constant(speech, spoken_in[name], self.version)))
             if any(isinstance(node.spec, ASKING) for node in flow.nodes.values()):
                 found.update(dict.fromkeys(phrases.constant(self.phrases, spoken_in[name])))
         return list(found)
 
-    def beside(self, spec: Spec) -> Iterator[Speech]:
-        """What a node speaks that stands in voicemail.yaml or surveys.yaml."""
-        if isinstance(spec, Voicemail) and spec.box in self.boxes:
-            yield self.boxes[spec.box].greeting
-        elif isinstance(spec, Survey) and spec.survey in self.surveys:
-            survey = self.surveys[spec.survey]
-            yield from (survey.intro, survey.thanks, *(question.speech for question in survey.questions.values()))
+def beside(spec: Spec, boxes: Mapping[str, Box], surveys: Mapping[str, Questions]) -> Iterator[Speech]:
+    """What a node speaks that stands in voicemail.yaml or surveys.yaml."""
+    if isinstance(spec, Voicemail) and spec.box in boxes:
+        yield boxes[spec.box].greeting
+    elif isinstance(spec, Survey) and spec.survey in surveys:
+        survey = surveys[spec.survey]
+        yield from (survey.intro, survey.thanks, *(question.speech for question in survey.questions.values()))
 
 
 def speeches(spec: Spec) -> Iterator[Speech]:
@@ -377,9 +377,10 @@ def languages(flows: Iterable[Flow], numbers: Iterable[Number]) -> dict[str, lis
     return {name: list(held | chosen) for name, held in found.items()}
 
 
-def _constant(speech: Speech, languages: Iterable[str], version: int) -> Iterator[Prompt]:
+def _constant(speech: Speech, languages: list[str], version: int) -> Iterator[Prompt]:
+    """A text without a language (of a file beside the flows) is in that of the flow which uses it."""
     for language in languages:
         yield from (Sound(language=language, name=name, version=version) for name in speech.names)
     for language, text in speech.texts.items():
         if isinstance(text, str):
-            yield Text(language=language, text=text)
+            yield Text(language=language or languages[0], text=text)

@@ -32,6 +32,8 @@ MAX_VARS = 50
 MAX_REPROMPTS = 9
 MAX_KEYS = 20  # of one answer
 MAX_PATTERN = 100
+MAX_OPEN = 3
+MAX_OTHERS = 9
 LENGTH = re.compile(r"[0-9]{1,2}(-[0-9]{1,2})?")
 PATTERN = re.compile(r"([0-9]|\[[0-9-]{1,20}\](\{[0-9,]{1,5}\}|\?)?|\([0-9|]+\)|\||\?|[0-9]\{[0-9,]{1,5}\})+")
 
@@ -249,11 +251,13 @@ def terminator(reader: Reader, path: Path, value: Any) -> str:
 
 
 def pattern(reader: Reader, path: Path, value: Any) -> str:
-    """A regular expression over digits, of a kind that cannot take long."""
+    """A regular expression over digits, of a kind that cannot take long: few ways in which it could match."""
     written = text(reader, path, value)
     try:
         if len(written) > MAX_PATTERN or not PATTERN.fullmatch(written):
             raise re.error("only digits, [0-9], {3}, {2,5}, ? and (one|other) are allowed")
+        if written.count(",") + written.count("?") > MAX_OPEN or written.count("|") > MAX_OTHERS:
+            raise re.error(f"at most {MAX_OPEN} of {{2,5}} and ?, and {MAX_OTHERS} of |")
         re.compile(written)
     except (re.error, OverflowError) as error:
         reader.wrong(path, f"`match` cannot be used: {error}", 'like "62[0-9]{6,10}"')

@@ -15,9 +15,13 @@ MAX_SHARES = 20
 FILE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}\.py")
 CURRENCY = re.compile(r"[A-Z]{3}")
 POINTER = re.compile(r"(/[^/]{0,60}){1,10}")
-URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?].*)?", re.DOTALL)
+URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?].*)?")
+HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,60}")
 SECRET_NAME = re.compile(r"authori[sz]ation|cookie|token|secret|passw(or)?d|api[-_]?key", re.IGNORECASE)
-SECRET_IN_URL = re.compile(r"[?&]([a-z_-]*(token|secret|passw(or)?d|key|signature)[a-z_-]*)=[^&{]", re.IGNORECASE)
+SECRET_IN_URL = re.compile(
+    r"[?&](([a-z]+[_-])?(token|secret|passw(or)?d|(api)?key|signature))=[^&{]", re.IGNORECASE
+)  # fmt: skip
+KEYS_OF_A_NODE = ("then", "fail", "error", "hangup")
 HIDDEN = {"digits": "sealed", "secret": "secret"}
 
 
@@ -75,12 +79,16 @@ def _hidden(reader: Reader, path: Path, value: dict[str, Any], scope: Scope) -> 
 
 
 def headers(scope: Scope) -> Read:
-    """As `given`; what looks like a secret must not stand in a flow."""
+    """As `given`, without digits of callers; what looks like a secret must not stand in a flow."""
     inner = given(scope)
 
     def read(reader: Reader, path: Path, value: Any) -> dict[str, Any]:
         found: dict[str, Any] = inner(reader, path, value)
         for key, held in found.items():
+            if not HEADER.fullmatch(key):
+                reader.wrong((*path, key), f"`{key[:60]}` is no name of a header", of_key=True)
+            if isinstance(held, model.Hidden) and held.kind == "sealed":
+                reader.wrong((*path, key), "digits of a caller do not go into headers", "send them in `json` or `form`")
             if isinstance(held, str) and SECRET_NAME.search(key):
                 hint = f"{key}: {{secret: NAME}}, and NAME in [secrets] of cti.toml"
                 reader.wrong((*path, key), f"`{key}` holds a secret, in a file that many read", hint)
@@ -94,7 +102,7 @@ def url(scope: Scope) -> Read:
 
     def read(reader: Reader, path: Path, value: Any) -> Any:
         written = text_of(scope)(reader, path, value)
-        if not isinstance(value, str) or not URL.fullmatch(value.strip()):
+        if not isinstance(value, str) or not URL.fullmatch(value):
             reader.wrong(path, "`url` must begin with http:// or https:// and a host", "the host is no expression")
         elif secret := SECRET_IN_URL.search(value):
             reader.wrong(path, f"`{secret[1]}` in an address would be seen in logs", "send it in `headers`")
@@ -107,7 +115,7 @@ def pointers(reader: Reader, path: Path, value: Any) -> dict[str, str]:
     """{name: JSON pointer into the answer}, RFC 6901."""
     held = a_map(reader, path, value, "`get`")
     for key, pointer in held.items():
-        name(reader, (*path, key), key, of_key=True)
+        _result(reader, (*path, key), key)
         if not (isinstance(pointer, str) and POINTER.fullmatch(pointer)):
             reader.wrong((*path, key), f"`{str(pointer)[:60]}` is no JSON pointer", 'like "/order/status"')
     return held
@@ -131,8 +139,35 @@ def outcome_map(reader: Reader, path: Path, value: Any) -> dict[str, tuple[Path,
     """{outcome: target}; targets are checked later, with the others."""
     held = a_map(reader, path, value, "`outcomes`")
     for key in held:
-        name(reader, (*path, key), key, of_key=True)
+        if name(reader, (*path, key), key, of_key=True) and key in KEYS_OF_A_NODE:
+            reader.wrong((*path, key), f"`{key}` is no outcome to be chosen", f"write `{key}:` beside `outcomes`", True)
     return {key: ((*path, key), target) for key, target in held.items()}
+
+
+def outcome(reader: Reader, path: Path, value: Any) -> str:
+    """How a flow ends for the one that called it."""
+    written = name(reader, path, value)
+    if written in ("then", "fail", "hangup"):
+        reader.wrong(path, f"`{written}` cannot be an outcome", "it has a meaning of its own in every node")
+    return written
+
+
+def results(scope: Scope) -> Read:
+    """As `values`, which become the result of a node."""
+    inner = values(scope)
+
+    def read(reader: Reader, path: Path, value: Any) -> dict[str, Any]:
+        found: dict[str, Any] = inner(reader, path, value)
+        for key in found:
+            _result(reader, (*path, key), key)
+        return found
+
+    return read
+
+
+def _result(reader: Reader, path: Path, key: str) -> None:
+    if name(reader, path, key, of_key=True) == "outcome":
+        reader.wrong(path, "`outcome` of a node is how it ended", "choose another name", of_key=True)
 
 
 SHARE = {"percent": whole(1, 99), "to": lambda _reader, path, value: (path, value)}

@@ -78,6 +78,17 @@ def _flow(reader: Reader, path: Path, node: Mapping[str, Any], flows: Mapping[st
     for key, default in known.items():
         if default is None and key not in written:
             reader.wrong((*path, "args"), f"flow `{wanted}` needs `{key}`", f"args: {{{key}: ...}}", of_key=True)
+    if isinstance(node.get("outcomes"), dict):
+        _returned(reader, path, node["outcomes"], flows[wanted])
+
+
+def _returned(reader: Reader, path: Path, outcomes: Mapping[str, Any], called: Draft) -> None:
+    """The outcomes of a call are those that the flow returns; without a name it is `done`."""
+    returns = [node for node in called.nodes.values() if isinstance(node, dict) and node.get("do") == "return"]
+    known = {"done", *(str(node.get("outcome", "done")) for node in returns)}
+    for key in outcomes.keys() - known:
+        message = f"flow `{called.name}` never returns `{key[:60]}`"
+        reader.unknown((*path, "outcomes", key), message, key[:60], known, of_key=True)
 
 
 def _binds(draft: Draft, statements: Mapping[str, Statement]) -> None:

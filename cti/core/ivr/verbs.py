@@ -22,6 +22,8 @@ __all__ = ["ASK_KINDS", "COMMON", "FIELDS", "KEYS", "VERBS", "Scope", "Verb", "u
 
 Build = Callable[[Scope, dict[str, Any]], model.Spec]
 FAILURES = ("timeout", "invalid", "error", "empty", "declined", "wrong", "locked", "no_pin")
+LONGEST_QUERY = 10.0
+VAULT = ("card", "expiry", "code", "pin")  # where `pay` and `authenticate` keep secret digits
 ASK_KINDS = {"digits": (1, 20), "phone": (3, 16), "date": (8, 8), "amount": (1, 12), "yes_no": (1, 1)}
 
 
@@ -71,8 +73,9 @@ def _build_ask(scope: Scope, found: dict[str, Any]) -> model.Spec:
 
 
 def _build_lookup(scope: Scope, found: dict[str, Any]) -> model.Spec:
-    timeout, many = found.get("timeout", 2.0), found.get("many", False)
+    timeout, many = found.get("timeout", 2.0), found.get("many") is True
     if "query" in found:
+        timeout = found.get("timeout", LONGEST_QUERY)  # the query has one of its own; the shorter one holds
         return model.Lookup(
             by="query", query=found["query"], binds=found.get("with", {}), many=many, timeout=timeout
         )  # fmt: skip
@@ -104,6 +107,12 @@ def _check_ask(reader: Reader, path: Path, found: Mapping[str, Any]) -> None:
     for key in ("length", "match", "secret"):
         if key in found and kind != "digits":
             reader.wrong((*path, key), f"`{key}` goes with `kind: digits` only", of_key=True)
+    if "terminator" in found and kind in ("date", "yes_no"):
+        reader.wrong((*path, "terminator"), f"`kind: {kind}` has no `terminator`", "it is always as long", True)
+    if found.get("terminator") == "*" and kind == "amount":
+        reader.wrong((*path, "terminator"), "`*` is the decimal point of an amount", '"#", or "" for none')
+    if found.get("secret") and path[-1] in VAULT:
+        reader.wrong(path, f"a node that asks for secret digits cannot be called `{path[-1]}`", of_key=True)
     for key in ("yes", "no"):
         if key in found and kind != "yes_no":
             reader.wrong((*path, key), f"`{key}` is an outcome of `kind: yes_no` only", of_key=True)
@@ -116,9 +125,16 @@ def _check_lookup(reader: Reader, path: Path, found: Mapping[str, Any]) -> None:
     named = [key for key in ("customer", "customer_id", "query") if key in found]
     if len(named) > 1:
         reader.wrong((*path, named[1]), f"`{named[1]}` does not go with `{named[0]}`", of_key=True)
-    for key in ("with", "many"):
-        if key in found and "query" not in found:
-            reader.wrong((*path, key), f"`{key}` goes with `query` only", of_key=True)
+    if "with" in found and "query" not in found:
+        reader.wrong((*path, "with"), "`with` goes with `query` only", of_key=True)
+    if "many" in found and isinstance(found["many"], bool) != ("query" in found):
+        message = "`many` is true or false with `query`, and without it where several customers lead to"
+        reader.wrong((*path, "many"), message, of_key=True)
+
+
+def _many(reader: Reader, path: Path, value: Any) -> Any:
+    """With a query, whether all its rows are wanted; else the target of an outcome."""
+    return value if isinstance(value, bool) else (path, value)
 
 
 def _check_http(reader: Reader, path: Path, found: Mapping[str, Any]) -> None:
@@ -127,6 +143,12 @@ def _check_http(reader: Reader, path: Path, found: Mapping[str, Any]) -> None:
     for key in ("json", "form"):
         if key in found and found.get("method", "GET") in ("GET", "DELETE"):
             reader.wrong((*path, key), f"`{key}` needs a method that sends something", "method: POST", of_key=True)
+
+
+def _check_pay(reader: Reader, path: Path, found: Mapping[str, Any]) -> None:
+    amount = found.get("amount", 1)
+    if isinstance(amount, str | bool) or (isinstance(amount, int | float) and amount <= 0):
+        reader.wrong((*path, "amount"), "`amount` must be a number above 0", "or an expression that comes to one")
 
 
 # ---------------------------------------------------------------- the table
@@ -194,7 +216,7 @@ VERBS: dict[str, Verb] = {
     "lookup": Verb(
         keys=lambda scope: {
             "customer": out.value_of(scope), "customer_id": out.value_of(scope), "query": name,
-            "with": out.given(scope), "many": flag, "timeout": duration(0.1, 10),
+            "with": out.given(scope), "many": _many, "timeout": duration(0.1, 10),
         },
         outcomes=("found", "none", "several", "error"), strict=True, fields=None, build=_build_lookup,
         check=_check_lookup,
@@ -260,7 +282,7 @@ VERBS: dict[str, Verb] = {
             **r.tries_keys(scope),
         },
         needed=("amount", "currency"), outcomes=("declined", "timeout", "invalid", "error"), strict=True,
-        fields=("token", "last4", "brand", "reason"),
+        fields=("token", "last4", "brand", "reason"), check=_check_pay,
         build=lambda scope, found: model.Pay(
             found["amount"], found["currency"], found.get("reference", ""), r.tries(scope, found)
         ),
@@ -277,7 +299,7 @@ VERBS: dict[str, Verb] = {
         build=lambda _, found: model.Call(found["flow"], found.get("args", {}), True),
     ),
     "return": Verb(
-        keys=lambda scope: {"outcome": name, "values": out.values(scope)}, outcomes=(), ends=True,
+        keys=lambda scope: {"outcome": out.outcome, "values": out.results(scope)}, outcomes=(), ends=True,
         build=lambda _, found: model.Return(found.get("outcome", "done"), found.get("values", {})),
     ),
     "hangup": Verb(

@@ -12,7 +12,7 @@ GOOD = '  a: {do: say, say: {en: "Hi"}, then: hangup}\n'
     ("nodes", "problem"),
     [
         ("  a: {do: sya, then: hangup}\n", "t.yaml:5:11: `sya` is no verb (did you mean `say`?)"),
-        ("  a: {do: hours, open: hangup}\n", "t.yaml:5:11: `hours` is not available in this version (available:"),
+        ("  a: {do: hours, open: hangup}\n", "t.yaml:5:3: a hours node needs `calendar`"),
         ("  a: {say: hi}\n", "t.yaml:5:3: node `a` needs a verb"),
         ("  a: hangup\n", "t.yaml:5:3: node `a` needs a verb"),
         ("  a: {do: say, then: hangup}\n", "t.yaml:5:3: a say node needs `say` or `play`"),

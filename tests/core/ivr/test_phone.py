@@ -160,6 +160,9 @@ def test_what_follows_secret_digits_becomes_no_open_digits() -> None:
     phone = Phone(book_of(two + LOOP), "t")
     phone.press("12345678")
     phone.settle()
+    assert phone.vault == {"a": "1234"}, "what was pressed ahead is no secret"
+    phone.press("5678")
+    phone.settle()
     assert phone.vault == {"a": "1234", "b": "5678"}
 
 

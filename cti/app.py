@@ -381,9 +381,6 @@ class App:
     async def flows_state(self) -> views.Row:
         return self.flows.state()
 
-    async def flows_book(self, version: int) -> Book | None:
-        return self.board.lines.books.get(version) or await self.flows.book(version)
-
     def flow_callers(self) -> list[views.Row]:
         return views.flow_callers(self.board, self.now())
 

@@ -97,16 +97,6 @@ class LiveFlows:
         """The text of `scripts/NAME` in a version that serves or that a call runs in."""
         return self._scripts.get(version, {}).get(name)
 
-    async def book(self, version: int) -> Book | None:
-        """Any version that was ever published, to be looked at; None: there is none, or it cannot be read any more."""
-        files = await self._store.load_flows(version)
-        if files is None:
-            return None
-        book = await flow_files.loaded(
-            Sources(files=files), version=version, country=self._site.country, zone=self._site.time_zone
-        )
-        return None if isinstance(book, list) else book
-
     # ------------------------------------------------------------ what people ask for
 
     async def publish(self, by: str, note: str = "", share: int = 100) -> Row:

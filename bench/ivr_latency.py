@@ -6,7 +6,9 @@ plain dialplan of the same Asterisk (Background, WaitExten): nothing decided out
 
 answer  from the 200 OK to the first packet with sound
 key     from the last packet of a key to the first packet of the next prompt
-gap     the longest time between two packets that a caller got, from his first to his last key
+gap     the longest time between two packets that a caller got, while no key was to be answered; over: callers with one
+        over 100 ms
+lag     how late the clock of this program was at worst: keys and gaps of that size may be its own
 
 Two loads: callers coming at a steady rate, three keys each; and many callers in menus at once, a key every 2 to 4 s.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import math
 import os
 import platform
@@ -27,7 +30,6 @@ import tempfile
 import time
 import wave
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -49,7 +51,8 @@ PROMPT = 12.0  # s; nobody hears one to its end
 OURS, PLAIN = "6900", "6901"
 KEY_FRAMES, KEY_ENDS = 5, 3
 LOUD = 500  # mean amplitude of a packet with sound
-STAMPS = 35  # SO_TIMESTAMPNS
+STAMPS, BIG = 35, 33  # SO_TIMESTAMPNS, SO_RCVBUFFORCE
+HEADER = struct.Struct("!BBHII")
 MENU = """
 flow: tones
 language: en
@@ -74,41 +77,78 @@ def heard(payload: bytes) -> str:
     samples = [LINEAR[byte] for byte in payload]
     if sum(map(abs, samples)) < LOUD * len(samples):
         return ""
-    crossings = sum((one < 0) != (two < 0) for one, two in pairwise(samples))
+    crossings = sum((one < 0) != (two < 0) for one, two in itertools.pairwise(samples))
     return "a" if crossings < 30 else "b"
 
 
-class Ear:
-    """A call's sound as `cti.demo.rtp.Media`, all of them driven by one ticker, arrivals timed by the kernel."""
+class Ears:
+    """One socket for everybody, which keeps this process out of the way: calls are told apart by the switch's ports."""
 
-    everybody: ClassVar[set[Ear]] = set()
-    quiet = tone(200, 0.02)[:FRAME]
-
-    def __init__(self, host: str, audio: bytes | None, *, listen: bool = False) -> None:
+    def __init__(self) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.SOL_SOCKET, STAMPS, 1)
-        self.socket.bind((host, 0))
+        self.socket.setsockopt(socket.SOL_SOCKET, BIG, 8 << 20)
+        self.socket.bind(("127.0.0.1", 0))
         self.port: int = self.socket.getsockname()[1]
+        self.by_source: dict[tuple[str, int], Ear] = {}
+        self.early: dict[tuple[str, int], list[tuple[bytes, float]]] = {}
+        self.worst = 0.0  # seconds, how late our own clock came: what is worse than this we have measured of ourselves
+
+    def read(self) -> None:
+        receive, stamp, known = self.socket.recvmsg, struct.Struct("qq").unpack_from, self.by_source
+        with contextlib.suppress(OSError):
+            for _ in range(1000):
+                data, extra, _, source = receive(200, 64)
+                seconds, nanoseconds = stamp(extra[0][2])
+                at = seconds + nanoseconds / 1e9
+                ear = known.get(source)
+                if ear is not None:
+                    ear.packet(data, at)
+                else:
+                    self.early.setdefault(source, []).append((data, at))
+
+    async def tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.socket, self.read)
+        due = loop.time()
+        while True:
+            for ear in list(self.by_source.values()):
+                ear.tick()
+            self.read()
+            due += 0.02
+            late = loop.time() - due
+            self.worst = max(self.worst, late)
+            if late > 0.2:
+                due = loop.time()
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+class Ear:
+    """A call's sound, as `cti.demo.rtp.Media`. Arrivals are timed by the kernel."""
+
+    all: ClassVar[Ears]
+    quiet = tone(200, 0.02)[:FRAME]
+
+    def __init__(self, host: str, audio: bytes | None, *, listen: bool = False) -> None:
+        self.port = self.all.port
         self.to, self.key_type = ("", 0), -1
         self.heard = bytearray()
-        self.first = self.last = 0.0
+        self.first = self.last = self.gap = 0.0
         self.now = ""  # the prompt that is heard
-        self.gap, self.gap_at, self.began = 0.0, 0.0, 0.0
         self.waits: list[float] = []
-        self._pressed, self._key, self._count = 0.0, 0, 0
+        self._pressed, self._key = 0.0, 0
         self._source, self._sequence, self._stamp = random.getrandbits(32), random.getrandbits(15), 0
 
     def start(self, host: str, port: int, key_type: int) -> None:
         self.to, self.key_type = (host, port), key_type
-        if self not in Ear.everybody:
-            Ear.everybody.add(self)
-            asyncio.get_running_loop().add_reader(self.socket, self.read)
+        for data, at in self.all.early.pop(self.to, []):
+            self.packet(data, at)
+        self.all.by_source[self.to] = self
 
     def stop(self) -> None:
-        Ear.everybody.discard(self)
-        asyncio.get_running_loop().remove_reader(self.socket)
-        self.socket.close()
+        self.all.by_source.pop(self.to, None)
+        self.all.early.clear()
 
     def press(self, keys: str) -> None:
         self._key = KEY_FRAMES + 1
@@ -130,22 +170,15 @@ class Ear:
 
     def _send(self, kind: int, stamp: int, payload: bytes) -> None:
         self._sequence = (self._sequence + 1) & 0xFFFF
-        head = struct.pack("!BBHII", 0x80, kind, self._sequence, stamp & 0xFFFFFFFF, self._source)
+        head = HEADER.pack(0x80, kind, self._sequence, stamp & 0xFFFFFFFF, self._source)
         with contextlib.suppress(OSError):
-            self.socket.sendto(head + payload, self.to)
+            self.all.socket.sendto(head + payload, self.to)
 
-    def read(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                data, extra, _, _ = self.socket.recvmsg(400, 64)
-                seconds, nanoseconds = struct.unpack("qq", extra[0][2][:16])
-                self._packet(data, seconds + nanoseconds / 1e9)
-
-    def _packet(self, data: bytes, at: float) -> None:
+    def packet(self, data: bytes, at: float) -> None:
         if len(data) < 12 + FRAME or data[1] & 0x7F:
             return
-        if self.last and at - self.last > self.gap:
-            self.gap, self.gap_at = at - self.last, at
+        if self.last and not self._pressed and at - self.last > self.gap:
+            self.gap = at - self.last
         self.last = at
         if self._pressed or not self.first:
             self._sound(heard(data[12:]), at)
@@ -156,23 +189,6 @@ class Ear:
         elif self._pressed and prompt not in ("", self.now):
             self.waits.append(at - self._pressed)
             self.now, self._pressed = prompt, 0.0
-
-
-class Lag:
-    """How late our own clock came: what is worse than this we have measured of ourselves."""
-
-    worst = 0.0
-
-
-async def ticker() -> None:
-    loop = asyncio.get_running_loop()
-    due = loop.time()
-    while True:
-        for ear in list(Ear.everybody):
-            ear.tick()
-        due += 0.02
-        Lag.worst = max(Lag.worst, loop.time() - due)
-        await asyncio.sleep(max(0.0, due - loop.time()))
 
 
 class Figures:
@@ -264,7 +280,7 @@ async def plain_dialplan(world: World) -> None:
 def heard_in(file: Path) -> str:
     with wave.open(str(file)) as sound:
         samples = struct.unpack(f"<{FRAME}h", sound.readframes(FRAME))
-    crossings = sum((one < 0) != (two < 0) for one, two in pairwise(samples))
+    crossings = sum((one < 0) != (two < 0) for one, two in itertools.pairwise(samples))
     return "a" if crossings < 30 else "b"
 
 
@@ -280,38 +296,45 @@ def row(name: str, figures: Figures) -> str:
     def three(values: Sequence[float]) -> str:
         return "".join(f"{at_percent(values, percent) * 1000:>7.0f}" for percent in (50, 99, 100))
 
+    late, Ear.all.worst = Ear.all.worst, 0.0
     holes = sum(gap > 0.1 for gap in figures.gaps)
-    return (f"{name:<30} {figures.calls:>6} {figures.failed:>6} {three(figures.answers)}  {len(figures.waits):>6}"
-            f" {figures.deaf:>5} {three(figures.waits)}  {three(figures.gaps)} {holes:>6}")  # fmt: skip
+    return (f"{name:<30} {figures.calls:>6} {figures.failed:>6} {three(figures.answers)} "
+            f" {len(figures.waits):>6} {figures.deaf:>5} {three(figures.waits)}  {three(figures.gaps)} {holes:>5}"
+            f" {late * 1000:>6.0f}")  # fmt: skip
 
 
-HEAD = (f"{'':<30} {'':>6} {'':>6} {'answer, ms':^21}  {'':>6} {'':>5} {'key, ms':^21}  {'gap, ms':^21} {'over':>6}\n"
+HEAD = (f"{'':<30} {'':>6} {'':>6} {'answer, ms':^21}  {'':>6} {'':>5} {'key, ms':^21}  {'gap, ms':^21} {'over':>5}"
+        f" {'lag,':>6}\n"
         f"{'':<30} {'calls':>6} {'failed':>6} {'p50':>7}{'p99':>7}{'worst':>7}  {'keys':>6} {'lost':>5}"
-        f" {'p50':>7}{'p99':>7}{'worst':>7}  {'p50':>7}{'p99':>7}{'worst':>7} {'100 ms':>6}")  # fmt: skip
+        f" {'p50':>7}{'p99':>7}{'worst':>7}  {'p50':>7}{'p99':>7}{'worst':>7} {'0.1 s':>5} {'ms':>6}")  # fmt: skip
 
 
 async def bench(home: Path, rate: float, calls: int, callers: int, seconds: float) -> dict[str, Figures]:
+    world, media, Ear.all = World(home), phones.Media, Ears()
     phones.Media = Ear  # type: ignore[misc, assignment]
-    world = World(home)
-    ticking = asyncio.create_task(ticker())
-    found = {}
+    ticking = asyncio.create_task(Ear.all.tick())
+    try:
+        return await in_turns(world, rate, calls, callers, seconds)
+    finally:
+        phones.Media = media  # type: ignore[misc]
+        ticking.cancel()
+        asyncio.get_running_loop().remove_reader(Ear.all.socket)
+        Ear.all.socket.close()
+
+
+async def in_turns(world: World, rate: float, calls: int, callers: int, seconds: float) -> dict[str, Figures]:
     await load(world, OURS, 3, 3, 1, (1, 1))  # everything has been opened once
     await plain_dialplan(world)
     print(HEAD, flush=True)
-    half = max(1, calls // 2)
-    for turn in (1, 2):
-        for name, number in (("flow", OURS), ("plain dialplan", PLAIN)):
-            title = f"{name}, {rate:g}/s, turn {turn}"
-            found[title] = await load(world, number, half, rate, 3, (0.8, 1.6))
-            print(row(title, found[title]), flush=True)
-    if callers:
-        keys = int(seconds / 3)
-        for name, number in (("flow", OURS), ("plain dialplan", PLAIN)):
-            title = f"{name}, {callers} at once"
-            found[title] = await load(world, number, callers, 15, keys, (2, 4))
-            print(row(title, found[title]), flush=True)
-    print(f"our own clock was {Lag.worst * 1000:.0f} ms late at worst")
-    ticking.cancel()
+    both, found = (("flow", OURS), ("plain dialplan", PLAIN)), {}
+    for turn, (name, number) in itertools.product((1, 2), both):
+        title = f"{name}, {rate:g}/s, turn {turn}"
+        found[title] = await load(world, number, max(1, calls // 2), rate, 3, (0.8, 1.6))
+        print(row(title, found[title]), flush=True)
+    for name, number in both if callers else ():
+        title = f"{name}, {callers} at once"
+        found[title] = await load(world, number, callers, 15, int(seconds / 3), (2, 4))
+        print(row(title, found[title]), flush=True)
     return found
 
 

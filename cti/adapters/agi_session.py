@@ -130,7 +130,7 @@ class Session:
             self._ahead.drop()
         elif isinstance(command, Play):
             self._ahead.before(None)
-            self._tell(command.op, await self._speak(command.prompts, command.barge_in))
+            self._ended(command.op, await self._speak(command.prompts, command.barge_in))
         elif isinstance(command, Collect):
             await self._collect(command)
         elif isinstance(command, Record):
@@ -144,7 +144,7 @@ class Session:
     async def _collect(self, question: Collect) -> None:
         self._ahead.before(question)
         if await self._speak(question.prompts, question.barge_in) == "error":
-            self._tell(question.op, "error")
+            self._ended(question.op, "error")
             return
         answer = Answer(question)
         while not answer.complete and not self._replaced():
@@ -153,7 +153,8 @@ class Session:
                 break
             answer.add(key)
         self._ahead.after(question, answer)
-        self._answered(question, answer)
+        if not self._replaced():
+            self._answered(question, answer)
 
     def _answered(self, question: Collect, answer: Answer) -> None:
         if not answer.given:
@@ -169,7 +170,7 @@ class Session:
         """Keys before the beep only cut the prompts short; the one that ends the recording is no answer either."""
         self._ahead.before(None)
         if await self._speak(command.prompts, barge_in=True) == "error":
-            self._tell(command.op, "error")
+            self._ended(command.op, "error")
             return
         if self._outside.beep and not self._replaced():
             await self._heard(await self._channel.play(self._outside.beep, keys=""))
@@ -199,7 +200,7 @@ class Session:
         left = command.seconds
         while left > 0 and not self._replaced():
             left -= await self._listen_for(left)
-        self._tell(command.op, "done")
+        self._ended(command.op, "done")
 
     # ------------------------------------------------------------ prompts
 
@@ -289,6 +290,11 @@ class Session:
 
     def _replaced(self) -> bool:
         return self._next is not None
+
+    def _ended(self, op: int, outcome: Outcome) -> None:
+        """Of what was replaced nothing is told: it did not end, it was left."""
+        if not self._replaced():
+            self._tell(op, outcome)
 
     def _tell(
         self, op: int, outcome: Outcome, digits: str = "", sealed: Sealed | None = None, gone: bool = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cti.core.numbers import caller_name
 
@@ -116,10 +116,12 @@ def mark(number: int) -> tuple[bytes, str]:
 
 @dataclass(frozen=True)
 class Reply:
-    """`code` is AGI's; `result` its number, -1 when there is none; `rest` what follows, as `(timeout) endpos=8000`."""
+    """`code` is AGI's; `result` its number, -1 when there is none; `rest` what follows, as `(timeout) endpos=8000`.
+
+    The number may be a key: it is not shown."""
 
     code: int
-    result: int
+    result: int = field(repr=False)
     rest: str = ""
 
     @property

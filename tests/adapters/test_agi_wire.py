@@ -175,6 +175,7 @@ def test_what_a_reply_tells_besides_its_number() -> None:
     assert (reply.key, reply.endpos, reply.good) == ("", 7, False)
     assert [feed(f"200 result={n}\n")[0].key for n in (0, 1, 49, 65, 69, 999999)] == ["", "", "1", "A", "", ""]
     assert feed("510 result=49\n")[0].key == ""
+    assert "49" not in repr(feed("200 result=49 endpos=8\n"))
 
 
 def test_a_mark_is_told_by_its_reply() -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from cti.core.ivr import model, phrases
-from cti.core.ivr.expressions import Expression, Record
+from cti.core.ivr.expressions import Expression, ExpressionError, Record
 from cti.core.ivr.model import Book, Flow, Node, Speech
 from cti.core.ivr.steps import Action, Answer, Context, Fact, Line
 from cti.core.messages import Prompt, Sound, Text
@@ -125,4 +125,14 @@ class Act(NamedTuple):
 def _given(one: model.Given, names: Mapping[str, Any]) -> Any:
     if isinstance(one, model.Hidden):
         return {one.kind: one.name}
-    return one.value(names) if isinstance(one, Expression) else one
+    value = one.value(names) if isinstance(one, Expression) else one
+    if _is_mark(value):
+        raise ExpressionError("only a flow says where a secret goes, not what came from outside")
+    return value
+
+
+def _is_mark(value: Any) -> bool:
+    """Whether a value, or one inside it, would be taken for the mark of something hidden."""
+    if isinstance(value, dict):
+        return bool(value.keys() & model.MARKS) or any(map(_is_mark, value.values()))
+    return isinstance(value, list) and any(map(_is_mark, value))

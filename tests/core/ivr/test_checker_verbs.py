@@ -172,6 +172,8 @@ def test_a_problem_is_told_where_it_is(node: str, problem: str) -> None:
          "5:3: a node that asks for secret digits cannot"),
         ("  a-b: {do: hangup}\n  a_b: {do: hangup}\n  a: {do: hangup}\n",
          "5:3: `a-b` and `a_b` would be the same in expressions"),
+        ('  a: {do: ask, say: x, secret: true, then: b}\n  b: {do: say, say: "{{ a.value }}", then: hangup}\n',
+         "`a.value` is no variable a flow has (known: outcome)"),
         ("  self: {do: hangup}\n  a: {do: hangup}\n", "5:3: a node cannot be called `self`"),
         ('  a: {do: menu, say: x, options: {"1": b}}\n  b: {do: say, say: "{{ a.digit }}", then: hangup}\n',
          "6:21: `a.digit` is no variable a flow has (did you mean `digits`?)"),

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from cti.errors import BadInput, CtiError, Unavailable
 
 NOUNS = (
-    "up", "serve", "doctor", "status", "config", "db", "user", "station", "agent", "queue", "calendar", "flow", "call",
-    "recording", "demo",
+    "up", "serve", "doctor", "status", "config", "db", "user", "station", "agent", "customer", "queue", "calendar",
+    "flow", "call", "recording", "demo",
 )  # fmt: skip
 
 

@@ -17,12 +17,11 @@ from typing import Any
 from aiohttp import web
 
 from cti import __version__, lost
-from cti.adapters import cel, postgres_start, tts, voicemail
+from cti.adapters import cel, postgres_start, prompts_tones, voicemail
 from cti.adapters.agi import AgiServer
 from cti.adapters.ami import AmiLink
 from cti.adapters.journal import Journal
 from cti.adapters.postgres import Store
-from cti.adapters.prompts import Prompts
 from cti.adapters.recordings import Recorder
 from cti.adapters.redis import Fanout
 from cti.adapters.web.app import make_app
@@ -34,6 +33,7 @@ from cti.core import views
 from cti.core.ivr import Book
 from cti.core.messages import (
     CalendarsForced,
+    ChannelGone,
     Collect,
     Command,
     CustomerFound,
@@ -42,13 +42,17 @@ from cti.core.messages import (
     FlowsPublished,
     HangUp,
     Hold,
+    Input,
     LookUpCustomer,
+    Pause,
     PeopleChanged,
     PickUp,
     Play,
     Push,
+    Record,
     Release,
     Ring,
+    RunTask,
 )  # fmt: skip
 from cti.core.switchboard import Output, Switchboard
 from cti.core.switchboard import Settings as Site
@@ -56,6 +60,9 @@ from cti.engine import Engine
 from cti.errors import Unavailable
 from cti.figures import Figures
 from cti.flows import LiveFlows
+from cti.outside import Outside
+from cti.publishing import prompts_of
+from cti.vault import Vault
 
 log = logging.getLogger(__name__)
 OVERLAP = 60.0  # s before the last thing known that the switch's journal is read back; the core knows what comes twice
@@ -72,13 +79,17 @@ class App:
         self.apply_stations = apply_stations
         self.figures = Figures(config.site.time_zone, self.now)
         self.hub = Hub(config.site.country)
+        self.vault = Vault(self.now)
         self.tasks: set[asyncio.Task[None]] = set()
         self.stopping = asyncio.Event()
         self.crashed: BaseException | None = None
         self.alive_mark = config.paths.journal / "switch-alive"
 
     async def run(self) -> None:
-        async with self._store() as self.store, self._journal() as self.journal, self._fanout() as self.fanout:
+        async with (
+            self._store() as self.store, self._journal() as self.journal, self._fanout() as self.fanout,
+            self._outside() as self.outside,
+        ):  # fmt: skip
             await self._restore()
             try:
                 self._keep(self.store.run_writer(self.journal), "writer")
@@ -129,6 +140,17 @@ class App:
         finally:
             await fanout.close()
 
+    @contextlib.asynccontextmanager
+    async def _outside(self) -> AsyncIterator[Outside]:
+        outside = Outside(
+            self.config, self.store, script_text=lambda version, name: self.flows.script_text(version, name),
+            sealed=self.vault.get, forget=self.vault.forget, now=self.now,
+        )  # fmt: skip
+        try:
+            yield outside
+        finally:
+            await outside.close()
+
     async def _restore(self) -> None:
         """Rebuild the core from the events of unfinished calls, those still in the journal included."""
         await self.store.catch_up(self.journal)
@@ -137,14 +159,14 @@ class App:
         self.board = Switchboard(epoch, Site(country=self.config.site.country, trunk=trunk))
         self.engine = Engine(self.board, self.journal, self.dispatch, self.observe)
         self.recorder = Recorder(self.config.paths.recordings, self.engine.submit, self.engine.now)
-        self.prompts = Prompts(self.config.paths.sounds.resolve(), self.config.paths.flows, tts.speak, tts.convert)
+        self.prompts = prompts_of(self.config)
         past = await postgres_start.restore(self.store)
         await self._look_back()
         self.output = self.board.restore([*past.events, *past.agents], self.engine.now())
         await self._people()
         await self._calendars()
-        self.flows = LiveFlows(self.config, self.store, self._publish)
-        await self.flows.start({call.version for call in self.board.calls.live.values()} - {0})
+        self.flows = LiveFlows(self.config, self.store, self.prompts, self._publish, self._versions_in_use)
+        await self.flows.start()
         within = {name: queue.service_level.within for name, queue in self.board.floor.queues.items()}
         await self.figures.restore(self.store, past, within)
         log.info("restored %d calls, epoch %d", len(self.board.calls.live), epoch)
@@ -157,13 +179,15 @@ class App:
 
     async def _serve(self) -> None:
         config = self.config
+        tones = await asyncio.to_thread(prompts_tones.make, config.paths.sounds.resolve())
         self.agi = AgiServer(
             host=config.agi.host, port=config.agi.port, node="main", submit=self.engine.submit,
-            render=self.prompts.render, now=self.engine.now, allowed=config.agi.allow,
+            render=self.prompts.render, now=self.engine.now, allowed=config.agi.allow, seal=self.vault.put,
+            beep=tones.beep, silence=tones.silence, spool=config.paths.recordings.resolve() / "spool",
         )  # fmt: skip
         self.ami = AmiLink(
             host=config.ami.host, port=config.ami.port, username=config.ami.username, secret=config.ami.secret,
-            node="main", submit=self.engine.submit, cel=self._missed, now=self.engine.now,
+            node="main", submit=self._switch_says, cel=self._missed, now=self.engine.now,
             alive_until=lost.alive_until(self.alive_mark),
         )  # fmt: skip
         self.engine.settle(self.output)
@@ -174,6 +198,7 @@ class App:
         self._keep(self.store.watch_people(self._people), "people")
         self._keep(self.store.watch_calendars(self._calendars), "calendars")
         self._keep(self.flows.watch(), "flows")
+        self._keep(self.flows.follow(), "versions")
         folder = self.config.paths.home / "voicemail"
         self._keep(voicemail.read_in(folder, self.engine.submit), "voicemail")
         await self._linked()
@@ -185,6 +210,11 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         log.info("serving on http://%s:%d", config.http.host, config.http.port)
+
+    def _switch_says(self, fact: Input) -> None:
+        self.engine.submit(fact)
+        if isinstance(fact, ChannelGone):
+            self.vault.forget(fact.uniqueid)
 
     async def _linked(self) -> None:
         """The switch's own account first, then its callers: who called while we were away did so then, not now."""
@@ -246,7 +276,7 @@ class App:
             "agi": (True, f"{self.agi.sessions} callers in the loop"),
             "postgres": (self.store.connected, f"{self.store.behind(self.journal)} events to store"),
             "redis": (self.fanout.connected, "fan-out to other nodes; losing it loses nothing"),
-            "flows": (bool(self.board.lines.version), f"version {self.board.lines.version}"),
+            "flows": (bool(self.flows.serving.live), self.flows.detail()),
         }
         return {name: {"ok": ok, "detail": detail, "age": None} for name, (ok, detail) in parts.items()}
 
@@ -256,6 +286,7 @@ class App:
             "cti_inputs_total": self.engine.inputs, "cti_faults_total": self.engine.faults,
             "cti_calls_active": len(self.live_calls()), "cti_agi_sessions": self.agi.sessions,
             "cti_events_to_store": self.store.behind(self.journal), "cti_ws_clients": len(self.hub),
+            "cti_flow_reload_failures_total": self.flows.failures,
         }  # fmt: skip
 
     # ------------------------------------------------------------ commands and events
@@ -263,12 +294,14 @@ class App:
     def dispatch(self, command: Command) -> None:
         """Carry out one command. Never raises: what cannot be done shows in the facts that do not come."""
         match command:
-            case Play() | Collect() | Hold() | Release():
+            case Play() | Collect() | Record() | Pause() | Hold() | Release():
                 self.agi.execute(command)
             case Ring() | HangUp():
                 self.ami.execute(command)
             case LookUpCustomer():
                 self._spawn(self._look_up(command))
+            case RunTask():
+                self._spawn(self._run_task(command))
             case FinishRecording():
                 self.recorder.finish(command)
             case PickUp():
@@ -294,6 +327,9 @@ class App:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
+
+    async def _run_task(self, command: RunTask) -> None:
+        self.submit(await self.outside.run(command))
 
     async def _look_up(self, command: LookUpCustomer) -> None:
         found = CustomerFound(at=self.now(), call_id=command.call_id)
@@ -321,15 +357,36 @@ class App:
         """Calendars opened or closed by hand, as they are in the database now; while it is away, as they were."""
         self.submit(CalendarsForced(at=self.now(), calendars=await self.store.forced_calendars()))
 
-    def _publish(self, book: Book) -> None:
-        self.board.publish(book, FlowsPublished(at=self.now(), version=book.version))
-        self.figures.stats.configure({name: queue.service_level.within for name, queue in book.queues.items()})
+    def _publish(self, book: Book, share: int) -> None:
+        self.board.publish(book, FlowsPublished(at=self.now(), version=book.version, share=share))
+        queues = self.board.floor.queues
+        self.figures.stats.configure({name: queue.service_level.within for name, queue in queues.items()})
         self.engine.settle(Output([], []))  # its timer: those who wait are looked at by the new rules
-        self._spawn(self._prepare(book))
 
-    async def _prepare(self, book: Book) -> None:
-        for problem in await self.prompts.prepare(book):
-            log.error("a prompt will not be heard: %s", problem)
+    def _versions_in_use(self) -> set[int]:
+        return {call.version for call in self.board.calls.live.values()} - {0}
+
+    async def flows_book(self, version: int) -> Book | None:
+        return await self.flows.book(version)
+
+    async def flows_publish(self, by: str, note: str, share: int) -> views.Row:
+        return await self.flows.publish(by, note, share)
+
+    async def flows_rollback(self, by: str, version: int | None) -> views.Row:
+        return await self.flows.rollback(by, version)
+
+    async def flows_share(self, by: str, version: int, percent: int) -> views.Row:
+        return await self.flows.share(by, version, percent)
+
+    async def flows_state(self) -> views.Row:
+        return self.flows.state()
+
+    def flow_callers(self) -> list[views.Row]:
+        return views.flow_callers(self.board, self.now())
+
+    def calendars(self) -> list[views.Row]:
+        lines = self.board.lines
+        return views.calendars(lines.books.get(lines.serving.live), lines.forced, self.now())
 
     def _missed(self, since: float) -> Any:
         file = self.config.paths.logs / "asterisk/cel-custom/cti.csv"

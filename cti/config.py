@@ -10,7 +10,7 @@ import contextlib
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,31 @@ import msgspec
 
 from cti.config_faults import faults
 from cti.errors import BadInput
-from cti.sections import NAME, PROJECT, SECRET, SECTIONS, Config, Http, Paths, Postgres, Redis, Sip, Trunk
+from cti.sections import (
+    NAME,
+    OPEN,
+    PROJECT,
+    SECRET,
+    SECTIONS,
+    Config,
+    Http,
+    Paths,
+    Payment,
+    Postgres,
+    Redis,
+    SecretOf,
+    Sip,
+    Trunk,
+    Webhook,
+)  # fmt: skip
 
 __all__ = [
-    "NAME", "PROJECT", "SECRET", "Config", "ConfigError", "Http", "Postgres", "Sip", "Trunk", "home_of", "load",
-    "load_with_origins", "private_dsn", "private_redis", "shown",
+    "NAME", "PROJECT", "SECRET", "Config", "ConfigError", "Http", "Payment", "Postgres", "SecretOf", "Sip",
+    "Trunk", "Webhook", "home_of", "load", "load_with_origins", "private_dsn", "private_redis", "shown",
 ]  # fmt: skip
 TRUNKS = '[{"name": "carrier", "match": ["192.0.2.10"], "contact": "sip:192.0.2.10:5060"}]'
-SECRET_KEYS = {"ami.secret", "postgres.dsn", "redis.url"}
+SECRET_KEYS = {"ami.secret", "postgres.dsn", "postgres.lookup_dsn", "redis.url"}
+MASK = "********"
 
 
 class ConfigError(BadInput):
@@ -47,7 +64,7 @@ def load_with_origins(path: Path | None, environ: Mapping[str, str]) -> tuple[Co
     """The config, and for each `section.key` where its value came from: "default", a file or a variable."""
     file = path or home_of(environ) / "cti.toml"
     problems: list[str] = []
-    values: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    values: dict[str, dict[str, Any]] = {name: {} for name in (*SECTIONS, *OPEN)}
     origins = {f"{s}.{f.name}": "default" for s, t in SECTIONS.items() for f in msgspec.structs.fields(t)}
     rows = _from_file(file, path is not None, problems) + _from_environ(environ)
     for key, value, origin, strict in rows:
@@ -71,12 +88,20 @@ def shown(config: Config, origins: Mapping[str, str]) -> list[tuple[str, Any, st
 
 
 def _masked(key: str, value: Any) -> Any:
-    if key == "ami.secret":
-        return "********" if value else ""
+    section = key.partition(".")[0]
+    if key == "ami.secret" or section == "secrets":
+        return MASK if value else ""
     if key in SECRET_KEYS:
-        value = re.sub(r"(password=)[^&\s]+", r"\1********", value)
-        return re.sub(r"(://[^:/@]*:)[^@]+@", r"\1********@", value)
-    return value
+        value = re.sub(r"(password=)[^&\s]+", rf"\1{MASK}", value)
+        return re.sub(r"(://[^:/@]*:)[^@]+@", rf"\1{MASK}@", value)
+    if section == "webhooks":  # whoever knows the path of some may send
+        url = re.sub(r"(://[^/?#]*).+", rf"\1/{MASK}", value["url"])
+        return {**value, "url": url, "headers": _masked_headers(value["headers"])}
+    return _masked_headers(value) if key == "payment.headers" else value
+
+
+def _masked_headers(headers: dict[str, Any]) -> dict[str, Any]:
+    return {name: value if isinstance(value, dict) else MASK for name, value in headers.items()}
 
 
 def _from_file(file: Path, required: bool, problems: list[str]) -> list[tuple[str, Any, str, bool]]:
@@ -93,8 +118,8 @@ def _from_file(file: Path, required: bool, problems: list[str]) -> list[tuple[st
     for section, table in tables.items():
         if isinstance(table, dict):
             rows += [(f"{section}.{key}", value, str(file), True) for key, value in table.items()]
-            if not table and section not in SECTIONS:
-                problems.append(f"{file}: [{section}]: unknown section{_meant(section, SECTIONS)}")
+            if not table and section not in (*SECTIONS, *OPEN):
+                problems.append(f"{file}: [{section}]: unknown section{_meant(section, (*SECTIONS, *OPEN))}")
         else:
             problems.append(f"{file}: {section}: a setting belongs into a section, as [http] port")
     return rows
@@ -115,10 +140,14 @@ def _take(
     problems: list[str],
 ) -> None:
     section, _, name = key.partition(".")
-    if section not in SECTIONS:
-        problems.append(f"{origin}: [{section}]: unknown section{_meant(section, SECTIONS)}")
+    if section not in (*SECTIONS, *OPEN):
+        problems.append(f"{origin}: [{section}]: unknown section{_meant(section, (*SECTIONS, *OPEN))}")
         return
-    fields = {f.name: f.type for f in msgspec.structs.fields(SECTIONS[section])}
+    if section in OPEN:  # of names of one's own; the case of their letters does not count, variables have none
+        key, name = key.lower(), name.lower()
+        fields: dict[str, Any] = {name: OPEN[section]}
+    else:
+        fields = {f.name: f.type for f in msgspec.structs.fields(SECTIONS[section])}
     if name not in fields:
         problems.append(f"{origin}: {key}: unknown key{_meant(name, fields)}")
         return
@@ -132,6 +161,8 @@ def _take(
 def _converted(value: Any, kind: Any, strict: bool) -> Any:
     if not strict and isinstance(value, str) and getattr(kind, "__origin__", None) is tuple:
         value = _list(value.strip(), kind.__args__[0])
+    elif not strict and (kind is Webhook or getattr(kind, "__origin__", None) is dict):
+        value = _map(value, kind)
     return msgspec.convert(value, kind, strict=strict, dec_hook=_path)
 
 
@@ -146,6 +177,14 @@ def _list(text: str, kind: Any) -> Any:
         raise msgspec.ValidationError(form) from None
 
 
+def _map(text: str, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        form = '{"url": "https://..."}' if kind is Webhook else '{"Authorization": {"secret": "NAME"}}'
+        raise msgspec.ValidationError(f"in a variable this is JSON, as {form}") from None
+
+
 def _path(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str) and value and not re.search(r"[\x00-\x1f\x7f]", value):
         with contextlib.suppress(RuntimeError):  # nobody's `~`
@@ -153,13 +192,13 @@ def _path(kind: type, value: Any) -> Any:
     raise msgspec.ValidationError("expected a path")
 
 
-def _meant(word: str, known: Mapping[str, Any]) -> str:
+def _meant(word: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(word, list(known), 1, 0.6)
     return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known) or 'none'}"
 
 
 def _with_home(values: dict[str, dict[str, Any]], file: Path) -> Config:
-    sections: dict[str, Any] = {name: SECTIONS[name](**given) for name, given in values.items()}
+    sections: dict[str, Any] = {n: SECTIONS[n](**given) if n in SECTIONS else given for n, given in values.items()}
     config = Config(**sections)
     base = file.absolute().parent
     home = base / values["paths"].get("home", base)
@@ -170,7 +209,7 @@ def _with_home(values: dict[str, dict[str, Any]], file: Path) -> Config:
     return msgspec.structs.replace(
         config,
         paths=Paths(**{**paths, "home": home}),
-        postgres=config.postgres if config.postgres.dsn else Postgres(dsn=private_dsn(home)),
+        postgres=config.postgres if config.postgres.dsn else _private(config.postgres, home),
         redis=config.redis if config.redis.url else Redis(url=private_redis(home)),
         asterisk=msgspec.structs.replace(config.asterisk, config_dir=folder),
     )
@@ -180,6 +219,10 @@ def run_dir(home: Path) -> Path:
     """The folder of the home's sockets: `HOME/run` links to a short path (the limit is 107 bytes)."""
     link = home / "run"
     return link.readlink() if link.is_symlink() else link
+
+
+def _private(postgres: Postgres, home: Path) -> Postgres:
+    return msgspec.structs.replace(postgres, dsn=private_dsn(home))
 
 
 def private_dsn(home: Path) -> str:

@@ -8,14 +8,18 @@ from __future__ import annotations
 import ipaddress
 import locale
 import re
+import shlex
+import urllib.parse
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import phonenumbers
 
-from cti.sections import NAME, SECRET, Config, Site, Trunk
+from cti.sections import NAME, SECRET, Config, SecretOf, Site, Trunk
 
 CONTACT = re.compile(r"sip:[A-Za-z0-9][A-Za-z0-9.-]{0,253}(:[0-9]{1,5})?")
+HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_-][A-Za-z0-9_.-]{0,252})(:[0-9]{1,5})?")
+HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
 SPOKEN_HERE = {"ace", "ban", "bjn", "bug", "jv", "mad", "min", "su"}  # Indonesia's, which the system does not list
 LANGUAGES = {re.split("[_.@]", name)[0] for name in locale.locale_alias.values()} | SPOKEN_HERE  # ISO 639
@@ -47,9 +51,66 @@ def faults(config: Config) -> list[tuple[str, str]]:
     check("ami.username", _is(NAME, config.ami.username), "letters, digits, _ . - (1 to 40)")
     secret = config.ami.secret
     check("ami.secret", not secret or _is(SECRET, secret), "12 to 128 letters and digits")
+    check("tts.command", _is_command(config.tts.command), "its quotes are not closed, or it holds a control character")
     _check_site(config.site, check)
     _check_trunks(config.sip.trunks, check)
+    _check_outside(config, check)
     return found
+
+
+def _check_outside(config: Config, check: Callable[[str, bool, str], None]) -> None:
+    """What flows may ask of others. No text of a secret is in what is said."""
+    for one in config.outside.allow:
+        good = _is_network(one) or _is(HOST, one)
+        check("outside.allow", good, f"{one!r} is no host, host:port, IP address or network")
+    for name, value in config.secrets.items():
+        check(f"secrets.{name}", _is(NAME, name), "name: letters, digits, _ . - (1 to 40)")
+        check(f"secrets.{name}", bool(value) and value.isascii() and value.isprintable(), "one line of ASCII text")
+    for name, hook in config.webhooks.items():
+        check(f"webhooks.{name}", _is(NAME, name), "name: letters, digits, _ . - (1 to 40)")
+        check(f"webhooks.{name}", _is_url(hook.url), "url: write https://HOST/PATH, without a user name")
+        _check_headers(f"webhooks.{name}", hook.headers, config.secrets, check)
+    payment = config.payment
+    check("payment.url", not payment.url or _is_url(payment.url), "write https://HOST/PATH, without a user name")
+    secure = not payment.url.startswith("http:") or _is_here(payment.url)
+    check("payment.url", secure, "card numbers go over https only (http: to this machine, for tests)")
+    check("payment.timeout", 1 <= payment.timeout <= 60, "is 1 to 60 seconds")
+    _check_headers("payment.headers", payment.headers, config.secrets, check)
+
+
+def _check_headers(
+    key: str, headers: Mapping[str, str | SecretOf], secrets: Mapping[str, str], check: Callable[[str, bool, str], None]
+) -> None:
+    for name, value in headers.items():
+        check(key, _is(HEADER, name), f"{name!r} is no name of a header")
+        if isinstance(value, SecretOf):
+            known = value.secret.lower() in secrets
+            check(key, known, f"header {name}: there is no {value.secret!r} under [secrets]")
+        else:
+            check(key, value.isascii() and value.isprintable(), f"header {name}: one line of ASCII text")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = urllib.parse.urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and "@" not in url.netloc and url.port != 0
+    except ValueError:
+        return False
+
+
+def _is_here(text: str) -> bool:
+    """A URL of this machine, by its address: a name may lead anywhere."""
+    try:
+        return ipaddress.ip_address(urllib.parse.urlsplit(text).hostname or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _is_command(text: str) -> bool:
+    try:
+        return text.isprintable() and bool(shlex.split(text)) == bool(text)
+    except ValueError:
+        return False
 
 
 def _check_site(site: Site, check: Callable[[str, bool, str], None]) -> None:

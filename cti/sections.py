@@ -69,7 +69,10 @@ class Agi(Section, frozen=True, kw_only=True):
 
 
 class Postgres(Section, frozen=True, kw_only=True):
+    """`lookup_dsn`: how lookups of flows log in. Empty: as `cti_lookup` where that needs no password, else as `dsn`."""
+
     dsn: str = ""
+    lookup_dsn: str = ""
 
 
 class Redis(Section, frozen=True, kw_only=True):
@@ -108,6 +111,13 @@ class Flows(Section, frozen=True, kw_only=True):
     auto_publish: bool = False
 
 
+class Tts(Section, frozen=True, kw_only=True):
+    """`command`: the program that speaks texts instead of espeak-ng: text on its standard input, a WAV file on its
+    standard output; {language} in it stands for the language."""
+
+    command: str = ""
+
+
 class Asterisk(Section, frozen=True, kw_only=True):
     """`binary`: your own Asterisk (20 or newer); `root`: an extracted tree. Empty: what `make setup` fetched.
 
@@ -117,6 +127,33 @@ class Asterisk(Section, frozen=True, kw_only=True):
     binary: str = ""
     root: str = ""
     config_dir: Path = Path("asterisk/etc")
+
+
+class SecretOf(Section, frozen=True, kw_only=True):
+    """`{secret = "NAME"}`: the value of that name under [secrets]."""
+
+    secret: str
+
+
+class Webhook(Section, frozen=True, kw_only=True):
+    """Where a `message` node sends to."""
+
+    url: str
+    headers: dict[str, str | SecretOf] = {}
+
+
+class Payment(Section, frozen=True, kw_only=True):
+    """`url`: the tokeniser that card numbers go to; empty: flows cannot take payments. `timeout`: seconds."""
+
+    url: str = ""
+    headers: dict[str, str | SecretOf] = {}
+    timeout: float = 10.0
+
+
+class Outside(Section, frozen=True, kw_only=True):
+    """`allow`: hosts, host:port, addresses or networks that flows may ask though they are not public."""
+
+    allow: tuple[str, ...] = ()
 
 
 class Config(Section, frozen=True, kw_only=True):
@@ -132,7 +169,12 @@ class Config(Section, frozen=True, kw_only=True):
     compliance: Compliance = Compliance()
     recording: Recording = Recording()
     flows: Flows = Flows()
+    tts: Tts = Tts()
     asterisk: Asterisk = Asterisk()
+    outside: Outside = Outside()
+    payment: Payment = Payment()
+    webhooks: dict[str, Webhook] = {}
+    secrets: dict[str, str] = {}
 
     @property
     def status_key(self) -> str:
@@ -142,4 +184,5 @@ class Config(Section, frozen=True, kw_only=True):
         return hmac.new(self.ami.secret.encode(), b"cti status", "sha256").hexdigest()
 
 
-SECTIONS: dict[str, type[Section]] = {f.name: f.type for f in msgspec.structs.fields(Config)}
+OPEN: dict[str, type[Webhook | str]] = {"webhooks": Webhook, "secrets": str}  # their keys are names of one's own
+SECTIONS: dict[str, type[Section]] = {f.name: f.type for f in msgspec.structs.fields(Config) if f.name not in OPEN}

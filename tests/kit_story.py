@@ -82,6 +82,21 @@ def never_queued(at: float, seed: int = 3) -> Story:
     return s
 
 
+def wishes(at: float, seed: int = 4) -> Story:
+    """Asks to be called back, answers a survey, leaves a message."""
+    s = Story(at, random.Random(seed))
+    s.say("call.arrived", 0, direction="inbound", caller="+622112345678", called="6001")
+    s.say("call.identified", 0.1, customers=["7"])
+    s.say("flow.started", 0.2, flow="main", version=3, language="id")
+    s.say("callback.requested", 5, queue="sales", number="+622112345678", entered="021 12345678", node="call_me")
+    s.say("survey.answered", 8, "ann", survey="after_call", question="kind", answer="4")
+    s.say("survey.answered", 9, "ann", survey="after_call", question="again", answer="1")
+    s.say("voicemail.left", 20, box="support", seconds=7.5, recording_id="r1")
+    s.say("flow.ended", 21, flow="main", how="voicemail")
+    s.say("call.ended", 21, cause=16, side="caller", flow_result="voicemail")
+    return s
+
+
 def states(agent: str, at: float) -> list[Event]:
     """not_ready, ready, talking, wrap_up, idle again; a second apart."""
     steps = [("not_ready", "idle", "login"), ("ready", "idle", ""), ("ready", "reserved", ""), ("ready", "talking", ""),

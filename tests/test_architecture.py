@@ -37,14 +37,20 @@ MAY = {
     "config_faults": {"sections"},
     "config": {"sections", "config_faults"},
     "plain": set(),
-    "adapters": {"core", "config", "plain", "adapters"},  # its own family only, see `family`
+    "vault": {"core"},
+    "adapters": {"core", "config", "plain", "vault", "adapters"},  # its own family only, see `family`
     "embedded": {"core", "config", "adapters", "embedded"},
     "demo": {"core", "config", "adapters", "embedded", "demo"},
-    "flows": {"core", "config", "adapters"},
+    "flows": {"core", "config", "adapters", "publishing"},
+    "publishing": {"core", "config", "sections", "adapters"},
     "figures": {"core", "adapters"},
     "lost": {"core"},
-    "app": {"core", "config", "adapters", "embedded", "engine", "figures", "flows", "lost"},
-    "cli": {"core", "config", "adapters", "embedded", "demo", "engine", "app", "cli"},
+    "outside": {"core", "config", "adapters"},
+    "app": {
+        "core", "config", "adapters", "embedded", "engine", "figures", "flows", "lost", "outside", "publishing",
+        "vault",
+    },
+    "cli": {"core", "config", "adapters", "embedded", "demo", "engine", "app", "publishing", "plain", "cli"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -188,3 +188,67 @@ def test_config_show_names_value_and_origin(
     assert main(["config", "show"]) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("http.port"))
     assert row.split() == ["http.port", "9090", "(CTI_HTTP__PORT)"]
+
+
+# ---------------------------------------------------------------- what flows ask of others
+
+OUTSIDE = """
+[secrets]
+CRM_Key = "s3cret-of-crm"
+[webhooks]
+crm = {url = "https://crm.example/hook/secret-path", headers = {Authorization = {secret = "crm_key"}, X-A = "plain"}}
+[payment]
+url = "https://pay.example/tokens"
+headers = {X-Key = "key-in-clear"}
+[outside]
+allow = ["127.0.0.1:8099", "10.0.0.0/8", "intranet.example", "[::1]:80"]
+"""
+
+
+def test_what_flows_may_ask_has_sections_of_its_own_and_no_secret_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "cti.toml").write_text(OUTSIDE)
+    environ = {"CTI_SECRETS__PSP_KEY": "s3cret-of-psp", "CTI_WEBHOOKS__SMS": '{"url": "https://sms.example/x"}',
+               "CTI_PAYMENT__HEADERS": '{"Authorization": {"secret": "PSP_KEY"}}'}  # fmt: skip
+    found, origins = config.load_with_origins(tmp_path / "cti.toml", environ)
+    assert found.secrets == {"crm_key": "s3cret-of-crm", "psp_key": "s3cret-of-psp"}
+    assert found.webhooks["crm"].headers["Authorization"] == config.SecretOf(secret="crm_key")
+    assert found.webhooks["sms"].url == "https://sms.example/x"
+    assert found.payment.headers == {"Authorization": config.SecretOf(secret="PSP_KEY")}
+    assert found.outside.allow[1] == "10.0.0.0/8"
+    assert origins["secrets.psp_key"] == "CTI_SECRETS__PSP_KEY"
+    rows = {key: value for key, value, _ in config.shown(found, origins)}
+    assert not [word for word in ("s3cret", "secret-path", "plain", "in-clear") if word in str(rows)]
+    assert rows["webhooks.crm"]["url"] == "https://crm.example/********"
+    assert rows["secrets.crm_key"] == "********"
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("[webhooks]\na = {url = 'ftp://x/'}", "webhooks.a: url: write https://HOST/PATH, without a user name"),
+    ("[webhooks]\na = {url = 'https://me:s3cret@x/'}", "webhooks.a: url: write https://HOST/PATH, without a user name"),
+    ("[webhooks]\na = {url = 'https://x:99999/'}", "webhooks.a: url: write https://HOST/PATH, without a user name"),
+    ("[webhooks]\na = {urll = 'https://x/'}", "webhooks.a: object contains unknown field `urll`"),
+    ("[webhooks]\na = {url = 'https://x/', headers = {A = {secret = 'no'}}}",
+     "webhooks.a: header A: there is no 'no' under [secrets]"),
+    ("[webhooks]\na = {url = 'https://x/', headers = {'A B' = 'x'}}", "webhooks.a: 'A B' is no name of a header"),
+    ("[webhooks]\na = {url = 'https://x/', headers = {A = \"x\\ny\"}}", "webhooks.a: header A: one line of ASCII text"),
+    ("[secrets]\na = \"s3cret\\n\"", "secrets.a: one line of ASCII text"),
+    ("[secrets]\na = 7", "secrets.a: expected `str`, got `int`"),
+    ("[secrets]\n'a b' = 's3cret'", "secrets.a b: name: letters, digits, _ . - (1 to 40)"),
+    ("[payment]\nurl = 'http://pay.example/'",
+     "payment.url: card numbers go over https only (http: to this machine, for tests)"),
+    ("[payment]\nurl = 'http://localhost.example/'",
+     "payment.url: card numbers go over https only (http: to this machine, for tests)"),
+    ("[payment]\ntimeout = 0", "payment.timeout: is 1 to 60 seconds"),
+    ("[outside]\nallow = ['http://x/']", "outside.allow: 'http://x/' is no host, host:port, IP address or network"),
+    ("[outsid]\n", "[outsid]: unknown section; did you mean outside?"),
+])  # fmt: skip
+def test_what_flows_may_ask_is_checked_at_once(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "cti.toml").write_text(text)
+    (problem,) = problems(tmp_path / "cti.toml", {})
+    assert problem.removeprefix(f"{tmp_path / 'cti.toml'}: ") == said and "s3cret" not in problem
+
+
+def test_a_webhook_in_a_variable_is_json() -> None:
+    assert problems(None, {"CTI_WEBHOOKS__A": "https://x/"}) == [
+        'CTI_WEBHOOKS__A: webhooks.a: in a variable this is JSON, as {"url": "https://..."}'
+    ]

@@ -3,6 +3,7 @@
 The dialplan calls `agi://HOST:PORT/line,<dialled number>,<epoch seconds by the switch's clock>`.
 
     agi_wire     the protocol, pure            agi_session  one caller's session
+    agi_channel  one command at a time         agi_keys     type-ahead and answers, pure
 
 Everything a connection can do wrong ends that connection with one log line: no header within HEADER_TIMEOUT,
 too much of it, garbage, an address that is not allowed. FastAGI has no password: the allowed addresses are
@@ -17,11 +18,12 @@ import contextlib
 import ipaddress
 import logging
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from cti.adapters import agi_wire
-from cti.adapters.agi_session import Renderer, Session
+from cti.adapters.agi_session import AnyCommand, Outside, Renderer, Session
 from cti.adapters.agi_wire import Environment, WireError
-from cti.core.messages import Collect, Hold, Input, LineDone, LineLost, LineReady, Play, Release
+from cti.core.messages import Input, LineDone, LineLost, LineReady, Sealed
 
 log = logging.getLogger("cti.agi")
 
@@ -31,9 +33,15 @@ CLOCK_SLACK = 86_400.0  # seconds the switch's clock may be off before ours is u
 FORGED_CAUSE = 21
 
 
+def _unkept(uniqueid: str, name: str, digits: str, at: float) -> Sealed:
+    """Where there is no vault, sealed digits are lost, not told."""
+    return Sealed(length=len(digits), good=False)
+
+
 class AgiServer:
-    """`render` makes a prompt a sound file and gives its path. `allowed`: networks besides loopback and `host` itself,
-    from where a switch on this machine calls."""
+    """`allowed`: networks besides loopback and `host` itself, from where a switch on this machine calls.
+
+    render, seal, beep, silence, spool: see `agi_session.Outside`."""
 
     def __init__(
         self,
@@ -45,9 +53,14 @@ class AgiServer:
         render: Renderer,
         now: Callable[[], float],
         allowed: Iterable[str] = (),
+        seal: Callable[[str, str, str, float], Sealed] = _unkept,
+        beep: str = "",
+        silence: str = "",
+        spool: Path = Path("/nonexistent"),
     ) -> None:
         self._where = (host, port)
-        self._node, self._submit, self._render, self._now = node, submit, render, now
+        self._node, self._submit, self._now = node, submit, now
+        self._outside = Outside(node, render, now, seal, beep, silence, spool)
         self._allowed = [ipaddress.ip_network(a, strict=False) for a in (host, *allowed) if a]
         self._held: dict[str, Session] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -89,7 +102,7 @@ class AgiServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def execute(self, command: Play | Collect | Hold | Release) -> None:
+    def execute(self, command: AnyCommand) -> None:
         """Never blocks or raises. A caller who is not here any more was told as LineLost."""
         session = self._held.get(command.uniqueid)
         if session is None:
@@ -130,7 +143,7 @@ class AgiServer:
     async def _hold(
         self, env: Environment, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        session = Session(reader, writer, env.uniqueid, self._node, self._render, self._tell, self._now)
+        session = Session(reader, writer, env.uniqueid, self._outside, self._tell)
         older = self._held.pop(env.uniqueid, None)
         if older is not None:
             older.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cti.core.numbers import caller_name
 
@@ -19,6 +19,7 @@ ENVIRONMENT_CAP = 128  # lines
 COMMAND_CAP = 8000  # bytes; Asterisk's own limit is 8,192
 REPLY_LINES = 200
 
+KEYS = "0123456789*#ABCD"
 VARIABLES = frozenset({"CTI_CAUSE", "CTI_DONE"})
 
 _KEY = re.compile(r"agi_[a-z0-9_]{1,40}")
@@ -27,7 +28,8 @@ _CHANNEL = re.compile(r"[A-Za-z]{2,16}/[A-Za-z0-9_.+@-]{1,80}-[0-9a-f]{8}(;[12])
 _CALLER = re.compile(r"[0-9+*#]{0,32}")
 _COMMAND = re.compile(r"[A-Z]+( [A-Z]+)*")
 _REPLY = re.compile(r"([0-9]{3})(?:[ -](.*))?", re.DOTALL)
-_RESULT = re.compile(r"result=(-?[0-9]{1,9})")
+_RESULT = re.compile(r"result=(-?[0-9]{1,9})(.*)", re.DOTALL)
+_ENDPOS = re.compile(r"\bendpos=([0-9]{1,12})")
 
 
 class WireError(ValueError):
@@ -105,12 +107,37 @@ def set_variable(name: str, value: str) -> bytes:
     return command("SET VARIABLE", name, value)
 
 
+def mark(number: int) -> tuple[bytes, str]:
+    """A command that does nothing, and what its reply holds. Any line makes Asterisk stop the sound it plays, with
+    no reply to that command unless it had just ended: the mark's reply says that no other is to come."""
+    word = f"cti-mark-{number}"
+    return command("GET FULL VARIABLE", word), f"({word})"
+
+
 @dataclass(frozen=True)
 class Reply:
-    """`code` is AGI's; `result` its number, -1 when there is none."""
+    """`code` is AGI's; `result` its number, -1 when there is none; `rest` what follows, as `(timeout) endpos=8000`.
+
+    The number may be a key: it is not shown."""
 
     code: int
-    result: int
+    result: int = field(repr=False)
+    rest: str = ""
+
+    @property
+    def good(self) -> bool:
+        return self.code == 200 and self.result >= 0
+
+    @property
+    def endpos(self) -> int:
+        """Samples, of a sound that was played or recorded."""
+        match = _ENDPOS.search(self.rest)
+        return int(match[1]) if match else 0
+
+    @property
+    def key(self) -> str:
+        """The key that it tells of; empty for none."""
+        return chr(self.result) if self.code == 200 and chr(max(self.result, 0)) in KEYS else ""
 
 
 class Hangup:
@@ -158,4 +185,4 @@ def _unclosed(text: str) -> bool:
 
 def _reply(text: str) -> Reply:
     match = _RESULT.search(text)
-    return Reply(int(text[:3]), int(match[1]) if match else -1)
+    return Reply(int(text[:3]), int(match[1]), match[2].strip()) if match else Reply(int(text[:3]), -1)

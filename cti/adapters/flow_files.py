@@ -6,10 +6,11 @@ Nothing here raises for what an admin wrote; problems are values, sorted, each w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,18 @@ from cti.plain import read_plain, why
 MAX_BYTES = 256 * 1024  # of one file
 MAX_TOTAL = 4 * 1024 * 1024
 MAX_PATH = 200  # characters of a path that is told
+SCRIPTS = "scripts"  # the folder of `do: script`
+STEADY = 0.2  # s in which nothing of a folder changes before it is taken as it is
+STEADY_WITHIN = 5.0
 RECORDINGS = "prompts.sha256"  # the text that stands for the recorded prompts among the texts of a version
 
 
 class Sources(msgspec.Struct, frozen=True):
     """A folder as it was read, or a version of it: `Sources(files)`. What could not be read is in `problems`.
 
-    `files`: texts by name; RECORDINGS among them, one line a recorded prompt, as sha256sum writes it, so that a prompt
-    recorded anew is a change like any other. `sounds`: the recorded prompts there are, None: not looked. `digest`
-    changes with every change of content."""
+    `files`: texts by name, scripts as `scripts/NAME.py`, tests too; RECORDINGS among them, one line a recorded prompt,
+    as sha256sum writes it, so that a prompt recorded anew is a change like any other. `sounds`: the recorded prompts
+    there are, None: not looked. `digest` changes with every change of content."""
 
     files: dict[str, str]
     sounds: tuple[str, ...] | None = None
@@ -43,11 +47,23 @@ def load(
     sources: Sources, *, version: int = 0, country: str = "ID", allow: Iterable[str] = (), zone: str = "UTC"
 ) -> tuple[Book | None, list[Problem]]:
     """The Book of a folder, or of a version kept elsewhere; else None and every problem."""
-    parsed = {file: parse(file, text) for file, text in sources.files.items() if file.endswith(".yaml")}
+    parsed = {file: parse(file, text) for file, text in sources.files.items() if is_flow_file(file)}
     sounds = None if sources.sounds is None else frozenset(sources.sounds)
-    made = load_book(parsed, version=version, country=country, allow=allow, sounds=sounds, zone=zone)
+    named = [file.removeprefix("scripts/") for file in sources.files if file.startswith("scripts/")]
+    scripts = None if sources.sounds is None else named
+    made = load_book(
+        parsed, version=version, country=country, allow=allow, sounds=sounds, scripts=scripts, zone=zone
+    )  # fmt: skip
     problems = [*sources.problems, *(made if isinstance(made, list) else ())]
     return (None if isinstance(made, list) or problems else made), sorted(problems, key=lambda one: one.place)
+
+
+async def loaded(
+    sources: Sources, *, version: int = 0, country: str = "ID", zone: str = "UTC"
+) -> Book | list[Problem]:
+    """The same, beside the work of the loop."""
+    book, problems = await asyncio.to_thread(load, sources, version=version, country=country, zone=zone)
+    return problems if book is None else book
 
 
 def check(
@@ -62,7 +78,7 @@ def check(
         return load(read_folder(path), country=country, allow=allow, zone=zone)
     if not path.name.endswith(".yaml"):
         return None, [Problem(_short(path), 0, 0, "not a .yaml file")]
-    if not _is_ours(path.name):
+    if not is_flow_file(path.name):
         return None, [Problem(_short(path), 0, 0, "not read: its name begins with a dot or ends in .test.yaml")]
     folder = path.absolute().parent
     book, problems = load(read_folder(folder), country=country, allow=allow, zone=zone)
@@ -88,12 +104,12 @@ def written(name: str) -> str:
 
 
 def read_folder(path: Path) -> Sources:
-    """Read every .yaml file: regular files only, no links, at most MAX_BYTES each; and the hashes of the recorded
-    prompts. Never raises."""
+    """Read every .yaml file and script: regular files only, no links, at most MAX_BYTES each; and the hashes of the
+    recorded prompts. Never raises."""
     files: dict[str, str] = {}
     problems: list[Problem] = []
     try:
-        names = sorted(entry.name for entry in os.scandir(path) if _is_ours(entry.name))
+        names = sorted(name for name, _ in _texts(path))
     except OSError as error:
         return Sources({}, problems=(_unreadable(path, error),))
     left = MAX_TOTAL
@@ -113,13 +129,26 @@ def read_folder(path: Path) -> Sources:
     return Sources(files, sounds, tuple(problems), hashlib.sha256(held).hexdigest())
 
 
-def _is_ours(name: str) -> bool:
-    return name.endswith((".yaml", ".yml")) and not name.startswith(".") and not name.endswith(".test.yaml")
+def is_flow_file(name: str) -> bool:
+    """Whether it is checked and served: a script or a test is only kept with the version."""
+    return name.endswith(".yaml") and not name.startswith(".") and not name.endswith(".test.yaml")
+
+
+def _texts(path: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """(name, entry) of every file whose text belongs to a version, in no order. Raises OSError."""
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.name.endswith((".yaml", ".yml")) and not entry.name.startswith("."):
+                yield entry.name, entry
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path / SCRIPTS) as entries:
+        for entry in entries:
+            if entry.name.endswith(".py") and not entry.name.startswith("."):
+                yield f"{SCRIPTS}/{entry.name}", entry
 
 
 def _read(folder: Path, name: str, left: int) -> str | Problem:
-    if name != written(name):
-        return _misnamed(name)
+    if wrong := _misnamed(name):
+        return wrong
     if name.endswith(".yml"):
         return Problem(name, 0, 0, "flow files end in .yaml", f"{name.removesuffix('.yml')}.yaml")
     try:
@@ -135,20 +164,24 @@ def _read(folder: Path, name: str, left: int) -> str | Problem:
 
 def _decode(name: str, content: bytes) -> str | Problem:
     try:
-        return content.decode("utf-8")
+        text = content.decode("utf-8")
+        if "\0" in text and not is_flow_file(name):  # of a flow file the loader tells it, with its place
+            return Problem(name, text.count("\n", 0, text.index("\0")) + 1, 1, "holds a NUL character", "take it out")
+        return text
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         return Problem(name, line, 1, "not UTF-8 text", "save the file as UTF-8")
 
 
-def _misnamed(name: str) -> Problem:
-    return Problem(written(name), 0, 0, "its name is not UTF-8", "rename it, in plain letters a-z")
+def _misnamed(name: str) -> Problem | None:
+    what = "is not UTF-8" if name != written(name) else "" if name.isprintable() else "holds a control character"
+    return Problem(written(name), 0, 0, f"its name {what}", "rename it, in plain letters a-z") if what else None
 
 
 def _hash(folder: Path, name: str) -> str | Problem:
     """The hash of a recorded prompt that can be played."""
-    if name != written(name):
-        return _misnamed(name)
+    if misnamed := _misnamed(name):
+        return misnamed
     try:
         content = read_plain(folder, name, MAX_SOUND)
     except OSError as error:
@@ -172,7 +205,39 @@ def _sounds(path: Path) -> Iterator[tuple[str, int, int]]:
             yield str(file.relative_to(path)), about.st_size, about.st_mtime_ns
 
 
+# ---------------------------------------------------------------- a version
+
+
+def content(files: Mapping[str, str]) -> str:
+    """The same for the same files, in whatever order."""
+    return hashlib.sha256(msgspec.json.encode(sorted(files.items()))).hexdigest()
+
+
+def recordings(files: Mapping[str, str]) -> dict[str, str]:
+    """The recorded prompts of a version: hash by `prompts/<language>/<name>.wav`."""
+    lines = (line.partition("  ") for line in files.get(RECORDINGS, "").split("\n") if line)
+    return {name: digest for digest, _, name in lines}
+
+
+def scripts(files: Mapping[str, str]) -> dict[str, str]:
+    """The scripts of a version: text by NAME.py."""
+    start = f"{SCRIPTS}/"
+    return {name.removeprefix(start): text for name, text in files.items() if name.startswith(start)}
+
+
 # ---------------------------------------------------------------- watching
+
+
+async def read_steady(path: Path, quiet: float = STEADY, within: float = STEADY_WITHIN) -> Sources:
+    """The folder at a moment when nobody writes to it; a problem says so when that moment does not come."""
+    for _ in range(max(1, round(within / quiet))):
+        before = await asyncio.to_thread(_signature, path)
+        sources = await asyncio.to_thread(read_folder, path)
+        await asyncio.sleep(quiet)
+        if await asyncio.to_thread(_signature, path) == before:
+            return sources
+    busy = Problem(_short(path), 0, 0, "is being written to all the time", "wait until it is saved")
+    return Sources({}, problems=(busy,))
 
 
 async def watch(
@@ -198,14 +263,11 @@ def _signature(path: Path) -> tuple[Any, ...]:
     return (*_stats(path), *_sounds(path))
 
 
-def _stats(path: Path) -> Iterator[tuple[str, int, int, int]]:
-    try:
-        found = sorted((e for e in os.scandir(path) if _is_ours(e.name)), key=lambda entry: entry.name)
-    except OSError:
-        return
-    for entry in found:
-        try:
-            about = entry.stat(follow_symlinks=False)
-        except OSError:
-            continue
-        yield entry.name, about.st_ino, about.st_size, about.st_mtime_ns
+def _stats(path: Path) -> list[tuple[str, int, int, int]]:
+    found = []
+    with contextlib.suppress(OSError):
+        for name, entry in _texts(path):
+            with contextlib.suppress(OSError):
+                about = entry.stat(follow_symlinks=False)
+                found.append((name, about.st_ino, about.st_size, about.st_mtime_ns))
+    return sorted(found)

@@ -18,9 +18,10 @@ import asyncpg
 import msgspec
 
 from cti.adapters.postgres_db import QUERIES, Database, Row, connect, drop, iso, plain
+from cti.adapters.postgres_flow_stats import FlowStats
+from cti.adapters.postgres_flows import FlowStore
 from cti.adapters.postgres_writer import Log, Writer
 from cti.core.messages import AgentInfo, Forced
-from cti.core.storable import storable
 from cti.errors import BadInput, Unavailable
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class CustomerMatch(NamedTuple):
     cases: list[Row]
 
 
-class Store:
+class Store(FlowStore, FlowStats):
     """One pool for questions; the writer and each watcher have a connection of their own."""
 
     def __init__(self, dsn: str, db: Database) -> None:
@@ -113,6 +114,10 @@ class Store:
     async def watch_people(self, changed: Callable[[], Awaitable[None] | None]) -> None:
         """Calls `changed` after every change of users, skills or stations, until cancelled."""
         await self._watch("crm_people", changed)
+
+    async def watch_flows(self, changed: Callable[[], Awaitable[None] | None]) -> None:
+        """Calls `changed` now and after every change of what is live or has a share, until cancelled."""
+        await self._watch("crm_flows", changed, lost=True)
 
     async def _watch(self, channel: str, changed: Callable[[], Awaitable[None] | None], *, lost: bool = False) -> None:
         """After a lost connection something may have been missed: `changed` is called then, too."""
@@ -259,37 +264,6 @@ class Store:
 
     async def get_recording(self, recording_id: str) -> Row | None:
         return plain(await self.db.row("get_recording", recording_id))  # type: ignore[no-any-return]
-
-    # ------------------------------------------------------------ flows
-
-    async def save_flows(self, files: dict[str, str], by: str, note: str = "") -> int:
-        """Keeps the folder as the next version and makes it live."""
-        async with self.db.link() as link, link.transaction():
-            await link.execute(QUERIES["withdraw_flows"], False)
-            version: int = await link.fetchval(QUERIES["add_flows"], storable(files), by, note)
-        return version
-
-    async def rollback_flows(self, version: int) -> None:
-        """Makes an earlier version live again. Raises BadInput when there is no such version."""
-        async with self.db.link() as link, link.transaction():
-            await link.execute(QUERIES["withdraw_flows"], True)
-            if await link.fetchval(QUERIES["revive_flows"], version) is None:
-                raise BadInput(f"there is no version {version}", "no_version")
-
-    async def load_flows(self, version: int) -> dict[str, str] | None:
-        return await self.db.value("load_flows", version)  # type: ignore[no-any-return]
-
-    async def live_flows(self) -> tuple[int, dict[str, str]] | None:
-        row = await self.db.row("live_flows")
-        return (row["version"], row["files"]) if row else None
-
-    async def flow_history(self) -> list[Row]:
-        """Versions, newest first, without their files."""
-        return list(plain(await self.db.rows("flow_history")))
-
-    async def rolled_back_flows(self) -> list[tuple[int, dict[str, str]]]:
-        """Versions that were rolled back: the same files are not published again by themselves."""
-        return [(row["version"], row["files"]) for row in await self.db.rows("rolled_back_flows")]
 
     # ------------------------------------------------------------ calendars opened or closed by hand
 

@@ -1,7 +1,7 @@
 """Prompts as sound files: text through the voice, recordings converted; each made once and kept by content.
 
 <sounds>/tts/<hash>.wav        text, by voice, language and words
-<sounds>/prompts/<hash>.wav    recordings, by their content
+<sounds>/prompts/<hash>.wav    recordings, by the SHA-256 of the file they were made from: a version knows its own
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 
 from cti.core.ivr import Book
@@ -46,12 +46,24 @@ class Prompts:
         self._speak = speak
         self._convert = convert
         self._voice = voice  # changes with the voice's settings: then everything is spoken anew
-        self._known: dict[Sound, Path] = {}
+        self._recordings: dict[int, Mapping[str, str]] = {}
         self._lasting: set[Path] = set()  # what the versions say that this process serves
         self._spoken = 0
         self._sweeping: asyncio.Task[None] | None = None
         self._running: dict[Path, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
+
+    def apart(self) -> Prompts:
+        """The same files and voice, for a folder that is no version yet."""
+        return Prompts(self._sounds, self._flows, self._speak, self._convert, self._voice)
+
+    def know(self, version: int, recordings: Mapping[str, str]) -> None:
+        """The recordings a version was published with: hash by `prompts/<language>/<name>.wav`."""
+        self._recordings[version] = recordings
+
+    def forget(self, but: Collection[int]) -> None:
+        """No call runs in any version but these."""
+        self._recordings = {version: known for version, known in self._recordings.items() if version in but}
 
     async def render(self, prompt: Prompt) -> str:
         """The absolute path of its sound file, without `.wav`, as Asterisk wants it.
@@ -90,15 +102,35 @@ class Prompts:
 
     async def _sound(self, sound: Sound) -> Path:
         """A version goes on with the recording it began with, whatever happens in the flows folder."""
-        known = self._known.get(sound)
-        if known is not None and _is_there(known):
-            return known
-        file = f"{sound.name}.wav"
-        content = await asyncio.to_thread(_content, self._flows, f"prompts/{sound.language}/{file}")
-        out = self._sounds / "prompts" / f"{hashlib.sha256(content).hexdigest()[:32]}.wav"
-        await self._once(out, lambda: self._converted(content, file, out))
-        self._known[sound] = out
-        return out
+        name = f"prompts/{sound.language}/{sound.name}.wav"
+        digest = self._recordings.get(sound.version, {}).get(name)
+        if digest is None or not _is_there(self._kept(digest)):
+            content = await asyncio.to_thread(_content, self._flows, name)
+            found = hashlib.sha256(content).hexdigest()
+            if digest not in (None, found):
+                raise MissingPrompt(f"the prompt {self._flows / name} is another one than version {sound.version} has")
+            digest = found
+            await self._once(self._kept(digest), lambda: self._converted(content, Path(name).name, self._kept(found)))
+        return self._kept(digest)
+
+    def _kept(self, digest: str) -> Path:
+        return self._sounds / "prompts" / f"{digest}.wav"
+
+    async def gone(self, recordings: Mapping[str, str]) -> list[str]:
+        """Which recordings of a version can be had neither from what was kept nor from the folder."""
+        had = self._can_be_had
+        return [name for name, digest in recordings.items() if not await asyncio.to_thread(had, name, digest)]
+
+    def _can_be_had(self, name: str, digest: str) -> bool:
+        if _is_there(self._kept(digest)):
+            return True
+        with contextlib.suppress(MissingPrompt):
+            return hashlib.sha256(_content(self._flows, name)).hexdigest() == digest
+        return False
+
+    def kept(self, prompt: Prompt) -> bool:
+        """Whether a text was spoken already."""
+        return isinstance(prompt, Text) and _is_there(self._place(prompt))
 
     async def _converted(self, content: bytes, file: str, out: Path) -> None:
         """From a copy of what was read: the file itself may be another one by now, or a pipe."""
@@ -122,10 +154,19 @@ class Prompts:
     async def _make(self, out: Path, make: Callable[[], Awaitable[None]]) -> None:
         async with self._slots:
             try:
-                out.parent.mkdir(parents=True, exist_ok=True)
+                _folder(out.parent)
                 await make()
             except OSError as error:
                 raise Unavailable(f"{out} cannot be written: {error.strerror}") from error
+
+
+def _folder(folder: Path) -> None:
+    """Its parent's owner has it: root at the command line makes it for a server that is not root."""
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        about = folder.parent.stat()
+        with contextlib.suppress(OSError):
+            os.chown(folder, about.st_uid, about.st_gid)
 
 
 def _is_there(out: Path) -> bool:

@@ -285,6 +285,30 @@ VALUES ($1, $2, $3, $4, $5, coalesce(to_timestamp($6), now())) RETURNING case_id
 -- name: add_note
 INSERT INTO crm.notes (customer_id, call_id, author, body) VALUES ($1, $2::uuid, $3, $4) RETURNING note_id
 
+-- name: pin_try
+-- Counts a try before it is judged, so that many at once are not free; nothing when there is no PIN or it is locked.
+-- $2: so many wrong ones in a row lock it, $3: for so many seconds.
+UPDATE crm.customer_pins SET
+    failed = CASE WHEN locked_until IS NULL THEN failed + 1 ELSE 1 END,
+    locked_until = CASE WHEN locked_until IS NULL AND failed + 1 >= $2 THEN now() + make_interval(secs => $3) END
+WHERE customer_id = $1 AND (locked_until IS NULL OR locked_until <= now())
+RETURNING pin_hash, failed, locked_until
+
+-- name: pin_lock
+SELECT locked_until FROM crm.customer_pins WHERE customer_id = $1
+
+-- name: pin_right
+UPDATE crm.customer_pins SET failed = 0, locked_until = NULL WHERE customer_id = $1
+
+-- name: set_pin
+INSERT INTO crm.customer_pins (customer_id, pin_hash)
+SELECT customer_id, $2 FROM crm.customers WHERE customer_id = $1
+ON CONFLICT (customer_id) DO UPDATE SET pin_hash = EXCLUDED.pin_hash, failed = 0, locked_until = NULL, changed_at = now()
+RETURNING customer_id
+
+-- name: drop_pin
+DELETE FROM crm.customer_pins WHERE customer_id = $1 RETURNING customer_id
+
 -- name: count_customers
 SELECT count(*) FROM crm.customers
 
@@ -345,29 +369,79 @@ SELECT * FROM crm.v_recordings WHERE recording_id = $1
 
 -- ---------------------------------------------------------------- flows
 
--- name: withdraw_flows
--- The live version steps back; $1: because an earlier one replaces it.
+-- name: lock_flows
+-- One change of what is live at a time; who reads does not wait.
+LOCK TABLE crm.flow_versions IN SHARE ROW EXCLUSIVE MODE
+
+-- name: serving_flows
+-- The live version and the one that has a share.
+SELECT version, share, live, published_at, published_by, note FROM crm.flow_versions WHERE live OR share > 0
+
+-- name: same_flows
+-- The version that has these files: the live one, the canary, else the last one that had them.
+SELECT version, rolled_back_at IS NOT NULL AS rolled_back FROM crm.flow_versions WHERE files = $1
+ORDER BY live DESC, share DESC, version DESC LIMIT 1
+
+-- name: add_flows
+INSERT INTO crm.flow_versions (files, published_by, note) VALUES ($1, $2, $3) RETURNING version
+
+-- name: end_share
+-- $1: because it is withdrawn, not because another one takes its place.
+UPDATE crm.flow_versions
+SET share = 0, rolled_back_at = CASE WHEN $1::boolean THEN now() ELSE rolled_back_at END WHERE share > 0
+
+-- name: give_share
+UPDATE crm.flow_versions SET share = $2, rolled_back_at = NULL WHERE version = $1
+
+-- name: end_live
+-- $1: because an earlier one replaces it.
 UPDATE crm.flow_versions
 SET live = false, rolled_back_at = CASE WHEN $1::boolean THEN now() ELSE rolled_back_at END WHERE live
 
--- name: add_flows
-INSERT INTO crm.flow_versions (files, published_by, note, live) VALUES ($1, $2, $3, true) RETURNING version
+-- name: make_live
+UPDATE crm.flow_versions SET live = true, share = 0, live_at = now(), rolled_back_at = NULL WHERE version = $1
 
--- name: revive_flows
-UPDATE crm.flow_versions SET live = true, rolled_back_at = NULL WHERE version = $1 RETURNING version
+-- name: live_before
+-- Which version a rollback makes live: of those before the live one that nobody took back, the one live last.
+SELECT version FROM crm.flow_versions
+WHERE version < $1 AND live_at IS NOT NULL AND rolled_back_at IS NULL ORDER BY live_at DESC, version DESC LIMIT 1
+
+-- name: is_flows
+SELECT version FROM crm.flow_versions WHERE version = $1
 
 -- name: load_flows
 SELECT files FROM crm.flow_versions WHERE version = $1
 
--- name: live_flows
-SELECT version, files FROM crm.flow_versions WHERE live
-
 -- name: flow_history
-SELECT version, published_at, published_by, note, live, rolled_back_at
-FROM crm.flow_versions ORDER BY version DESC LIMIT 100
+-- `calls`: those that began in it.
+SELECT v.version, v.published_at, v.published_by, v.note, v.live, v.share, v.live_at, v.rolled_back_at, c.calls
+FROM (SELECT * FROM crm.flow_versions ORDER BY version DESC LIMIT $1) AS v,
+    LATERAL (SELECT count(*) AS calls FROM crm.calls WHERE flow_version = v.version) AS c
+ORDER BY v.version DESC
 
--- name: rolled_back_flows
-SELECT version, files FROM crm.flow_versions WHERE rolled_back_at IS NOT NULL ORDER BY version DESC LIMIT 20
+-- name: flow_nodes
+-- $1: flow, $2, $3: period, $4: version or null. A row for each node (whole = 1) and each way out of it.
+SELECT node, coalesce(outcome, '') AS outcome, coalesce(went_to, '') AS went_to, grouping(outcome) AS whole,
+    max(verb) AS verb, count(*) AS visits, avg(seconds) AS mean,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS median,
+    percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) AS p90
+FROM crm.flow_visits(to_timestamp($2::float8), to_timestamp($3::float8))
+WHERE flow = $1 AND ($4::integer IS NULL OR version = $4)
+GROUP BY GROUPING SETS ((node), (node, outcome, went_to))
+ORDER BY node, visits DESC, outcome, went_to
+
+-- name: flow_calls
+-- $1, $2: period, $3: FLOW/NODE after which nothing comes but the end, $4: flow or null.
+SELECT flow, version, count(*) AS calls,
+    count(*) FILTER (WHERE result = 'contained') AS contained, count(*) FILTER (WHERE result = 'people') AS people,
+    count(*) FILTER (WHERE result = 'dropped') AS dropped, count(*) FILTER (WHERE result = 'failed') AS failed,
+    count(*) FILTER (WHERE result = 'running') AS running, avg(seconds) AS mean_seconds
+FROM crm.flow_calls(to_timestamp($1::float8), to_timestamp($2::float8), $3::text[])
+WHERE $4::text IS NULL OR flow = $4
+GROUP BY flow, version ORDER BY flow, version DESC
+
+-- name: flow_path
+SELECT * FROM crm.flow_path($1::uuid)
 
 -- ---------------------------------------------------------------- calendars
 

@@ -1,4 +1,4 @@
-"""Recordings: the two mono files of a conversation become one stereo file with a length and a checksum.
+"""Recordings: what the switch has written becomes one file with a length and a checksum.
 
 While a conversation goes on, Asterisk's MixMonitor writes 8 kHz 16-bit mono
 
@@ -6,7 +6,8 @@ While a conversation goes on, Asterisk's MixMonitor writes 8 kHz 16-bit mono
     <root>/spool/<recording_id>-agent.wav    what the agent's phone sent
 
 and the recorder makes <root>/YYYY/MM/DD/<recording_id>.wav of them (UTC day of the start): caller left, agent
-right, the shorter side padded with silence. Every step can be repeated, `kill -9` at any point loses nothing:
+right, the shorter side padded with silence. Of a caller alone (a message; no agent in the command) there is the first
+file only, and the finished one is mono. Every step can be repeated, `kill -9` at any point loses nothing:
 
     1 spool/<recording_id>.json        who it belongs to; there as long as work is left
     2 YYYY/MM/DD/.<recording_id>.tmp   written, synced, read back and compared
@@ -104,22 +105,22 @@ class Recorder:
             _check_id(command.recording_id)
             command = await self._off_loop(_claim, self._spool, command)
             await self._settled(command)
-            stored = await self._off_loop(files.store, self._root, _place(command))
+            stored = await self._off_loop(files.store, self._root, _place(command), _sides(command))
         except (OSError, ValueError, OverflowError) as problem:
             self._failed(command, problem)
             return
         if stored is None:
-            log.warning("recording %s of %s: neither side sent any sound", command.recording_id, command.call_id)
+            log.warning("recording %s of %s: nobody sent any sound", command.recording_id, command.call_id)
         self._submit(self._report(command, stored))
         await self._off_loop(_claim_path(self._spool, command.recording_id).unlink, True)
 
     async def _settled(self, command: FinishRecording) -> None:
-        """Wait until both sides are closed by the switch, or have not grown for `settle` seconds."""
+        """Wait until all sides are closed by the switch, or have not grown for `settle` seconds."""
         loop = asyncio.get_running_loop()
         before: list[files.Side] = []
         quiet_since = loop.time()
         while True:
-            sides = await self._off_loop(files.look, self._root, _place(command))
+            sides = await self._off_loop(files.look, self._root, _place(command), _sides(command))
             if all(side.complete for side in sides):
                 return
             if sides != before:
@@ -144,7 +145,7 @@ class Recorder:
             path=str(_place(command)) if stored else "",
             started_at=command.started_at,
             seconds=stored.frames / files.RATE if stored else 0.0,
-            channels=2,
+            channels=len(_sides(command)),
             bytes=stored.bytes if stored else 0,
             sha256=stored.sha256 if stored else "",
         )
@@ -172,6 +173,10 @@ def _place(command: FinishRecording) -> Path:
     """Where the finished file lives, relative to the root."""
     day = datetime.fromtimestamp(command.started_at, UTC)
     return Path(f"{day:%Y/%m/%d}") / f"{command.recording_id}.wav"
+
+
+def _sides(command: FinishRecording) -> files.Sides:
+    return files.BOTH if command.agent else files.ALONE
 
 
 def _claim_path(spool: Path, recording_id: str) -> Path:

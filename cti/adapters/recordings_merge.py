@@ -17,7 +17,8 @@ from typing import BinaryIO, NamedTuple
 
 RATE = 8000  # samples a second
 HEADER = 44  # bytes before the samples, in the switch's files and in ours
-SIDES = ("caller", "agent")  # left, right
+BOTH = ("caller", "agent")  # left, right
+ALONE = ("caller",)
 _CHUNK = 1 << 16  # frames
 
 
@@ -28,23 +29,26 @@ class Side(NamedTuple):
     complete: bool
 
 
+Sides = tuple[str, ...]
+
+
 class Stored(NamedTuple):
     bytes: int
     frames: int
     sha256: str
 
 
-def look(root: Path, place: Path) -> list[Side]:
-    """Both sides as they are now; nothing to wait for when the finished file is already there."""
+def look(root: Path, place: Path, sides: Sides) -> list[Side]:
+    """The sides as they are now; nothing to wait for when the finished file is already there."""
     if os.path.lexists(root / place):
         return []
-    return [_inspect(_side(root, place, side)) for side in SIDES]
+    return [_inspect(_side(root, place, side)) for side in sides]
 
 
-def store(root: Path, place: Path) -> Stored | None:
-    """Make the stereo file, prove it, put it in place, remove the switch's files. None: no sound."""
-    stored = measure(root / place) if os.path.lexists(root / place) else _merge(root, place)
-    for side in (*SIDES, "mix"):
+def store(root: Path, place: Path, sides: Sides) -> Stored | None:
+    """Make the file, a channel for each side, prove it, put it in place, remove the switch's files. None: no sound."""
+    stored = measure(root / place) if os.path.lexists(root / place) else _merge(root, place, sides)
+    for side in (*BOTH, "mix"):
         _side(root, place, side).unlink(missing_ok=True)
     return stored
 
@@ -53,11 +57,13 @@ def measure(path: Path) -> Stored:
     """Length and checksum of a finished file as it is on the disk, not in memory."""
     digest, size = hashlib.sha256(), 0
     with open_plain(path) as file:
+        channels = max(1, int.from_bytes(file.read(HEADER)[22:24], "little"))
+        file.seek(0)
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         while block := file.read(1 << 18):
             digest.update(block)
             size += len(block)
-    return Stored(size, max(0, size - HEADER) // 4, digest.hexdigest())
+    return Stored(size, max(0, size - HEADER) // (2 * channels), digest.hexdigest())
 
 
 def open_plain(path: Path) -> BinaryIO:
@@ -95,16 +101,16 @@ def _inspect(path: Path) -> Side:
     return Side(size, riff == size - 8 and data == size - HEADER)
 
 
-def _merge(root: Path, place: Path) -> Stored | None:
+def _merge(root: Path, place: Path, names: Sides) -> Stored | None:
     with contextlib.ExitStack() as stack:
-        sides = [_samples(stack, _side(root, place, side)) for side in SIDES]
+        sides = [_samples(stack, _side(root, place, name)) for name in names]
         frames = max(_length(side) for side in sides)
         if frames == 0:
             return None
         _make_day(root, place.parent)
         draft = (root / place).with_name(f".{place.stem}.tmp")
         try:
-            return _prove_and_place(draft, root / place, _write_stereo(draft, sides, frames))
+            return _prove_and_place(draft, root / place, _write(draft, sides, frames))
         finally:
             draft.unlink(missing_ok=True)
 
@@ -129,7 +135,7 @@ def _make_day(root: Path, day: Path) -> None:
         raise OSError(errno.ELOOP, "a link stands where a day's folder should be")
 
 
-def _write_stereo(draft: Path, sides: list[BinaryIO | None], frames: int) -> Stored:
+def _write(draft: Path, sides: list[BinaryIO | None], frames: int) -> Stored:
     digest, total = hashlib.sha256(), 0
     with create(draft) as out:
         for block in _blocks(sides, frames):
@@ -141,24 +147,25 @@ def _write_stereo(draft: Path, sides: list[BinaryIO | None], frames: int) -> Sto
 
 
 def _blocks(sides: list[BinaryIO | None], frames: int) -> Iterator[bytes]:
-    yield _header(frames)
+    yield _header(frames, len(sides))
     for start in range(0, frames, _CHUNK):
         yield _interleave(sides, min(_CHUNK, frames - start))
 
 
-def _header(frames: int) -> bytes:
-    """A canonical stereo header. Its length fields end at 4 GiB (37 hours); players read on to the end."""
-    size = min(frames * 4, 0xFFFFFFFF - 36)
-    form = struct.pack("<IHHIIHH", 16, 1, 2, RATE, RATE * 4, 4, 16)
+def _header(frames: int, channels: int) -> bytes:
+    """A canonical header. Its length fields end at 4 GiB (37 hours of stereo); players read on to the end."""
+    frame = 2 * channels
+    size = min(frames * frame, 0xFFFFFFFF - 36)
+    form = struct.pack("<IHHIIHH", 16, 1, channels, RATE, RATE * frame, frame, 16)
     return struct.pack("<4sI4s4s20s4sI", b"RIFF", size + 36, b"WAVE", b"fmt ", form, b"data", size)
 
 
 def _interleave(sides: list[BinaryIO | None], frames: int) -> bytes:
-    both = array("h", bytes(frames * 4))
+    mixed = array("h", bytes(frames * 2 * len(sides)))
     for channel, side in enumerate(sides):
         raw = side.read(frames * 2) if side else b""
-        both[channel::2] = array("h", raw[: len(raw) // 2 * 2].ljust(frames * 2, b"\0"))
-    return both.tobytes()
+        mixed[channel :: len(sides)] = array("h", raw[: len(raw) // 2 * 2].ljust(frames * 2, b"\0"))
+    return mixed.tobytes()
 
 
 def _prove_and_place(draft: Path, final: Path, written: Stored) -> Stored:

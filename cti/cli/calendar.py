@@ -58,9 +58,10 @@ def _list(args: argparse.Namespace) -> int:
 async def _live(store: Store, config: Config) -> ivr.Book:
     """The flows that calls are answered with, or those in the folder when none are live. Raises BadInput."""
     site = {"country": config.site.country, "zone": config.site.time_zone}
-    live = await store.live_flows()
-    if live is not None:
-        book, problems = flow_files.load(Sources(live[1]), version=live[0], **site)
+    live, _ = await store.serving_flows()
+    files = await store.load_flows(live["version"]) if live else None
+    if live is not None and files is not None:
+        book, problems = flow_files.load(Sources(files), version=live["version"], **site)
     else:
         book, problems = flow_files.check(config.paths.flows, **site)
     if book is None:

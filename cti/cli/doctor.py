@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import os
 import pwd
@@ -12,12 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 from cti import config as configuration
-from cti.adapters import flow_files
+from cti.adapters import flow_files, postgres_lookups
 from cti.cli import options
 from cti.config import Config
 from cti.embedded import account, asterisk, home, overrides, places, postgres, setup
@@ -29,6 +31,13 @@ Verdict = Literal["ok", "warning", "problem"]
 Row = tuple[Verdict, str]
 TESTED = (22, 10, 1)
 LEAST_DISK = 1 << 30
+LOOKUPS: dict[str, Row] = {
+    "login": ("ok", "lookups of flows log in as a role that only reads"),
+    "role": ("ok", "lookups of flows take the role cti_lookup; [postgres] lookup_dsn would let them log in as it"),
+    "own": ("warning", "lookups of flows run as the server's own account, read-only, and can read everything: as a "
+                       "superuser, CREATE ROLE cti_lookup LOGIN, the grants at the end of migrations/0007_ivr.sql, and "
+                       "GRANT cti_lookup TO the server's account"),
+}  # fmt: skip
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -199,10 +208,37 @@ def flows(config: Config) -> Iterator[Row]:
             yield "problem", f"{file} is a dead link to {file.readlink()}: nothing is heard; put the sound there"
 
 
+def lookups(config: Config) -> Iterator[Row]:
+    """Who the SQL of flows runs as; nothing to say while the database does not run."""
+    with contextlib.suppress(Unavailable):
+        mode, _ = asyncio.run(postgres_lookups.how(config.postgres.dsn, config.postgres.lookup_dsn))
+        yield LOOKUPS[mode]
+
+
+def payment(config: Config) -> Iterator[Row]:
+    """A tokeniser that cannot be reached is found out by the first caller who wants to pay."""
+    url = urllib.parse.urlsplit(config.payment.url)
+    if not url.hostname:
+        return
+    port = url.port or (443 if url.scheme == "https" else 80)
+    place = f"{url.hostname}:{port}"
+    try:
+        socket.create_connection((url.hostname, port), timeout=3).close()
+    except OSError as error:
+        yield "problem", f"the tokeniser of [payment], {place}, cannot be reached: {error.strerror or error}"
+        return
+    allowed = {f"{url.hostname}:{port}", url.hostname} & set(config.outside.allow)
+    if url.scheme == "http" and not allowed:
+        yield "problem", f"[payment] url is on this machine: put {place} into [outside] allow"
+    else:
+        yield "ok", f"the tokeniser of [payment], {place}, can be reached"
+
+
 def forgotten(_: Config) -> Iterator[Row]:
     for state, gone in places.orphans():
         what = f"{state} holds calls and recordings of {gone}, which is not there"
         yield "warning", f"{what}: mount or move it back, or remove the folder when nobody needs them"
 
 
-CHECKS = (packages, databases, switch, host_name, voices, ports, neighbours, disk, accounts, flows, forgotten)
+CHECKS = (packages, databases, switch, host_name, voices, ports, neighbours, disk, accounts, flows, lookups, payment,
+          forgotten)  # fmt: skip

@@ -72,6 +72,7 @@ class Call(msgspec.Struct, kw_only=True):
     version: int = 0
     language: str = ""
     line: dict[str, Any] | None = None  # the flow's position, as core.ivr gave it
+    node_since: float = 0.0  # when the caller came into that node
     path: list[str] = []
     flow_over: str = ""
     leaving: bool = False  # the caller is gone, and the flow does what is still to be done without him
@@ -206,8 +207,15 @@ def _flow_node(call: Call, event: Event) -> None:
 
 
 def _flow_at(call: Call, event: Event) -> None:
-    call.line = event.data["line"]
+    before, call.line = call.line, event.data["line"]
+    if _place(before) != _place(call.line):
+        call.node_since = event.at
     call.language = call.line.get("language", call.language) if call.line else call.language
+
+
+def _place(line: dict[str, Any] | None) -> tuple[Any, ...]:
+    """Which visit of which node."""
+    return tuple((line or {}).get(name) for name in ("flow", "node", "visits"))
 
 
 def _flow_ended(call: Call, event: Event) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from cti.core import ivr
 from cti.core.call import Call, Calls, gone_at
 from cti.core.ids import call_id, channel_id, is_ours, offer_id
+from cti.core.ivr.shares import Serving
 from cti.core.line_work import Left, Step, Work, fields
 from cti.core.messages import (
     Bridged,
@@ -57,7 +58,7 @@ class Lines:
         self.trunk = trunk
         self.country = country
         self.books: Mapping[int, ivr.Book] = {}
-        self.version = 0
+        self.serving = Serving()
         self.steps: dict[str, Step] = {}
         self.customers: dict[str, CustomerFound] = {}
         self.forced: Mapping[str, Forced] = {}  # calendars opened or closed by hand; one that is over is no more
@@ -223,7 +224,7 @@ class Lines:
         self.forced = m.calendars
 
     def _book(self, call: Call) -> ivr.Book:
-        return self.books[call.version if call.version in self.books else self.version]
+        return self.books[call.version if call.version in self.books else self.serving.live]
 
     def _position(self, call: Call) -> ivr.Line:
         return msgspec.convert(call.line, ivr.Line)
@@ -235,7 +236,8 @@ class Lines:
         return ivr.Context(call=about, customer=one, at=at, forced=self.forced)
 
     def _begin(self, call: Call, at: float) -> None:
-        book = self.books.get(self.version)
+        version = self.serving.version_for(call.caller, call.call_id)
+        book = self.books.get(version)
         found = book.flow_for(call.called) if book is not None else None
         if book is None or found is None:
             self.out.emit("flow.ended", at, call_id=call.call_id, flow="", how="refused")
@@ -244,7 +246,7 @@ class Lines:
         flow, language = found
         turn = ivr.begin(book, flow, language, self._context(call, at))
         self.out.emit(
-            "flow.started", at, call_id=call.call_id, flow=flow, version=self.version, language=turn.line.language
+            "flow.started", at, call_id=call.call_id, flow=flow, version=version, language=turn.line.language
         )
         self._act(call, turn, at)
 

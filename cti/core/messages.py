@@ -423,13 +423,13 @@ class RunTask(Command, frozen=True, kw_only=True):
     """Work outside of the call that a flow asks for; always answered by TaskDone, within `timeout` seconds.
 
     kind, its args, and the outcomes of TaskDone besides error:
-    customer      number (E.164) or customer_id           found {customer fields}, none, many
+    customer      number (E.164) or customer_id           found {customer fields}, none, several
     query         query (name in lookups.yaml), sql, with {name: value}, many   found {columns} or {rows}, none
     http          method, url, headers, json or form, get {name: JSON pointer}   done {status, ...}; error {status?}
     message       webhook (name in cti.toml), body          done
     script        script (file under scripts/), args        done {...}, or `outcome` of what it printed
     pay           amount, currency, reference               done {token, last4, brand?}, declined {reason?}
-    authenticate  customer_id                               done, wrong {left}, locked {until}, none (has no PIN)
+    authenticate  customer_id                               done, wrong {left}, locked {until}, no_pin
 
     A value {"sealed": NAME} in `with`, `json`, `form`, `args` stands for digits in the vault, {"secret": NAME} for a
     setting of [secrets]. pay reads card, expiry and code, authenticate reads pin from the vault.

@@ -183,16 +183,19 @@ class Switchboard:
         return output
 
     def publish(self, book: ivr.Book, message: FlowsPublished) -> None:
-        """A version of the flows is live for new calls; calls that run keep theirs."""
-        used = self._books_in_use()
-        self.lines.books = {**used, message.version: book}
-        self.lines.version = message.version
-        earlier = {name: queue for version in sorted(used) for name, queue in used[version].queues.items()}
-        self.floor.configure(book.queues, message.at, earlier)
+        """A version of the flows is live for new calls, or for a share of them; calls that run keep theirs."""
+        lines = self.lines
+        lines.serving = serving = lines.serving.told(message.version, message.share)
+        known = {**lines.books, message.version: book}
+        used = {version: known[version] for version in self._versions_in_use() if version in known}
+        serves = {version: known[version] for version in (serving.canary, serving.live) if version in known}
+        lines.books = {**used, **serves}
+        beside = {version: one for version, one in lines.books.items() if version != serving.live}
+        earlier = {name: queue for version in sorted(beside) for name, queue in beside[version].queues.items()}
+        self.floor.configure(serves[serving.live].queues if serving.live in serves else {}, message.at, earlier)
 
-    def _books_in_use(self) -> dict[int, ivr.Book]:
-        used = {call.version for call in self.calls.live.values()}
-        return {version: book for version, book in self.lines.books.items() if version in used}
+    def _versions_in_use(self) -> set[int]:
+        return {call.version for call in self.calls.live.values()}
 
     @property
     def next_at(self) -> float | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from cti.core.agent import Agent
 from cti.core.call import Call
+from cti.core.ivr import Book
+from cti.core.ivr.calendars import hours
+from cti.core.messages import Forced
 from cti.core.stats import Stats
 from cti.core.switchboard import Switchboard
 
@@ -52,6 +56,38 @@ def live_call(call: Call, now: float) -> Row:
 def live_calls(board: Switchboard, now: float) -> list[Row]:
     """The calls whose caller is on the line."""
     return [live_call(call, now) for call in board.calls.live.values() if call.ended_at is None]
+
+
+def flow_callers(board: Switchboard, now: float) -> list[Row]:
+    """Who is in which node of which flow now; a queue node also holds those who wait and talk."""
+    return [
+        {
+            "call_id": call.call_id, "caller": call.caller or None, "caller_name": call.caller_name,
+            "flow": call.line.get("flow", ""), "node": call.line.get("node", ""), "since": call.node_since,
+            "version": call.version, "state": live_call(call, now)["state"],
+        }
+        for call in board.calls.live.values()
+        if call.line and call.ended_at is None and not call.flow_over
+    ]  # fmt: skip
+
+
+def calendars(book: Book | None, forced: Mapping[str, Forced], now: float) -> list[Row]:
+    """The calendars of a version: what holds now, by hand or by their own hours, and when they open next."""
+    if book is None:
+        return []
+    rows = []
+    for name, calendar in sorted(book.calendars.items()):
+        hand = forced.get(name)
+        hand = hand if hand is not None and now < hand.until else None
+        found = hours(calendar, now, book.zone, hand)
+        rows.append(
+            {
+                "calendar": name, "state": found.state, "holiday": found.holiday, "next_open": found.next_open,
+                "time_zone": calendar.zone or book.zone, "forced": hand.state if hand else None,
+                "forced_until": hand.until if hand else None,
+            }
+        )  # fmt: skip
+    return rows
 
 
 def queues(board: Switchboard, stats: Stats, now: float) -> list[Row]:

@@ -7,10 +7,11 @@ import contextlib
 import secrets
 import socket
 import struct
+import time
 
 FRAME = 160  # samples and bytes in 20 ms
 KEYS = "0123456789*#ABCD"
-KEY_FRAMES = 5  # a key lasts 100 ms
+KEY_FRAMES = KEY_PAUSE = 5  # of 20 ms: a key lasts 100 ms, and so does the pause after it
 HEARD_LIMIT = 8000 * 600  # ten minutes
 
 
@@ -30,6 +31,8 @@ class Media:
         self.key_type, self.keys = -1, list[str]()
         self._sequence, self._stamp, self._position = secrets.randbelow(30000), 0, 0
         self._source = secrets.randbits(32)
+        self.key_frames, self.key_pause = KEY_FRAMES, KEY_PAUSE
+        self.pressed = list[float]()  # when each key's end was first said, time.monotonic()
         self._key_frame, self._pause = 0, 0
         self._timer: asyncio.TimerHandle | None = None
         if listen:
@@ -43,7 +46,7 @@ class Media:
             self._tick()
 
     def press(self, keys: str) -> None:
-        """Press keys one after the other, 100 ms each with 100 ms between. Raises ValueError."""
+        """Press keys one after the other, `key_frames` and `key_pause` long. Raises ValueError."""
         if any(key not in KEYS for key in keys):
             raise ValueError("not a key of a phone")
         self.keys += keys
@@ -74,14 +77,15 @@ class Media:
     def _send_key(self) -> None:
         """One packet each 20 ms with the growing length; the end is said three times."""
         code, frame = KEYS.index(self.keys[0]), self._key_frame
-        ends = frame == KEY_FRAMES
+        ends = frame == self.key_frames
         for _ in range(3 if ends else 1):
             payload = struct.pack("!BBH", code, 10 | (0x80 if ends else 0), (frame + 1) * FRAME)
             self._send(self.key_type, frame == 0, self._stamp - frame * FRAME, payload)
         self._key_frame += 1
         if ends:
             del self.keys[0]
-            self._key_frame, self._pause = 0, 5
+            self.pressed.append(time.monotonic())
+            self._key_frame, self._pause = 0, self.key_pause - 1
 
     def _send(self, kind: int, marker: bool, stamp: int, payload: bytes) -> None:
         self._sequence = (self._sequence + 1) & 0xFFFF

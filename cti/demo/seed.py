@@ -7,7 +7,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from cti.errors import BadInput, Unavailable
 
 MARK = "demo.seeded"  # the audit row that says: this is a demo home
 LOGINS = "demo-logins.txt"
+ORDERS = 30
+PIN = "2468"
 
 
 def require_loopback(config: Config) -> None:
@@ -85,6 +87,7 @@ async def _fill(link: Any) -> None:
     for person in PEOPLE:
         await _add_person(link, person)
     made = [(await _add_customer(link, c, now), c) for c in customers()]
+    await _add_orders(link, [customer_id for customer_id, _ in made], now)
     await store_events(link, past_calls(made, now))
     await link.execute("INSERT INTO crm.audit (actor, action) VALUES ('demo', $1)", MARK)
 
@@ -135,6 +138,22 @@ async def _add_customer(link: Any, c: Customer, now: float) -> int:
     return customer_id
 
 
+async def _add_orders(link: Any, whose: Sequence[int], now: float) -> None:
+    """An order for each of the first customers, from 4001 on, in every state; and one PIN for them all."""
+    first, states = whose[:ORDERS], ("sent", "delivered", "in_work")
+    day = datetime.fromtimestamp(now, UTC).date()
+    await link.executemany(
+        "INSERT INTO crm.orders (reference, customer_id, status, due, amount, currency)"
+        " VALUES ($1, $2, $3, $4, $5, 'IDR')",
+        [(str(4001 + n), who, states[n % 3], day + timedelta(days=n % 9 - 3), 150_000 + 25_000 * n)
+         for n, who in enumerate(first)],
+    )  # fmt: skip
+    pin = argon2.PasswordHasher().hash(PIN)
+    await link.executemany(
+        "INSERT INTO crm.customer_pins (customer_id, pin_hash) VALUES ($1, $2)", [(who, pin) for who in first]
+    )
+
+
 async def store_events(link: Any, events: Sequence[Event]) -> None:
     """Store past events, sorted by time, and fold them. Their ids lie before those of a journal begun now."""
     days: set[date] = {datetime.fromtimestamp(event.at, UTC).date() for event in events}
@@ -160,6 +179,7 @@ def write_logins(config: Config) -> None:
     what = {"supervisor": "watch", "admin": "the same with all rights"}
     lines += [f"  {p.name} / {p.password}      {what[p.role]}: {url}/wallboard" for p in STAFF]
     lines.append("A caller comes in every five seconds; ani, budi, chen and dewi are simulated agents.")
+    lines.append(f"For the flows: orders 4001 to {4000 + ORDERS}; customers 1 to {ORDERS} have the PIN {PIN}.")
     _write(config.paths.home / LOGINS, "\n".join(lines) + "\n")
 
 

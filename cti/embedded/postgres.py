@@ -44,7 +44,7 @@ def prepare(places: Places) -> None:
         _make_cluster(data, places.account)
     _forget_dead(data, places.account)
     names = {places.account.name, ourselves().name}
-    idents = "".join(f'cti "{name}" cti\n' for name in sorted(names))
+    idents = "".join(f'cti "{name}" {role}\n' for name in sorted(names) for role in ("cti", "cti_lookup"))
     write_atomic(data / "pg_hba.conf", HBA, places.account, secret=True)
     write_atomic(data / "pg_ident.conf", idents, places.account, secret=True)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import argon2
 import msgspec
+from fake_flows import FILES, FlowsEngine, FlowsStore
 
 from cti.adapters.web import Hub
 from cti.core.messages import AnswerCall, HangUpCall, RejectCall, SetAgentState, SetDisposition, WrapUp
@@ -29,7 +30,7 @@ class FakeUser(msgspec.Struct):
     station: str | None = None
 
 
-class FakeStore:
+class FakeStore(FlowsStore):
     """Users, sessions and rows. `asked` counts what reached the database."""
 
     def __init__(self) -> None:
@@ -49,6 +50,7 @@ class FakeStore:
         self.customers = [{"customer_id": 7, "display_name": "王小明", "tier": "vip", "language": "zh"}]
         self.audited: list[tuple[str, str, str]] = []
         self.asked: list[dict[str, Any]] = []
+        self.start_flows({version: dict(files) for version, files in FILES.items()})
 
     async def user_by_name(self, name: str) -> FakeUser | None:
         return self.users.get(name)
@@ -112,11 +114,12 @@ class FakeStore:
         self.audited.append((user, action, object))
 
 
-class FakeEngine:
+class FakeEngine(FlowsEngine):
     """Two agents and two queues. Wishes are obeyed; station 2404 is never reachable; `inputs` is what came."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
+        self.start_flows({version: dict(files) for version, files in FILES.items()})
         self.inputs: list[Any] = []
         self.rows: dict[str, dict[str, Any]] = {}
         for name, shown, station in (("anna", "Anna Wijaya", "2001"), ("budi", "Budi", "2002")):

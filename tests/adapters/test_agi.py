@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from fake_asterisk import FakeChannel, environment
 
-from cti.adapters import agi, agi_session
+from cti.adapters import agi, agi_channel, agi_session
 from cti.adapters.agi import AgiServer
+from cti.adapters.agi_session import Renderer
+from cti.adapters.agi_wire import KEYS
 from cti.core.messages import (
     Collect,
     Hold,
@@ -28,7 +30,6 @@ from cti.core.messages import (
     Text,
 )
 
-KEYS = agi_session.KEYS
 UNIQUEID = "sys-1795000000.1"
 HELLO = Text(language="en", text="hello")
 MENU = Sound(language="en", name="menu", version=1)
@@ -88,6 +89,11 @@ async def desk() -> AsyncIterator[Desk]:
         await channel.close()
 
 
+def renders_with(desk: Desk, render: Renderer) -> None:
+    session = desk.server._held[UNIQUEID]
+    session._outside = session._outside._replace(render=render)
+
+
 def play(op: int, *prompts: Prompt) -> Play:
     return Play(uniqueid=UNIQUEID, op=op, prompts=prompts)
 
@@ -124,7 +130,7 @@ async def test_play_answers_stops_the_music_and_plays(desk: Desk) -> None:
     desk.server.execute(play(2, HELLO))
     await desk.done(2)
     assert channel.commands == [
-        "CHANNEL STATUS", "ANSWER", 'EXEC "StopMusicOnHold" ""', f'STREAM FILE "/sounds/hello" "{KEYS}"',
+        "CHANNEL STATUS", "ANSWER", f'STREAM FILE "/sounds/hello" "{KEYS}"',
         f'STREAM FILE "/sounds/menu" "{KEYS}"', f'STREAM FILE "/sounds/hello" "{KEYS}"',
     ]  # fmt: skip
     await channel.close()
@@ -158,7 +164,7 @@ async def test_a_key_cuts_the_prompt_short(desk: Desk) -> None:
     desk.server.execute(collect(1, HELLO, MENU))
     done = await desk.done(1)
     assert (done.outcome, done.digits) == ("digits", "#")
-    assert channel.commands[-1] == 'STREAM FILE "/sounds/hello" "0123456789*#"'
+    assert channel.commands[-1] == 'STREAM FILE "/sounds/hello" "0123456789*#ABCD"'
     await channel.close()
 
 
@@ -198,7 +204,7 @@ async def test_a_key_after_the_prompt(desk: Desk) -> None:
     desk.server.execute(collect(1, HELLO, timeout=2.5))
     done = await desk.done(1)
     assert (done.outcome, done.digits) == ("digits", "1")
-    assert channel.commands[-1] == 'WAIT FOR DIGIT "2500"'
+    assert channel.commands[-1] == 'WAIT FOR DIGIT "1000"'  # in pieces: a newer command is not kept waiting
     await channel.close()
 
 
@@ -219,16 +225,16 @@ async def test_release_sets_done_last_and_ends_the_session(desk: Desk) -> None:
     assert desk.server.sessions == 0
 
 
-async def test_a_newer_command_ends_the_older_after_the_prompt_that_plays(desk: Desk) -> None:
+async def test_a_newer_command_cuts_the_prompt_that_plays(desk: Desk) -> None:
     channel = await desk.channel()
     channel.replies["STREAM FILE"] = None
+    channel.replies["GET FULL"] = b"200 result=1 (cti-mark-1)\n"
     desk.server.execute(play(1, HELLO, MENU))
     await channel.said("STREAM FILE")
     desk.server.execute(Release(uniqueid=UNIQUEID))
     desk.server.execute(Hold(uniqueid=UNIQUEID))  # too late: a Release stays
-    channel.say(b"200 result=0 endpos=1\n")
     await asyncio.wait_for(channel.closed.wait(), 5)
-    assert sum(c.startswith("STREAM") for c in channel.commands) == 1
+    assert [c.split(" ")[0] for c in channel.commands[-4:]] == ["STREAM", "GET", "SET", "SET"]
     assert channel.commands[-1] == 'SET VARIABLE "CTI_DONE" "1"'
 
 
@@ -270,7 +276,7 @@ async def test_a_path_with_a_line_break_breaks_its_session_only(desk: Desk) -> N
     async def evil(prompt: Prompt) -> str:
         return 'x"\nEXEC System "id'
 
-    next(s for u, s in desk.server._held.items() if u == UNIQUEID)._render = evil
+    renders_with(desk, evil)
     desk.server.execute(play(1, HELLO))
     await asyncio.wait_for(channel.closed.wait(), 5)
     assert not any("System" in c for c in channel.commands)
@@ -287,7 +293,7 @@ async def test_a_render_that_hangs_is_given_up(desk: Desk, monkeypatch: pytest.M
         await asyncio.Event().wait()
         raise AssertionError
 
-    desk.server._held[UNIQUEID]._render = hang
+    renders_with(desk, hang)
     desk.server.execute(play(1, HELLO))
     assert (await desk.done(1)).outcome == "error"
     await channel.close()
@@ -343,7 +349,7 @@ async def test_a_channel_that_comes_back_is_a_new_session(desk: Desk) -> None:
 
 
 async def test_a_switch_that_does_not_answer_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agi_session, "SHORT", 0.05)
+    monkeypatch.setattr(agi_channel, "SHORT", 0.05)
     channel = await desk.channel()
     channel.replies["CHANNEL STATUS"] = None
     desk.server.execute(Hold(uniqueid=UNIQUEID))
@@ -487,7 +493,7 @@ async def test_neither_digits_nor_words_are_logged(desk: Desk, caplog: pytest.Lo
     async def fail(prompt: Prompt) -> str:
         raise OSError("disk full")
 
-    desk.server._held[UNIQUEID]._render = fail
+    renders_with(desk, fail)
     desk.server.execute(play(2, Text(language="en", text="you typed 4711")))
     await desk.done(2)
     said = " ".join(r.getMessage() for r in caplog.records if r.name.startswith("cti"))

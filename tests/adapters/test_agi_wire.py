@@ -16,6 +16,7 @@ from cti.adapters.agi_wire import (
     Reply,
     WireError,
     command,
+    mark,
     set_variable,
 )
 from cti.adapters.agi_wire import environment as parse
@@ -128,10 +129,10 @@ def feed(text: str) -> list[object]:
 
 def test_replies() -> None:
     assert feed("200 result=1\n200 result=-1 endpos=0\n200 result=49 endpos=800\n") == [
-        Reply(200, 1), Reply(200, -1), Reply(200, 49),
+        Reply(200, 1), Reply(200, -1, "endpos=0"), Reply(200, 49, "endpos=800"),
     ]  # fmt: skip
     assert feed("200 result=0 (timeout)\n510 Invalid or unknown command\n511 Command Not Permitted\n") == [
-        Reply(200, 0), Reply(510, -1), Reply(511, -1),
+        Reply(200, 0, "(timeout)"), Reply(510, -1), Reply(511, -1),
     ]  # fmt: skip
     (hangup,) = feed("HANGUP\n")
     assert isinstance(hangup, Hangup)
@@ -143,7 +144,7 @@ def test_a_520_is_read_to_its_end_and_the_next_reply_fits() -> None:
 
 
 def test_a_value_of_several_lines_is_one_reply() -> None:
-    assert feed("200 result=1 (x\n200 result=1 (admin)\n200 result=0\n") == [Reply(200, 1), Reply(200, 0)]
+    assert feed("200 result=1 (x\n200 result=1 (admin)\n200 result=0\n") == [Reply(200, 1, "(x"), Reply(200, 0)]
 
 
 def test_an_endless_reply_is_an_error() -> None:
@@ -165,3 +166,19 @@ def test_no_line_raises(lines: list[bytes]) -> None:
 def test_no_environment_raises_anything_else(lines: list[bytes]) -> None:
     with pytest.raises(WireError):
         parse(lines, "line")
+
+
+def test_what_a_reply_tells_besides_its_number() -> None:
+    (reply,) = feed("200 result=35 (dtmf) endpos=16000\n")
+    assert (reply.key, reply.endpos, reply.good) == ("#", 16000, True)
+    (reply,) = feed("200 result=-1 (hangup) endpos=7\n")
+    assert (reply.key, reply.endpos, reply.good) == ("", 7, False)
+    assert [feed(f"200 result={n}\n")[0].key for n in (0, 1, 49, 65, 69, 999999)] == ["", "", "1", "A", "", ""]
+    assert feed("510 result=49\n")[0].key == ""
+    assert "49" not in repr(feed("200 result=49 endpos=8\n"))
+
+
+def test_a_mark_is_told_by_its_reply() -> None:
+    line, held = mark(7)
+    assert line == b'GET FULL VARIABLE "cti-mark-7"\n'
+    assert feed(f"200 result=1 {held}\n") == [Reply(200, 1, held)]

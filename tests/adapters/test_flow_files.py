@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import itertools
 import json
 import os
 import re
@@ -13,7 +15,19 @@ import pytest
 from kit_sound import wav
 
 from cti.__main__ import main
-from cti.adapters.flow_files import MAX_BYTES, MAX_TOTAL, Sources, check, load, read_folder, watch
+from cti.adapters.flow_files import (
+    MAX_BYTES,
+    MAX_TOTAL,
+    Sources,
+    check,
+    content,
+    load,
+    read_folder,
+    read_steady,
+    recordings,
+    scripts,
+    watch,
+)  # fmt: skip
 from cti.core.ivr.sounds import MAX_SOUND
 from cti.core.ivr.verbs import VERBS
 
@@ -86,7 +100,7 @@ def test_only_regular_files_of_a_sane_size_are_read(folder: Path, tmp_path: Path
     begun = time.perf_counter()
     sources = read_folder(folder)
     assert time.perf_counter() - begun < 1
-    assert sorted(sources.files) == ["queues.yaml", "t.yaml"]
+    assert sorted(sources.files) == ["queues.yaml", "t.test.yaml", "t.yaml"]
     assert [str(problem) for problem in sources.problems] == [
         "big.yaml: larger than a flow file may be (256 KiB)",
         "dangling.yaml: a link is not followed",
@@ -97,6 +111,78 @@ def test_only_regular_files_of_a_sane_size_are_read(folder: Path, tmp_path: Path
         "short.yml: flow files end in .yaml (short.yaml)",
     ]
     assert load(sources)[0] is None
+
+
+def test_scripts_and_tests_belong_to_a_version_and_are_no_flows(folder: Path, tmp_path: Path) -> None:
+    (folder / "t.test.yaml").write_text("no: [")
+    (folder / "scripts/deep").mkdir(parents=True)
+    for name in ("due.py", ".due.py.swp", ".hidden.py", "notes.txt", "deep/other.py"):
+        (folder / "scripts" / name).write_text("print('{}')")
+    before = read_folder(folder)
+    assert set(before.files) == {"queues.yaml", "t.yaml", "t.test.yaml", "scripts/due.py"}
+    assert scripts(before.files) == {"due.py": "print('{}')"}
+    assert load(before)[1] == []
+    (folder / "scripts/due.py").write_text("print('[]')")
+    after = read_folder(folder)
+    assert after.digest != before.digest and content(after.files) != content(before.files)
+    assert content(dict(reversed(after.files.items()))) == content(after.files)
+
+
+def test_a_script_is_read_like_a_flow_file(folder: Path, tmp_path: Path) -> None:
+    (folder / "scripts").mkdir()
+    (folder / "scripts/big.py").write_text("#" * (MAX_BYTES + 1))
+    (folder / "scripts/latin.py").write_bytes(b"\n# caf\xe9")
+    (folder / "scripts/link.py").symlink_to("/etc/passwd")
+    (folder / "scripts/new\nline.py").write_text("")
+    (folder / "scripts/nul.py").write_text("one\ntwo\0")
+    os.mkfifo(folder / "scripts/pipe.py")
+    assert [str(problem) for problem in read_folder(folder).problems] == [
+        "scripts/big.py: larger than a flow file may be (256 KiB)",
+        "scripts/latin.py:2:1: not UTF-8 text (save the file as UTF-8)",
+        "scripts/link.py: a link is not followed",
+        "scripts/new\\u000aline.py: its name holds a control character (rename it, in plain letters a-z)",
+        "scripts/nul.py:2:1: holds a NUL character (take it out)",
+        "scripts/pipe.py: not a regular file",
+    ]
+
+
+def test_a_linked_scripts_folder_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/due.py").write_text("print('{}')")
+    (folder / "scripts").symlink_to(tmp_path / "elsewhere")
+    sources = read_folder(folder)
+    assert "scripts/due.py" not in sources.files and len(sources.problems) == 1
+
+
+def test_a_version_knows_its_recordings(folder: Path) -> None:
+    (folder / "prompts/en").mkdir(parents=True)
+    (folder / "prompts/en/two  words.wav").write_bytes(wav())
+    digest = hashlib.sha256(wav()).hexdigest()
+    assert recordings(read_folder(folder).files) == {"prompts/en/two  words.wav": digest}
+    assert recordings({}) == {}
+
+
+async def test_a_folder_is_read_when_nobody_writes_to_it(folder: Path) -> None:
+    async def write() -> None:
+        for length in range(len(FLOW) + 1):
+            (folder / "t.yaml").write_text(FLOW[:length])
+            await asyncio.sleep(0.001)
+
+    writing = asyncio.create_task(write())
+    sources = await read_steady(folder, quiet=0.05)
+    assert writing.done() and sources.files["t.yaml"] == FLOW
+
+
+async def test_a_folder_that_never_rests_is_a_problem(folder: Path) -> None:
+    async def write() -> None:
+        for number in itertools.count():
+            (folder / "t.yaml").write_text(f"{FLOW}# {number}")
+            await asyncio.sleep(0.001)
+
+    writing = asyncio.create_task(write())
+    sources = await read_steady(folder, quiet=0.03, within=0.1)
+    writing.cancel()
+    assert sources.files == {} and "is being written to all the time" in str(sources.problems[0])
 
 
 def test_a_folder_has_a_limit(folder: Path) -> None:
@@ -338,7 +424,7 @@ def test_cti_flow_check_tells_what_is_not_acted_on_yet(folder: Path, capsys: pyt
 
 
 def test_cti_flow_sim_and_draw(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = iter(["", "1", "timeout"])
+    keys = iter(["", "1", "timeout", "", ""])  # who presses nothing when nobody is there is told so
     monkeypatch.setattr("builtins.input", lambda _: next(keys))
     assert main(["flow", "sim", "main", "--flows", str(SHIPPED), "--customer", "tier=vip", "--language", "id"]) == 0
     heard = capsys.readouterr().out

@@ -21,7 +21,8 @@ from cti.core.messages import Event, encode
 pytestmark = pytest.mark.services
 TABLES = {
     "calls": "call_id", "queue_visits": "call_id, seq", "offers": "call_id, offer", "recordings": "recording_id",
-    "agent_states": "agent, event_id",
+    "agent_states": "agent, event_id", "callbacks": "callback_id", "survey_answers": "call_id, seq",
+    "voicemails": "call_id, seq",
 }  # fmt: skip
 
 
@@ -60,13 +61,14 @@ async def test_shuffled_doubled_and_split_events_end_in_the_same_rows(pg: Cluste
     at = time.time() - 100
     events = [
         *kit_story.answered(at).events, *kit_story.timed_out(at + 1).events, *kit_story.never_queued(at + 2).events,
+        *kit_story.wishes(at + 3).events,
         *kit_story.states("ann", at), *kit_story.states("zoe", at + 0.5),
     ]  # fmt: skip
     link = await connect(await pg.make_database(migrated=True))
     await store(link, events, 1)
     wanted = await tables(link)
     await link.close()
-    assert [len(rows) for rows in wanted.values()] == [3, 3, 3, 1, 12]
+    assert [len(rows) for rows in wanted.values()] == [4, 3, 3, 1, 12, 1, 2, 2]
     for seed in range(12):
         rnd = random.Random(seed)
         link = await connect(await pg.make_database(migrated=True))
@@ -132,6 +134,27 @@ async def test_two_visits_and_a_caller_who_gave_up(dsn: str) -> None:
 async def test_a_call_that_never_was_in_a_queue_ends_as_its_flow(dsn: str) -> None:
     call = await folded(dsn, kit_story.never_queued(time.time()))
     assert (call["outcome"], call["voicemail"], call["visits"]) == ("voicemail", True, [])
+
+
+async def test_what_a_caller_wished_answered_and_said_is_there_to_be_seen_to(dsn: str) -> None:
+    story = kit_story.wishes(time.time())
+    link = await connect(dsn)
+    await store(link, story.events, 1)
+    (wish,) = await link.fetch("SELECT * FROM crm.v_callbacks")
+    assert (str(wish["call_id"]), wish["queue"], wish["number"], wish["entered"], wish["customer_id"]) == (
+        story.call, "sales", "+622112345678", "021 12345678", 7,
+    )  # fmt: skip
+    assert (wish["state"], round(wish["requested_at"].timestamp() - story.at, 3)) == ("open", 5)
+    answers = await link.fetch("SELECT survey, question, answer, agent FROM crm.v_survey_answers ORDER BY seq")
+    assert [tuple(row) for row in answers] == [("after_call", "kind", "4", "ann"), ("after_call", "again", "1", "ann")]
+    (left,) = await link.fetch("SELECT box, recording_id, file, seconds FROM crm.v_voicemails")
+    assert tuple(left) == ("support", "r1", None, 7.5)
+    outcome = await link.fetchrow("SELECT outcome, voicemail FROM crm.v_calls")
+    assert tuple(outcome) == ("voicemail", True)
+    await link.execute("UPDATE crm.callbacks SET state = 'done'")
+    await link.execute(QUERIES["fold_calls"], [story.call])
+    assert await link.fetchval("SELECT state FROM crm.v_callbacks") == "done"
+    await link.close()
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,26 @@ async def test_a_file_that_fails_leaves_nothing(pg: Cluster, dsn: str, folder: P
     assert await migrate(dsn, folder) == [bad.name]
 
 
+async def test_what_was_said_before_a_table_was_there_is_in_it(pg: Cluster, folder: Path) -> None:
+    later = [path for path in sorted(folder.glob("*.sql")) if path.name >= "0007"]
+    texts = {path: path.read_text() for path in later}
+    for path in later:
+        path.unlink()
+    dsn = await pg.make_database()
+    await migrate(dsn, folder)
+    link = await connect(dsn)
+    await link.execute("""INSERT INTO crm.events (event_id, call_id, seq, at, type, queue, data) VALUES
+        (1, '0190f6a0-0000-7000-8000-000000000000', 1, now(), 'callback.requested', 'sales', '{"number": "+62211"}'),
+        (2, '0190f6a0-0000-7000-8000-000000000000', 2, now(), 'voicemail.left', NULL, '{"file": "a.wav", "seconds": 3}')
+    """)
+    for path, text in texts.items():
+        path.write_text(text)
+    await migrate(dsn, folder)
+    assert tuple(await link.fetchrow("SELECT queue, number, state FROM crm.v_callbacks")) == ("sales", "+62211", "open")
+    assert tuple(await link.fetchrow("SELECT file, seconds FROM crm.v_voicemails")) == ("a.wav", 3)
+    await link.close()
+
+
 def test_a_missing_number_is_refused(folder: Path) -> None:
     next(folder.glob("0002*")).unlink()
     with pytest.raises(BadInput, match="numbered"):
@@ -89,6 +109,10 @@ CONTRACT = {
     "v_attempts": "attempt_id, campaign, lead_id, number, call_id, dialed_at, answered_at, agent_connected_at, result, "
     "abandoned",
     "v_recordings": "recording_id, call_id, agent, started_at, seconds, channels, bytes, sha256, paused_seconds, path",
+    "v_orders": "order_id, reference, customer_id, status, due, amount, currency, updated_at",
+    "v_callbacks": "callback_id, call_id, queue, number, entered, requested_at, state, customer_id",
+    "v_survey_answers": "call_id, seq, survey, question, answer, agent, at",
+    "v_voicemails": "call_id, seq, box, recording_id, file, seconds, at",
 }
 
 

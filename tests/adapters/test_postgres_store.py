@@ -273,21 +273,6 @@ async def test_a_name_is_used_once_whatever_its_case(store: Store) -> None:
         await postgres_people.set_skill(store, "nobody", "english", 1)
 
 
-async def test_flow_versions_are_numbered_and_one_is_live(store: Store) -> None:
-    assert await store.live_flows() is None
-    assert await store.save_flows({"main.yaml": "a: 1"}, "ann", "first") == 1
-    assert await store.save_flows({"main.yaml": "王"}, "ann") == 2
-    assert await store.live_flows() == (2, {"main.yaml": "王"})
-    await store.rollback_flows(1)
-    assert await store.live_flows() == (1, {"main.yaml": "a: 1"})
-    assert await store.rolled_back_flows() == [(2, {"main.yaml": "王"})]
-    with pytest.raises(BadInput):
-        await store.rollback_flows(9)
-    assert await store.live_flows() == (1, {"main.yaml": "a: 1"})
-    assert await store.load_flows(2) == {"main.yaml": "王"} and await store.load_flows(9) is None
-    assert [(row["version"], row["live"]) for row in await store.flow_history()] == [(2, False), (1, True)]
-
-
 async def test_what_was_done_is_audited(store: Store) -> None:
     await store.audit("ann", "recording.listened", "r1", {"range": "bytes=0-\0"})
     async with store.db.link() as link:

@@ -148,7 +148,7 @@ async def test_nothing_recorded_is_a_recording_without_sound_and_one_line(
     room.put(empty, empty)
     done = await room.run(command())
     assert (done.bytes, done.path, done.sha256, done.seconds) == (0, "", "", 0.0)
-    assert caplog.messages == [f"recording {ID} of call: neither side sent any sound"]
+    assert caplog.messages == [f"recording {ID} of call: nobody sent any sound"]
     assert caplog.records[0].levelname == "WARNING"
     assert room.left == []
 
@@ -158,11 +158,11 @@ async def test_a_file_that_still_grows_is_waited_for(room: Room, monkeypatch: py
     room.put(wav(tone(400, 1), 0, 0), wav(tone(1000, 3)))
     looks = []
 
-    def grow(root: Path, place: Path) -> list[recordings_merge.Side]:
+    def grow(root: Path, place: Path, sides: recordings_merge.Sides) -> list[recordings_merge.Side]:
         if len(looks) < 5:
             with (room.spool / f"{ID}-caller.wav").open("ab") as file:
                 file.write(tone(400, 0.5))
-        looks.append(look(root, place))
+        looks.append(look(root, place, sides))
         return looks[-1]
 
     look = recordings_merge.look
@@ -196,6 +196,52 @@ async def test_many_at_once_all_end(room: Room) -> None:
     assert sorted(r.recording_id for r in room.results) == ids
     assert all(r.seconds == 0.1 for r in room.results)
     assert room.left == []
+
+
+# ---------------------------------------------------------------- a caller alone
+
+
+def message(recording_id: str = ID) -> FinishRecording:
+    return FinishRecording(recording_id=recording_id, call_id="call", agent="", started_at=STARTED)
+
+
+async def test_a_caller_alone_becomes_one_mono_file(room: Room) -> None:
+    said = tone(400, 20.3)
+    room.put(wav(said, 0, 0), None)  # as a killed switch leaves it
+    done = await room.run(message())
+    content = (room.root / PLACE).read_bytes()
+    with wave.open(str(room.root / PLACE)) as file:
+        assert (file.getnchannels(), file.getframerate(), file.getsampwidth()) == (1, RATE, 2)
+        assert file.readframes(file.getnframes()) == said
+    assert done == RecordingFinished(
+        at=STARTED + 60, recording_id=ID, call_id="call", agent="", path=PLACE, started_at=STARTED, seconds=20.3,
+        channels=1, bytes=len(content), sha256=hashlib.sha256(content).hexdigest(),
+    )  # fmt: skip
+    assert room.left == []
+    assert await room.run(message()) == done
+
+
+@pytest.mark.parametrize("empty", EMPTY.values(), ids=EMPTY)
+async def test_a_caller_who_said_nothing(room: Room, empty: bytes | None) -> None:
+    room.put(empty, None)
+    done = await room.run(message())
+    assert (done.bytes, done.path, done.channels, done.seconds) == (0, "", 1, 0.0)
+    assert room.left == []
+
+
+async def test_a_message_is_taken_up_again_as_one(room: Room) -> None:
+    room.put(wav(tone(400, 1)), None)
+    (room.spool / f"{ID}.json").write_bytes(encode(message()))
+    await room.recorder.recover()
+    await room.recorder.idle()
+    assert [(r.agent, r.channels, r.seconds) for r in room.results] == [("", 1, 1.0)]
+
+
+async def test_a_message_is_not_waited_for_where_it_is_closed(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    room.recorder = Recorder(tmp_path, room.results.append, time.time, settle=3600)
+    room.put(wav(tone(400, 1)), None)
+    assert (await asyncio.wait_for(room.run(message()), 10)).seconds == 1.0
 
 
 # ---------------------------------------------------------------- hostile names and files

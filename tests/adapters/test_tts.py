@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import shutil
 import wave
@@ -154,17 +155,38 @@ async def test_a_missing_recording_names_its_file(tmp_path: Path, prompts: Promp
         await prompts.render(Sound("en", "hello"))
 
 
+def know(prompts: Prompts, version: int, content: bytes) -> None:
+    prompts.know(version, {"prompts/en/hello.wav": hashlib.sha256(content).hexdigest()})
+
+
+async def test_a_version_never_takes_the_recording_of_another_one(tmp_path: Path, prompts: Prompts) -> None:
+    file = tmp_path / "flows/prompts/en/hello.wav"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"two")
+    know(prompts, 1, b"one")
+    with pytest.raises(MissingPrompt, match="is another one than version 1 has"):
+        await prompts.render(Sound("en", "hello", 1))
+    assert not (tmp_path / "sounds").exists()
+
+
 async def test_a_version_keeps_its_recording_when_the_file_changes_or_goes(
     tmp_path: Path, prompts: Prompts, voice: Voice
 ) -> None:
     file = tmp_path / "flows/prompts/en/hello.wav"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"one")
+    know(prompts, 1, b"one")
     first = await prompts.render(Sound("en", "hello", 1))
     file.write_bytes(b"two")
+    know(prompts, 2, b"two")
     second = await prompts.render(Sound("en", "hello", 2))
     file.unlink()
-    assert await prompts.render(Sound("en", "hello", 1)) == first
+    again = Prompts(tmp_path / "sounds", tmp_path / "flows", voice.speak, voice.convert)
+    know(again, 1, b"one")
+    for one in (prompts, again):  # also after a restart
+        assert await one.render(Sound("en", "hello", 1)) == first
+    prompts.forget({2})
+    assert await prompts.render(Sound("en", "hello", 2)) == second
     assert (Path(f"{first}.wav").read_bytes(), Path(f"{second}.wav").read_bytes()) == (b"one", b"two")
     assert voice.said == ["hello.wav", "hello.wav"]
 
@@ -270,3 +292,13 @@ async def test_a_recording_of_any_rate_becomes_what_asterisk_plays(tmp_path: Pat
     file.write_bytes(b"not a sound")
     with pytest.raises(tts.Unspeakable, match="sox failed"):
         await prompts.render(Sound("en", "hello", 2))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes folders for others")
+async def test_what_root_makes_belongs_to_the_owner_of_the_sounds(tmp_path: Path, prompts: Prompts) -> None:
+    """`cti flow prompts render` as root, before a server that runs as another account has spoken anything."""
+    (tmp_path / "sounds").mkdir()
+    os.chown(tmp_path / "sounds", 12345, 12346)
+    await prompts.render(Text("en", "hello"))
+    about = (tmp_path / "sounds/tts").stat()
+    assert (about.st_uid, about.st_gid) == (12345, 12346)

@@ -26,6 +26,7 @@ class Site:
         self.hub = Hub()
         self.store = FakeStore()
         self.engine = FakeEngine(self.hub)
+        self.store.engine, self.store.versions = self.engine, self.engine.versions
         self.settings = Settings(
             site_name="Test", time_zone="Asia/Jakarta", recordings=recordings,
             wallboard_seconds=0.05, beat_seconds=0.2, **settings,

@@ -99,7 +99,7 @@ def test_the_live_flows_say_which_calendars_there_are(cti: Cti, dsn: str) -> Non
     )  # fmt: skip
     cti("calendar", "open", "night", "--until", "2h")
     live = {**FLOWS, "calendars.yaml": "calendars: {}\n"}
-    ask(dsn, lambda store: store.save_flows(live, "x"))
+    ask(dsn, lambda store: store.publish_flows(live, "x"))
     assert "there are none" in cti("calendar", "open", "office", "--until", "2h")[2]
     assert {name: row["state"] for name, row in listed(cti).items()} == {"night": None}
     assert re.search(r"(?m)^night +not in calendars.yaml +open until", cti("calendar", "list")[1])

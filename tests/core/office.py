@@ -4,6 +4,7 @@ Times are seconds; `at` moves the clock, `office.events` is all that ever happen
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from cti.core import ivr
@@ -125,7 +126,7 @@ class Caller:
         self.office, self.uniqueid, self.number, self.called = office, uniqueid, number, called
         self.channel = f"PJSIP/t-{uniqueid[-4:]}"
 
-    @property
+    @cached_property
     def call_id(self) -> str:
         return next(e.call_id for e in self.office.events if e.data.get("uniqueid") == self.uniqueid)
 

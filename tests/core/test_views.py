@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from cti.core import views
-from cti.core.messages import ChannelGone
+from cti.core import ivr, views
+from cti.core.ivr.calendars import Calendar, Span
+from cti.core.messages import ChannelGone, Forced
 from cti.core.stats import Stats
 from cti.core.storable import storable
 from tests.core.office import Office
@@ -67,3 +68,24 @@ def test_storable_text_has_no_nul_and_no_half_characters() -> None:
     dirty = {"a\x00": ["x\x00y", "\ud800z", 1, None], "t": ("b\x00",)}
     clean = json.dumps(storable(dirty))
     assert "\\u0000" not in clean and "\\ud800" not in clean
+
+
+def test_who_is_in_which_node_and_since_when() -> None:
+    office, _ = office_with_calls()
+    rows = {row["caller"]: row for row in views.flow_callers(office.board, office.at)}
+    waiting = rows["+62812000003"]
+    assert (waiting["flow"], waiting["version"], waiting["state"]) == ("main", 1, "waiting")
+    assert waiting["node"] in office.board.lines.books[1].flows["main"].nodes
+    assert office.at - 3600 < waiting["since"] <= office.at
+    json.dumps(list(rows.values()))
+
+
+def test_calendars_by_their_own_hours_and_by_hand() -> None:
+    never, always = Calendar(name="never"), Calendar(name="always", zone="UTC", week=((Span(0, 1440),),) * 7)
+    book = ivr.Book({}, {}, {}, calendars={"never": never, "always": always}, zone="Asia/Jakarta")
+    forced = {"always": Forced("closed", 2000.0), "never": Forced("open", 900.0)}
+    always_row, never_row = views.calendars(book, forced, 1000.0)
+    assert (always_row["state"], always_row["forced"], always_row["forced_until"]) == ("closed", "closed", 2000.0)
+    assert (always_row["next_open"], always_row["time_zone"]) == ("1970-01-01T00:34", "UTC")
+    assert (never_row["state"], never_row["forced"], never_row["time_zone"]) == ("closed", None, "Asia/Jakarta")
+    assert views.calendars(None, forced, 1000.0) == []

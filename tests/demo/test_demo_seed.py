@@ -5,6 +5,7 @@ import time
 import msgspec
 import pytest
 
+from cti.adapters import postgres_lookups
 from cti.config import Config, Http, Sip
 from cti.demo import seed
 from cti.demo.data import PEOPLE, customers
@@ -109,3 +110,11 @@ async def test_says_when_postgresql_is_away(config: Config) -> None:
     away = msgspec.structs.replace(config.postgres, dsn="postgresql://cti@/cti?host=/nonexistent")
     with pytest.raises(Unavailable):
         await seed.seed(msgspec.structs.replace(config, postgres=away))
+
+
+async def test_lookups_of_flows_log_in_as_a_role_of_their_own(config: Config) -> None:
+    assert (await postgres_lookups.how(config.postgres.dsn))[0] == "login"
+    asked = postgres_lookups.Lookups(config.postgres.dsn, "Asia/Jakarta")
+    with pytest.raises(BadInput, match="permission denied"):
+        await asked.query("select password_hash from crm.users", {}, many=False, seconds=5)
+    await asked.close()

@@ -118,3 +118,30 @@ def test_another_home_that_uses_the_same_ports_for_sound(config: Callable[..., C
         "set [rtp] first, last, or CTI_RTP__FIRST, CTI_RTP__LAST"
     ]
     assert [text for text in apart if str(other) in text] == []
+
+
+def test_who_lookups_run_as(config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(doctor.lookups, config()) == []  # no database runs: nothing is known
+
+    async def own(*_: object) -> tuple[str, dict[str, str]]:
+        return "own", {}
+
+    monkeypatch.setattr("cti.adapters.postgres_lookups.how", own)
+    (text,) = problems(doctor.lookups, config())
+    assert text.startswith("lookups of flows run as the server's own account")
+    assert "CREATE ROLE cti_lookup LOGIN" in text
+
+
+def test_a_tokeniser_that_cannot_be_reached_or_is_not_allowed(config: Callable[..., Config]) -> None:
+    assert problems(doctor.payment, config()) == []
+    with socket.socket() as there:
+        there.bind(("127.0.0.1", 0))
+        there.listen()
+        place = f"127.0.0.1:{there.getsockname()[1]}"
+        url = {"CTI_PAYMENT__URL": f"http://{place}/tokens"}
+        assert problems(doctor.payment, config(**url)) == [
+            f"[payment] url is on this machine: put {place} into [outside] allow"
+        ]
+        assert problems(doctor.payment, config(**url, CTI_OUTSIDE__ALLOW=place)) == []
+    (text,) = problems(doctor.payment, config(**url))
+    assert text == f"the tokeniser of [payment], {place}, cannot be reached: Connection refused"

@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from cti.adapters.web import api, crm, ops, pages
+from cti.adapters.web import api, crm, flows_api, ops, pages
 from cti.adapters.web.api import Deps
 from cti.adapters.web.auth import Auth, Who, check_csrf
 from cti.adapters.web.hub import Hub
+from cti.adapters.web.kept import Kept
 from cti.adapters.web.openapi import document
 from cti.adapters.web.ports import Engine, Settings, Store
 from cti.adapters.web.problems import Problem, add_headers, problem_of
@@ -26,6 +27,7 @@ from cti.adapters.web.ws import Sockets, seat
 
 MAX_BODY = 64 * 1024
 SUPERVISORS = frozenset({"supervisor", "admin"})
+ADMINS = frozenset({"admin"})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -66,6 +68,30 @@ def _put(path: str, handler: Callable[..., Awaitable[Any]], summary: str, **more
 
 V1 = "/api/v1"
 PAGED = ("cursor", "limit")
+PERIOD = ("since", "until", "version")
+VERSION = f"{V1}/flow-versions/{{n}}"
+FLOWS = (
+    _get(f"{V1}/flows", flows_api.flows, "flows, what is live, what is wrong with the folder", roles=SUPERVISORS),
+    _get(f"{V1}/flows/live", flows_api.callers, "who is in which node now", roles=SUPERVISORS),
+    _get(f"{V1}/flows/{{name}}", flows_api.flow, "one flow", query=("version",), roles=SUPERVISORS),
+    _get(f"{V1}/flows/{{name}}/drawing", flows_api.drawing, "the flow as a picture, with counts of the period and now",
+         query=(*PERIOD, "style"), roles=SUPERVISORS, gives="image/svg+xml"),
+    _get(f"{V1}/flows/{{name}}/stats", flows_api.stats, "visits, ways out, drop-offs, times, containment",
+         query=PERIOD, roles=SUPERVISORS),
+    _get(f"{V1}/flow-versions", flows_api.versions, "versions, newest first", roles=SUPERVISORS),
+    _post(f"{V1}/flow-versions", flows_api.publish, "publish the folder; audited", body=flows_api.Publish,
+          roles=ADMINS, status=201),
+    _get(VERSION, flows_api.version, "one version with its files", roles=SUPERVISORS),
+    _get(f"{VERSION}/diff", flows_api.diff, "what changes from it to another one", query=("to",), roles=SUPERVISORS),
+    _post(f"{VERSION}/rollback", flows_api.rollback, "make it live again; audited", roles=ADMINS),
+    _post(f"{VERSION}/share", flows_api.share, "let it serve a share of the callers; audited", body=flows_api.Share,
+          roles=ADMINS),
+    _get(f"{V1}/calls/{{id}}/path", flows_api.path, "the nodes a call went through", roles=SUPERVISORS),
+    _get(f"{V1}/calendars", flows_api.calendars, "calendars now", roles=SUPERVISORS),
+    _post(f"{V1}/calendars/{{name}}/force", flows_api.force, "open or close it by hand; audited", body=flows_api.Force,
+          roles=SUPERVISORS),
+    _post(f"{V1}/calendars/{{name}}/auto", flows_api.unforce, "its own hours again; audited", roles=SUPERVISORS),
+)  # fmt: skip
 ROUTES = (
     _post(f"{V1}/session", api.login, "log in; sets the cookie", body=api.Login, open=True),
     Route(method="DELETE", path=f"{V1}/session", handler=api.logout, summary="log out", status=204),
@@ -93,6 +119,7 @@ ROUTES = (
     _get(f"{V1}/customers/{{id}}", crm.customer, "one customer"),
     _get(f"{V1}/recordings", crm.recordings, "recordings, newest first", query=("agent", *PAGED)),
     _get(f"{V1}/recordings/{{id}}/audio", crm.audio, "listen; ranges; audited", gives="audio/wav"),
+    *FLOWS,
     _get(f"{V1}/status", api.status, "the server's state; supervisors", open=True),
     _get(f"{V1}/openapi.json", openapi, "this document", open=True),
     _get("/healthz", ops.healthz, open=True),
@@ -103,6 +130,8 @@ ROUTES = (
     _get("/login", pages.login, open=True),
     _get("/agent", pages.agent, open=True),
     _get("/wallboard", pages.wallboard, open=True),
+    _get("/admin", pages.admin, open=True),
+    _get("/drawing.css", pages.drawing_style, open=True),
 )
 
 
@@ -114,6 +143,7 @@ def make_app(engine: Engine, store: Store, settings: Settings, hub: Hub) -> web.
     deps = Deps(engine=engine, store=store, hub=hub, auth=auth, sockets=sockets, settings=settings)
     app = web.Application(middlewares=[_outer], client_max_size=MAX_BODY)
     app[pages.PAGES] = pages.Pages(settings)
+    app[flows_api.KEPT] = Kept()
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _around(route, deps))
     app.router.add_static("/static/", settings.webui / "src", follow_symlinks=False)

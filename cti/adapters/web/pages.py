@@ -13,6 +13,7 @@ from cti.adapters.web.api import Deps, me_row
 from cti.adapters.web.auth import Who
 from cti.adapters.web.ports import DISPOSITIONS, REASONS, Settings
 from cti.adapters.web.problems import Problem
+from cti.core.ivr.svg_style import STYLE
 
 LANGUAGE_COOKIE = "cti_language"
 HTML_LANG = {"zh": "zh-CN"}
@@ -113,6 +114,19 @@ async def wallboard(deps: Deps, request: web.Request, who: Who | None) -> web.St
         raise Problem(403, "the wallboard is for supervisors")
     pages: Pages = request.app[PAGES]
     return pages.render("wallboard.html", pages.language(request, who), me=me)
+
+
+async def admin(deps: Deps, request: web.Request, who: Who | None) -> web.StreamResponse:
+    me = _me(deps, who)
+    if who is not None and not who.is_supervisor:
+        raise Problem(403, "the admin page is for supervisors and admins")
+    pages: Pages = request.app[PAGES]
+    return pages.render("admin.html", pages.language(request, who), me=me)
+
+
+async def drawing_style(deps: Deps, request: web.Request, who: Who | None) -> web.StreamResponse:
+    """The style of drawn flows, for a page they stand in."""
+    return web.Response(text=STYLE, content_type="text/css", headers={"Cache-Control": "no-cache"})
 
 
 def _me(deps: Deps, who: Who | None) -> dict[str, Any]:

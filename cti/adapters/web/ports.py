@@ -6,12 +6,13 @@ Times are seconds since the epoch on the engine's side and become ISO-8601 UTC i
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import msgspec
 
+from cti.core.ivr import Book
 from cti.core.messages import Input
 
 Role = Literal["agent", "supervisor", "admin"]
@@ -96,6 +97,29 @@ class Engine(Protocol):
 
     def metrics(self) -> Mapping[str, Any]: ...
 
+    def flow_callers(self) -> list[Row]:
+        """Who is in a flow now: call_id, caller, caller_name, flow, node, since, version, state."""
+
+    def calendars(self) -> list[Row]:
+        """Of the live version: calendar, state (open, closed, holiday), holiday, next_open (local ISO text or None),
+        time_zone, forced (open, closed or None), forced_until."""
+
+    async def flows_state(self) -> Row:
+        """live and canary: version, share, published_at, published_by, note, or None; problems of the folder: file,
+        line, column, message, hint, text; problems_at, folder_changed, auto_publish."""
+
+    async def flows_book(self, version: int) -> Book | None:
+        """A version as the flows it holds, to be looked at; None: there is none, or it cannot be read any more."""
+
+    async def flows_publish(self, by: str, note: str, share: int) -> Row:
+        """version and share. Raises BadInput, with its `problems` when the folder has any, or Refused."""
+
+    async def flows_rollback(self, by: str, version: int) -> Row:
+        """live and withdrawn. Raises BadInput, Refused."""
+
+    async def flows_share(self, by: str, version: int, percent: int) -> Row:
+        """version and share. Raises BadInput, Refused."""
+
 
 class Store(Protocol):
     async def user_by_name(self, name: str) -> User | None: ...
@@ -125,6 +149,16 @@ class Store(Protocol):
     async def get_customer(self, customer_id: str) -> Row | None: ...
     async def list_recordings(self, *, agent: str | None, cursor: str | None, limit: int) -> Page: ...
     async def get_recording(self, recording_id: str) -> Row | None: ...
+    async def flow_nodes(self, flow: str, since: float, until: float, version: int | None) -> list[Row]: ...
+    async def flow_calls(
+        self, since: float, until: float, last_nodes: Sequence[str], flow: str | None
+    ) -> list[Row]: ...
+    async def flow_path(self, call_id: str) -> list[Row]: ...
+    async def flow_history(self) -> list[Row]: ...
+    async def load_flows(self, version: int) -> dict[str, str] | None: ...
+    async def force_calendar(self, calendar: str, state: str | None, until: float, by: str) -> object:
+        """state None: its own hours count again. Audited."""
+
     async def audit(self, user: str, action: str, object: str, detail: Row) -> object: ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
@@ -45,16 +46,18 @@ HEADERS = {
 
 
 class Problem(Exception):
-    """Raised by a handler: becomes the answer. `code` defaults to the status's usual one."""
+    """Raised by a handler: becomes the answer. `code` defaults to the status's usual one; `more`: further members."""
 
     def __init__(
-        self, status: int, detail: str = "", code: str = "", headers: dict[str, str] | None = None
-    ) -> None:
+        self, status: int, detail: str = "", code: str = "", headers: dict[str, str] | None = None,
+        more: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.code = code or CODES.get(status, "error")
         self.headers = headers or {}
+        self.more = more or {}
 
     def response(self) -> web.Response:
         body = {
@@ -63,6 +66,7 @@ class Problem(Exception):
             "status": self.status,
             "code": self.code,
             "detail": self.detail or HTTPStatus(self.status).phrase,
+            **self.more,
         }
         return web.Response(
             status=self.status,

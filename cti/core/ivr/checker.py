@@ -111,8 +111,9 @@ def load_book(
     flows = {draft.name: _flow(draft) for draft in drafts}
     notes = sorted(note for reader in readers.values() for note in reader.notes)
     return Book(
-        flows, queues, numbers, version, country, settings.allow, tuple(notes), around.statements, around.boxes,
-        around.surveys, around.phrases, calendars, zone,
+        flows=flows, queues=queues, numbers=numbers, version=version, country=country, allow=settings.allow,
+        notes=tuple(notes), calendars=calendars, zone=zone, statements=around.statements, boxes=around.boxes,
+        surveys=around.surveys, phrases=around.phrases,
     )  # fmt: skip
 
 

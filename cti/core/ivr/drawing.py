@@ -1,4 +1,4 @@
-"""A flow as text that others draw: Mermaid for people, JSON Schema for editors."""
+"""A flow as text that others draw: Mermaid for people, JSON Schema for editors; as a picture: `svg`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 from cti.core.ivr.checker import DEFAULTS
 from cti.core.ivr.expressions import Names
 from cti.core.ivr.model import TARGETS, Flow, Node
+from cti.core.ivr.svg import svg
+from cti.core.ivr.traffic import Count, counts_of
 from cti.core.ivr.verbs import COMMON, VERBS, Scope
 
+__all__ = ["Count", "counts_of", "mermaid", "schema", "svg"]
 SHAPES = {"menu": ("{{", "}}"), "branch": ("{", "}"), "queue": ("[[", "]]"), "dial": ("[[", "]]")}
 
 

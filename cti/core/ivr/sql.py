@@ -81,6 +81,8 @@ def _tokens(sql: str) -> Iterator[Token]:
         if kind == "block":
             text = sql[at : _end_of_comment(sql, at)]
         elif kind == "mark" and text in "[]()":
+            if not brackets and text in "])":
+                raise BadSql(f"a {text} too many")  # it would end what the text is put into
             brackets = [*brackets, text] if text in "[(" else brackets[:-1]
         elif kind == "name" and brackets[-1:] == ["["] and last not in ("[", ",", ":", "+", "-"):
             kind, text = "mark", ":"  # of a slice [1:n]

@@ -33,7 +33,7 @@ def told(nodes: str, head: str = HEAD, **files: str) -> list[str]:
 GOOD = [
     "{do: ask, say: x, kind: amount, terminator: '', then: hangup}",
     "{do: lookup, query: orders, with: {ref: 1}, many: true}",
-    "{do: lookup, many: hangup}", "{do: call, flow: sub, args: {ref: 1}, outcomes: {paid: hangup, done: hangup}}",
+    "{do: lookup, several: hangup}", "{do: call, flow: sub, args: {ref: 1}, outcomes: {paid: hangup, done: hangup}}",
     "{do: http, url: 'https://a.b:8080?keyword=1&monkey=2', headers: {X: {secret: s}}}", "{do: voicemail, box: main}",
     "{do: survey, survey: after}", "{do: hours, calendar: office, open: hangup, closed: hangup}",
     "{do: pay, amount: 1.5, currency: IDR}", "{do: split, shares: [{percent: 99, to: hangup}], else: hangup}",
@@ -92,8 +92,8 @@ def test_what_is_right(node: str) -> None:
         ("{do: goto, to: hangup, times: 21}", "`times` must be a whole number from 1 to 20"),
         ("{do: lookup, customer: x, query: orders}", "`query` does not go with `customer`"),
         ("{do: lookup, with: {ref: 1}}", "5:19: `with` goes with `query` only"),
-        ("{do: lookup, many: true}", "5:19: `many` is true or false with `query`, and without it where several"),
-        ("{do: lookup, query: orders, with: {ref: 1}, many: hangup}", "`many` is true or false with `query`"),
+        ("{do: lookup, many: true}", "5:19: `many` goes with `query` only"),
+        ("{do: lookup, query: orders, with: {ref: 1}, many: hangup}", "`many` must be true or false"),
         ("{do: lookup, customer_id: [1]}", "5:32: `customer_id` must be text, a number, true or false"),
         ("{do: http}", "a http node needs `url`"),
         ('{do: http, url: "{{ vars.x }}"}',
@@ -362,4 +362,4 @@ def test_what_is_no_map_is_one_problem_and_no_exception(node: str) -> None:
 def test_no_key_of_a_verb_is_called_like_one_of_its_outcomes() -> None:
     scope = Scope("en", {}, Names((), {}), "ID", ())
     both = {(verb, key) for verb, row in VERBS.items() for key in row.keys(scope) if key in row.outcomes}
-    assert both == {("lookup", "many")}
+    assert both == set()

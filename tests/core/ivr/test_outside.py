@@ -36,7 +36,7 @@ def task(caller: Phone) -> ivr.Task:
 
 def test_looking_up_who_calls() -> None:
     caller = phone(
-        "{do: lookup, found: b, none: bad, many: odd}\n  b: {do: say, say: '{{ customer.name }}', then: good}"
+        "{do: lookup, found: b, none: bad, several: odd}\n  b: {do: say, say: '{{ customer.name }}', then: good}"
     )
     assert task(caller) == ivr.Task("customer", {"number": "+62811555001"}, 2.0)
     assert isinstance(caller.answer("found", customer_id=7, name="Siti"), ivr.Say)
@@ -44,8 +44,8 @@ def test_looking_up_who_calls() -> None:
     assert caller.result == {"customer_id": 7, "name": "Siti", "outcome": "found"}
     caller.back()
     assert caller.heard == "Siti", "he is known after a restart"
-    for outcome, end in (("none", BAD), ("many", ODD)):
-        caller = phone("{do: lookup, found: good, none: bad, many: odd}", name="Ani")
+    for outcome, end in (("none", BAD), ("several", ODD)):
+        caller = phone("{do: lookup, found: good, none: bad, several: odd}", name="Ani")
         assert caller.answer(outcome) == end
         assert caller.turn.line.customer is None, "who was known before still is"
 

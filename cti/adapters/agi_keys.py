@@ -1,0 +1,69 @@
+"""Keys: what the caller has pressed and nobody has taken yet, and the answer to one question. Pure."""
+
+from __future__ import annotations
+
+from cti.core.messages import Collect
+
+
+class Ahead:
+    """The keys that wait for the next question: callers who know the menu dial ahead.
+
+    After a sealed answer that ended without its terminator, what comes may be more of the same: until the next sealed
+    question it is dropped, so that no part of a card ever becomes the digits of an open one."""
+
+    def __init__(self) -> None:
+        self._keys = ""
+        self._guarded = False
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def add(self, key: str) -> None:
+        self._keys += key
+
+    def take(self) -> str:
+        """The oldest, or nothing."""
+        key, self._keys = self._keys[:1], self._keys[1:]
+        return key
+
+    def drop(self) -> None:
+        self._keys = ""
+
+    def before(self, question: Collect | None) -> None:
+        """A question, or something else that is spoken, begins."""
+        if (question is not None and question.fresh) or (self._guarded and not (question and question.seal)):
+            self.drop()
+        if question is not None:
+            self._guarded = False
+
+    def after(self, question: Collect, answer: Answer) -> None:
+        self._guarded = bool(question.seal) and not answer.ended
+
+
+class Answer:
+    """Takes keys until `complete`: as many as were asked for, or the terminator."""
+
+    def __init__(self, question: Collect) -> None:
+        self._question = question
+        self.digits = ""
+        self.ended = False  # by the terminator
+
+    @property
+    def complete(self) -> bool:
+        return self.ended or len(self.digits) >= self._question.most
+
+    @property
+    def wait(self) -> float:
+        """Seconds until the next key must come."""
+        return self._question.digit_timeout if self.digits else self._question.timeout
+
+    @property
+    def given(self) -> bool:
+        """Whether it is one: with nothing before it the terminator is, where nothing is enough."""
+        return bool(self.digits) or (self.ended and self._question.least == 0)
+
+    def add(self, key: str) -> None:
+        if self._question.terminator and key == self._question.terminator:
+            self.ended = True
+        else:
+            self.digits += key

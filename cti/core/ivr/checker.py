@@ -208,6 +208,8 @@ def _result_fields(node: dict[str, Any]) -> tuple[str, ...] | None:
     verb = VERBS.get(node["do"]) if isinstance(node.get("do"), str) else None
     if verb is None or verb.fields is None:
         return None
+    if node.get("secret") is True:  # an expression never sees them
+        return ("outcome",)
     asked_for = node.get("get") if node["do"] == "http" else None
     return ("outcome", *verb.fields, *(asked_for if isinstance(asked_for, dict) else ()))
 

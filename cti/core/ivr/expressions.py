@@ -98,6 +98,9 @@ class Expression:
 
 
 def _encoded(text: str) -> str:
+    """Dots alone would lead to another place on the same host."""
+    if text in (".", ".."):
+        raise ExpressionError("dots alone are no part of an address")
     return "".join(chr(byte) if chr(byte) in UNRESERVED else f"%{byte:02X}" for byte in text.encode())
 
 

@@ -125,16 +125,14 @@ class Act(NamedTuple):
 def _given(one: model.Given, names: Mapping[str, Any]) -> Any:
     if isinstance(one, model.Hidden):
         return {one.kind: one.name}
-    if not isinstance(one, Expression):
-        return one
-    value = one.value(names)
+    value = one.value(names) if isinstance(one, Expression) else one
     if _is_mark(value):
-        raise ExpressionError("the value looks like something hidden")
+        raise ExpressionError("only a flow says where a secret goes, not what came from outside")
     return value
 
 
 def _is_mark(value: Any) -> bool:
-    """What another server has answered must not stand for a secret of ours."""
+    """Whether a value, or one inside it, would be taken for the mark of something hidden."""
     if isinstance(value, dict):
-        return bool(value.keys() & {"sealed", "secret"}) or any(map(_is_mark, value.values()))
+        return bool(value.keys() & model.MARKS) or any(map(_is_mark, value.values()))
     return isinstance(value, list) and any(map(_is_mark, value))

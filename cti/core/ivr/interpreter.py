@@ -47,6 +47,8 @@ def begin(book: Book, flow: str, language: str | None, context: Context) -> Turn
 def proceed(book: Book, line: Line, answer: Answer, context: Context) -> Turn:
     def step() -> Turn:
         run = _Run(book, context, line)
+        if not _storable(answer.data):
+            return run.go(Answer("error"))
         if isinstance(run.here.node.spec, model.Queue | model.Dial) and answer.outcome in AWAITED:
             run.here.change(hops=0, since=context.at)
         return run.go(answer)
@@ -206,6 +208,15 @@ class _Run:
         most = MAX_NODES + MAX_HOPS * (line.spent + line.leaving)
         late = line.since > 0.0 and self.here.context.at - line.since > MAX_SECONDS
         return late or line.visits >= most or line.hops > MAX_HOPS
+
+
+def _storable(data: dict[str, Any]) -> bool:
+    """Whether what came from outside can be kept with the position: no half characters, nothing but data."""
+    try:
+        msgspec.json.encode(data)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return False
+    return True
 
 
 def _target(here: Here, node: Node, outcome: str) -> tuple[str, bool, bool]:

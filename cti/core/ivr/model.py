@@ -29,6 +29,9 @@ class Speech(msgspec.Struct, frozen=True):
         return bool(self.names or self.texts)
 
 
+MARKS = frozenset({"sealed", "secret"})
+
+
 class Hidden(msgspec.Struct, frozen=True):
     """Stands for something the flow never sees: the secret digits of an `ask` node, or a setting of [secrets]."""
 

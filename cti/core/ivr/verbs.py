@@ -73,7 +73,7 @@ def _build_ask(scope: Scope, found: dict[str, Any]) -> model.Spec:
 
 
 def _build_lookup(scope: Scope, found: dict[str, Any]) -> model.Spec:
-    timeout, many = found.get("timeout", 2.0), found.get("many") is True
+    timeout, many = found.get("timeout", 2.0), found.get("many", False)
     if "query" in found:
         timeout = found.get("timeout", LONGEST_QUERY)  # the query has one of its own; the shorter one holds
         return model.Lookup(
@@ -125,16 +125,9 @@ def _check_lookup(reader: Reader, path: Path, found: Mapping[str, Any]) -> None:
     named = [key for key in ("customer", "customer_id", "query") if key in found]
     if len(named) > 1:
         reader.wrong((*path, named[1]), f"`{named[1]}` does not go with `{named[0]}`", of_key=True)
-    if "with" in found and "query" not in found:
-        reader.wrong((*path, "with"), "`with` goes with `query` only", of_key=True)
-    if "many" in found and isinstance(found["many"], bool) != ("query" in found):
-        message = "`many` is true or false with `query`, and without it where several customers lead to"
-        reader.wrong((*path, "many"), message, of_key=True)
-
-
-def _many(reader: Reader, path: Path, value: Any) -> Any:
-    """With a query, whether all its rows are wanted; else the target of an outcome."""
-    return value if isinstance(value, bool) else (path, value)
+    for key in ("with", "many"):
+        if key in found and "query" not in found:
+            reader.wrong((*path, key), f"`{key}` goes with `query` only", of_key=True)
 
 
 def _check_http(reader: Reader, path: Path, found: Mapping[str, Any]) -> None:
@@ -216,7 +209,7 @@ VERBS: dict[str, Verb] = {
     "lookup": Verb(
         keys=lambda scope: {
             "customer": out.value_of(scope), "customer_id": out.value_of(scope), "query": name,
-            "with": out.given(scope), "many": _many, "timeout": duration(0.1, 10),
+            "with": out.given(scope), "many": flag, "timeout": duration(0.1, 10),
         },
         outcomes=("found", "none", "several", "error"), strict=True, fields=None, build=_build_lookup,
         check=_check_lookup,

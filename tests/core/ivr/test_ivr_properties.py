@@ -131,7 +131,7 @@ DATA = st.recursive(
 )
 OUTCOMES = [
     "done", "digits", "digits", "timeout", "error", "answered", "full", "left", "busy", "fail", "abandoned", "?",
-    "found", "none", "many", "declined", "wrong", "locked", "maybe", "ok",
+    "found", "none", "several", "declined", "wrong", "locked", "maybe", "ok",
 ]  # fmt: skip
 ANSWERS = st.builds(
     ivr.Answer,

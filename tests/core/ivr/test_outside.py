@@ -95,6 +95,24 @@ def test_a_query() -> None:
     assert task(wanted).args["many"] is True
 
 
+@pytest.mark.parametrize("data", [{"t": "\ud800"}, {"\ud800": 1}, {"m": 5.5j}])
+def test_what_cannot_be_stored_is_an_error(data: dict[str, Any]) -> None:
+    caller = phone("{do: http, url: https://x.example, then: good, error: odd}")
+    assert caller.reply(ivr.Answer("done", data=data)) == ODD
+    assert caller.result == {"outcome": "error"}
+
+
+@pytest.mark.parametrize(
+    "mark", [{"secret": "crm"}, {"sealed": "pin"}, [{"secret": "crm"}], {"a": [{"b": {"secret": "crm"}}]}]
+)
+def test_what_comes_from_outside_never_says_where_a_secret_goes(mark: object) -> None:
+    caller = phone(
+        "{do: script, run: a.py, then: send}\n"
+        '  send: {do: http, url: https://x.example, method: POST, json: {x: "{{ a.x }}"}, then: good, error: odd}'
+    )
+    assert caller.reply(ivr.Answer("done", data={"x": mark})) == ODD
+
+
 def test_a_failed_lookup_never_takes_the_way_of_success() -> None:
     assert phone("{do: lookup, then: good}").answer("error") == ivr.End("failed", 16)
     assert phone("{do: lookup, then: good, fail: bad}").answer("error") == BAD
@@ -128,6 +146,9 @@ def test_a_request() -> None:
     assert plain.answer("error", status=500) == ivr.End("failed", 16)
     assert plain.result == {"status": 500, "outcome": "error"}
     assert phone('{do: http, url: "https://x.example/{{ 1 // 0 }}", then: good, error: odd}').action == ODD
+    for dots in (".", ".."):
+        away = phone('{do: http, url: "https://x.example/o/{{ customer.r }}/x", then: good, error: odd}', r=dots)
+        assert away.action == ODD, "it would be another page of that host"
 
 
 def test_a_message() -> None:

@@ -254,14 +254,17 @@ class Lines:
         self._act(call, ivr.proceed(self._book(call), self._position(call), answer, self._context(call, at)), at)
 
     def _act(self, call: Call, turn: ivr.Turn, at: float) -> None:
+        self._tell(call, turn, at)
+        self.out.emit("flow.at", at, call_id=call.call_id, line=msgspec.to_builtins(turn.line))
+        self._acts[type(turn.action)](self, call, turn.action, at)
+
+    def _tell(self, call: Call, turn: ivr.Turn, at: float) -> None:
         for passed in turn.trail:
             if isinstance(passed, ivr.Visit):
                 self.out.emit("flow.node", at, call_id=call.call_id, **msgspec.to_builtins(passed))
             else:
                 agent = call.agent if passed.type == "survey.answered" else ""
                 self.out.emit(passed.type, at, call_id=call.call_id, agent=agent, queue=passed.queue, **passed.data)
-        self.out.emit("flow.at", at, call_id=call.call_id, line=msgspec.to_builtins(turn.line))
-        self._acts[type(turn.action)](self, call, turn.action, at)
 
     def _say(self, call: Call, action: ivr.Say, at: float) -> None:
         op = self.work.start(call)
@@ -364,20 +367,26 @@ class Lines:
             met = call.dial.connected_at is not None
             result = result or ("transferred_out" if met else "")
             self._dial_over(call, at, "answered" if met else "caller_left")
-        flowing = call.line is not None and not call.flow_over
+        rest = self._hung_up(call, at) if call.line is not None and not call.flow_over else None
         self.out.emit("call.ended", at, call_id=call.call_id, cause=left.cause, side=left.side, flow_result=result,
-                      leaving=flowing)  # fmt: skip
+                      leaving=rest is not None)  # fmt: skip
         step = self._step(call)
         step.present = step.busy = False
         self.work.finish_message(call, at)
-        if flowing:
-            self._hung_up(call, at)
+        if rest is not None:
+            self.out.wake(at + LEAVING, "leaving", call.call_id)
+            self._act(call, rest, at)
 
-    def _hung_up(self, call: Call, at: float) -> None:
-        """The caller has left in the middle of the flow: what it still wants done is done, for LEAVING seconds."""
+    def _hung_up(self, call: Call, at: float) -> ivr.Turn | None:
+        """The caller has left in the middle of the flow. Its end is told at once; what it still wants done without him
+        is given back, to be done for LEAVING seconds."""
         outcome = "answered" if call.talked or call.dialed == "answered" else "hangup"
-        self.out.wake(at + LEAVING, "leaving", call.call_id)
-        self._act(call, ivr.hung_up(self._book(call), self._position(call), self._context(call, at), outcome), at)
+        turn = ivr.hung_up(self._book(call), self._position(call), self._context(call, at), outcome)
+        if not isinstance(turn.action, ivr.End):
+            return turn
+        self._tell(call, turn, at)
+        self._flow_over(call, at, turn.action.how)
+        return None
 
     def _due_leaving(self, key: str, at: float) -> None:
         call = self.calls.live.get(key)

@@ -147,7 +147,7 @@ async def test_a_call_from_the_trunk_to_the_agents_phone_and_page(world: World, 
 
     story = await told(world, row["call_id"])
     wanted = ["call.arrived", "flow.started", "flow.node", "call.queued", "call.offered", "call.connected",
-              "recording.started", "call.disconnected", "call.ended", "call.wrapped"]  # fmt: skip
+              "recording.started", "call.disconnected", "flow.node", "call.ended", "call.wrapped"]  # fmt: skip
     assert [type for type in story if type in wanted] == wanted
     seqs = await world.rows("SELECT seq FROM crm.v_call_events WHERE call_id = $1 ORDER BY seq", row["call_id"])
     assert [r["seq"] for r in seqs] == list(range(1, len(seqs) + 1))

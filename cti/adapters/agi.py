@@ -4,6 +4,7 @@ The dialplan calls `agi://HOST:PORT/line,<dialled number>,<epoch seconds by the 
 
     agi_wire     the protocol, pure            agi_session  one caller's session
     agi_channel  one command at a time         agi_keys     type-ahead and answers, pure
+    agi_sounds   prompts become files
 
 Everything a connection can do wrong ends that connection with one log line: no header within HEADER_TIMEOUT,
 too much of it, garbage, an address that is not allowed. FastAGI has no password: the allowed addresses are
@@ -21,7 +22,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cti.adapters import agi_wire
-from cti.adapters.agi_session import AnyCommand, Outside, Renderer, Session
+from cti.adapters.agi_session import AnyCommand, Outside, Session
+from cti.adapters.agi_sounds import Renderer
 from cti.adapters.agi_wire import Environment, WireError
 from cti.core.messages import Input, LineDone, LineLost, LineReady, Sealed
 

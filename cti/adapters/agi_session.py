@@ -12,25 +12,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from cti.adapters import agi_sounds
 from cti.adapters.agi_channel import Channel
 from cti.adapters.agi_keys import Ahead, Answer
+from cti.adapters.agi_sounds import Renderer
 from cti.adapters.agi_wire import Reply, WireError
-from cti.core.messages import Collect, Hold, LineDone, Pause, Play, Prompt, Record, Release, Sealed, Sound
+from cti.core.messages import Collect, Hold, LineDone, Pause, Play, Prompt, Record, Release, Sealed
 
 log = logging.getLogger("cti.agi")
 
-RENDER = 15.0  # seconds for the prompts of one command to become files
 AT_ONCE = 0.02  # seconds of work for which no silence is begun
 LONGEST_WAIT = 600.0  # seconds for a key
 IDLE = 60.0  # seconds of silence between two looks for a command
-_SOUNDS = (".wav", ".sln", ".sln16", ".gsm", ".ulaw", ".alaw")
 
 AnyCommand = Play | Collect | Record | Pause | Hold | Release
-Renderer = Callable[[Prompt], Awaitable[str]]
 Outcome = Literal["done", "digits", "timeout", "error"]
 
 
@@ -230,7 +229,7 @@ class Session:
 
     async def _files(self, prompts: tuple[Prompt, ...]) -> list[str]:
         """Made before the channel is answered: nobody is called in to hear nothing."""
-        work = asyncio.gather(*map(self._file, prompts), return_exceptions=True)
+        work = asyncio.ensure_future(agi_sounds.files(self._outside.render, self._uniqueid, prompts))
         work.add_done_callback(lambda _: self._channel.cut())
         try:
             await asyncio.wait({work}, timeout=AT_ONCE)
@@ -239,11 +238,11 @@ class Session:
                     await self._listen_for(IDLE)
                 else:
                     await self._first(work)
-            return self._found(prompts, work.result()) if work.done() else []
+            return work.result() if work.done() else []
         finally:
             work.cancel()
 
-    async def _first(self, work: asyncio.Future[list[str | BaseException]]) -> None:
+    async def _first(self, work: asyncio.Future[list[str]]) -> None:
         """Until it is done, or there is a newer command."""
         newer = asyncio.create_task(self._wake.wait())
         both: list[asyncio.Future[Any]] = [work, newer]
@@ -251,21 +250,6 @@ class Session:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
             newer.cancel()
-
-    def _found(self, prompts: Sequence[Prompt], paths: Sequence[str | BaseException]) -> list[str]:
-        files = []
-        for prompt, path in zip(prompts, paths, strict=True):
-            if isinstance(path, str):
-                files.append(_bare(path))
-            elif isinstance(path, Exception):
-                log.error("%s: no sound for %s: %r", self._uniqueid, _which(prompt), path)
-            else:
-                raise path
-        return files
-
-    async def _file(self, prompt: Prompt) -> str:
-        async with asyncio.timeout(RENDER):
-            return await self._outside.render(prompt)
 
     # ------------------------------------------------------------ keys
 
@@ -306,15 +290,3 @@ class Session:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _bare(path: str) -> str:
-    """As Asterisk wants it, which looks for the ending itself."""
-    return next((path.removesuffix(end) for end in _SOUNDS if path.endswith(end)), path)
-
-
-def _which(prompt: Prompt) -> str:
-    """Names a prompt without its words: they may hold what a caller typed."""
-    if isinstance(prompt, Sound):
-        return f"{prompt.language}/{prompt.name}"
-    return f"{len(prompt.text)} characters of {prompt.language}"

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from fake_asterisk import FakeChannel, environment
 
-from cti.adapters import agi, agi_channel, agi_session
+from cti.adapters import agi, agi_channel, agi_sounds
 from cti.adapters.agi import AgiServer
-from cti.adapters.agi_session import Renderer
+from cti.adapters.agi_sounds import Renderer
 from cti.adapters.agi_wire import KEYS
 from cti.core.messages import (
     Collect,
@@ -286,7 +286,7 @@ async def test_a_path_with_a_line_break_breaks_its_session_only(desk: Desk) -> N
 
 
 async def test_a_render_that_hangs_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agi_session, "RENDER", 0.05)
+    monkeypatch.setattr(agi_sounds, "RENDER", 0.05)
     channel = await desk.channel()
 
     async def hang(prompt: Prompt) -> str:

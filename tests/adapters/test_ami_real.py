@@ -120,7 +120,8 @@ async def test_prompts_that_are_missing_are_skipped_by_the_real_switch(real: Rea
         async def render(prompt: object) -> str:
             return "/nonexistent/x" if isinstance(prompt, Sound) else "beep"
 
-        on.agi._held[ready.uniqueid]._render = render
+        session = on.agi._held[ready.uniqueid]
+        session._outside = session._outside._replace(render=render)
         missing, there = Sound(language="en", name="x"), Text(language="en", text="x")
         for op, prompts, outcome in ((1, (missing, there), "done"), (2, (missing,), "error")):
             mark = len(on.facts)

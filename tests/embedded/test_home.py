@@ -175,7 +175,7 @@ async def test_broken_flows_at_the_first_start_are_told_at_once_with_their_place
     async with asyncio.timeout(50):  # the server is given 60 s to become ready
         _, said = await process.communicate()
     assert process.returncode == 2
-    assert f"no flows to answer calls with: {flows}/main.yaml:5:" in said.decode()
+    assert f"no flows to answer calls with in {flows}: main.yaml:5:" in said.decode()
 
 
 async def test_leftovers_of_a_killed_run_are_cleaned(tmp_path: Path, environ: dict[str, str]) -> None:

@@ -354,7 +354,8 @@ def test_a_broken_neighbour_does_not_make_false_problems() -> None:
 
 
 NO_MAPS = [
-    "5", "{do: 5}", "{do: [x], secret: true}", "{do: null, secret: true}", "{do: lookup, query: 5}", "{do: call, flow: 5}", "{do: call, flow: sub, args: 5}",
+    "5", "{do: 5}", "{do: [x], secret: true}", "{do: null, secret: true}", "{do: lookup, query: 5}",
+    "{do: call, flow: 5}", "{do: call, flow: sub, args: 5}",
     "{do: lookup, query: orders, with: 5}", "{do: call, flow: sub, args: {ref: 1}, outcomes: 5}",
     "{do: set, vars: 5}", "{do: http, url: https://a.example, get: 5}",
 ]  # fmt: skip

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from cti.core.messages import Collect
 
+LATE = 2.0  # s in which the terminator still belongs to an answer that was full without it
+
 
 class Ahead:
     """The keys that wait for the next question: callers who know the menu dial ahead.
 
     After a sealed answer that ended without its terminator, what comes may be more of the same: until the next sealed
-    question it is dropped, so that no part of a card ever becomes the digits of an open one."""
+    question it is dropped, so that no part of a card ever becomes the digits of an open one. Who presses the terminator
+    although the last digit was enough has answered nothing else by it. `at`: seconds of any clock that runs."""
 
     def __init__(self) -> None:
         self._keys = ""
         self._guarded = False
+        self._late = ""
+        self._until = 0.0
 
     def __bool__(self) -> bool:
         return bool(self._keys)
 
-    def add(self, key: str) -> None:
-        self._keys += key
+    def add(self, key: str, at: float) -> None:
+        late, self._late = self._late if at < self._until else "", "" if key else self._late
+        if key != late or not key:
+            self._keys += key
 
     def take(self) -> str:
         """The oldest, or nothing."""
@@ -36,8 +43,14 @@ class Ahead:
         if question is not None:
             self._guarded = False
 
-    def after(self, question: Collect, answer: Answer) -> None:
+    def after(self, question: Collect, answer: Answer, at: float) -> None:
         self._guarded = bool(question.seal) and not answer.ended
+        full = question.most > 1 and answer.complete and not answer.ended
+        self._late, self._until = (question.terminator or "#") if full else "", at + LATE
+        if self._keys:
+            self._keys, first = self._keys[1:], self._keys[0]
+            self._keys = ("" if first == self._late else first) + self._keys
+            self._late = ""
 
 
 class Answer:

@@ -152,7 +152,7 @@ class Session:
             if not key:
                 break
             answer.add(key)
-        self._ahead.after(question, answer)
+        self._ahead.after(question, answer, _now())
         if not self._replaced():
             self._answered(question, answer)
 
@@ -221,7 +221,7 @@ class Session:
         """Whether it was heard. A key that may not end it is kept and it goes on from there."""
         start, begun = 0, False
         while await self._heard(reply := await self._channel.play(path, start)):
-            if barge_in or self._replaced():
+            if (barge_in and self._ahead) or self._replaced():
                 return True
             start, begun = max(start, reply.endpos), True
         if not reply.good:
@@ -285,7 +285,7 @@ class Session:
         """Whether it tells of a key, which is kept. When the caller left, this does not return: the session is over."""
         if reply.code == 200 and reply.result < 0:
             await self._channel.alive()
-        self._ahead.add(reply.key)
+        self._ahead.add(reply.key, _now())
         return bool(reply.key)
 
     def _replaced(self) -> bool:
@@ -302,6 +302,10 @@ class Session:
         at, node = self._outside.now(), self._outside.node
         self._done(LineDone(at=at, node=node, uniqueid=self._uniqueid, op=op, outcome=outcome, digits=digits,
                             sealed=sealed, gone=gone))  # fmt: skip
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _bare(path: str) -> str:

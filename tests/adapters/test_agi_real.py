@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit import Caller, loudest, wav_tones
 from real_asterisk import RealAsterisk, running
 
 from cti.adapters import prompts_tones
@@ -32,7 +33,6 @@ from cti.core.messages import (
     Text,
 )
 from cti.vault import Vault
-from tests.integration.kit import Caller, loudest, wav_tones
 from tests.kit_sound import wav
 
 pytestmark = pytest.mark.services

@@ -109,6 +109,18 @@ async def test_a_supervisor_reads_and_holds_calendars_but_publishes_nothing(desk
     assert (state, by) == ("open", "sari") and 7100 < held - site.engine.now() < 7300 and freed[1] is None
 
 
+async def test_a_version_without_the_flow_shows_nothing_of_another_one(desk: Any) -> None:
+    page = desk.page
+    await go(desk, "sari", "#flow/night")
+    await page.wait_for_selector("#canvas svg")
+    await page.wait_for_selector("#version option[value='1']", state="attached")
+    await page.select_option("#version", "1")
+    await page.wait_for_selector("#tiles .error")
+    assert await page.locator("#canvas svg").count() == 0
+    await page.select_option("#version", "2")
+    await page.wait_for_selector("#canvas svg")
+
+
 async def test_nothing_there_yet_is_said(desk: Any) -> None:
     site, page = desk.site, desk.page
     site.engine.live, site.engine.dates = None, []

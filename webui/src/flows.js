@@ -60,7 +60,13 @@ export const flow = {
     if (state && serving !== choicesOf) await choices(serving, still);
     await Promise.all([picture(name, still), here(name, still), figures(name, still)]);
   },
-  failed: (refusal) => draw(at("tiles"), refusal.code, () => el("p", { class: "error" }, because(refusal))),
+  failed(refusal) {
+    draw(at("tiles"), refusal.code, () => el("p", { class: "error" }, because(refusal)));
+    if (refusal.status !== 404) return;
+    drawnText = ""; // not in this version: nothing of another one is shown under its name
+    at("canvas").replaceChildren();
+    for (const id of ["figures", "by-version"]) draw(at(id), refusal.code, () => null);
+  },
 };
 
 function again(name) {

@@ -8,23 +8,26 @@ from typing import Any
 from cti.core.ivr.checker import DEFAULTS
 from cti.core.ivr.expressions import Names
 from cti.core.ivr.model import TARGETS, Flow, Node
-from cti.core.ivr.svg import svg
+from cti.core.ivr.svg import KINDS, svg
 from cti.core.ivr.traffic import Count, counts_of
 from cti.core.ivr.verbs import COMMON, VERBS, Scope
 
 __all__ = ["Count", "counts_of", "mermaid", "schema", "svg"]
-SHAPES = {"menu": ("{{", "}}"), "branch": ("{", "}"), "queue": ("[[", "]]"), "dial": ("[[", "]]")}
+SHAPES = {"menu": ("{{", "}}"), "ask": ("{{", "}}")}
+KIND_SHAPES = {"decide": ("{", "}"), "route": ("[[", "]]"), "data": ("[/", "/]"), "structure": ("([", "])")}
 
 
 def mermaid(flow: Flow) -> str:
     """The flow as a Mermaid flowchart; dotted lines are what happens when an outcome is not named."""
     lines = ["flowchart TD", f"  start((start)) --> n_{_id(flow.start)}"]
     for node in flow.nodes.values():
-        left, right = SHAPES.get(node.verb, ("[", "]"))
+        left, right = SHAPES.get(node.verb) or KIND_SHAPES.get(KINDS.get(node.verb, ""), ("[", "]"))
         lines.append(f'  n_{_id(node.id)}{left}"{node.id}: {node.verb}"{right}')
         lines += _arrows(node)
     if flow.fail:
         lines += [f'  any(("not named")) -.-> {_target(flow.nodes.get(flow.fail), flow.fail)}']
+    if flow.on_hangup:
+        lines += [f'  gone(("caller gone")) -.-> n_{_id(flow.on_hangup)}']
     return "\n".join([*lines, "  hangup((hangup))", ""])
 
 

@@ -290,7 +290,9 @@ def taken(ask: Ask, keys: str) -> tuple[str, str] | None:
         if key == ask.terminator:
             return keys[:at], keys[at + 1 :]
         if at + 1 >= ask.most:
-            return keys[: at + 1], keys[at + 1 :]
+            rest = keys[at + 1 :]
+            late = ask.most > 1 and rest[:1] == (ask.terminator or "#")  # it belongs to the answer that was full before
+            return keys[: at + 1], rest[late:]
     return None
 
 

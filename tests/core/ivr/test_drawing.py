@@ -28,6 +28,22 @@ def test_every_way_on_is_an_arrow() -> None:
         assert f"  {line}\n" in drawn
 
 
+def test_every_kind_of_node_has_its_shape() -> None:
+    nodes = """\
+  a: {do: branch, when: [{if: "{{ true }}", to: b}], else: c}
+  b: {do: event, event: x, then: d}
+  c: {do: queue, queue: sales, then: e}
+  d: {do: ask, say: x, length: 1, then: e}
+  e: {do: hangup}
+  f: {do: event, event: gone, then: hangup}
+"""
+    head = "flow: t\nlanguage: en\nstart: a\non_hangup: f\nnodes:\n"
+    drawn = mermaid(book_of(nodes, head).flows["t"])
+    for shown in ('n_a{"a: branch"}', 'n_b[/"b: event"/]', 'n_c[["c: queue"]]', 'n_d{{"d: ask"}}', 'n_e(["e: hangup"])',
+                  'gone(("caller gone")) -.-> n_f'):  # fmt: skip
+        assert shown in drawn, shown
+
+
 def test_the_schema_that_is_shipped_is_the_one_of_the_verbs() -> None:
     assert json.loads(SHIPPED.read_text()) == schema()
     nodes = schema()["properties"]["nodes"]["additionalProperties"]["oneOf"]

@@ -21,7 +21,7 @@ Found = tuple[str, dict[str, Any]]
 
 
 async def authenticate(store: Store, check: Check, customer_id: str, pin: str, zone: ZoneInfo) -> Found:
-    """done, wrong {left}, locked {until: in that zone}, or none: he has no PIN. Each takes the time of one check."""
+    """done, wrong {left}, locked {until: in that zone}, or no_pin. Each takes the time of one check."""
     who = int(customer_id) if CUSTOMER.fullmatch(customer_id) else 0
     tried = await store.db.row("pin_try", who, TRIES, LOCKED)
     right = await asyncio.to_thread(check, tried["pin_hash"] if tried else None, pin)

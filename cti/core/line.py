@@ -108,6 +108,7 @@ class Lines:
     def restored(self, at: float) -> None:
         """After a restart: look the customers of live calls up again, for the pages and the flow. What was to be done
         for callers who had left is over."""
+        self.work.restored()
         for call in self.calls.live.values():
             if call.ended_at is None:
                 self._look_up(call, at)

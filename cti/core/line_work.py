@@ -85,6 +85,11 @@ class Work:
         if event.type == "recording.started" and event.data.get("message"):
             self.begun[event.data["recording_id"]] = event.data
 
+    def restored(self) -> None:
+        """Of the messages that were begun, those count that are not filed yet."""
+        open_ = {name for call in self.calls.live.values() for name in call.recordings}
+        self.begun = {name: begun for name, begun in self.begun.items() if name in open_}
+
     def record(self, call: Call, action: ivr.Record, at: float) -> None:
         op = self.start(call)
         name = message_id(call.call_id, call.messages + 1, self.epoch, at)

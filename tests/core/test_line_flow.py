@@ -160,6 +160,18 @@ def test_two_messages_are_two_files() -> None:
     assert "voicemail.left" not in office.types()
 
 
+def test_after_a_restart_what_is_filed_already_is_not_waited_for() -> None:
+    office, caller = called(BOX)
+    caller.heard()
+    filed(office, caller)
+    after = Office(flow=BOX)
+    output = after.board.restore([e for e in office.events if e.call_id], office.at)
+    assert not any(isinstance(c, FinishRecording) for c in output.commands)
+    assert after.board.lines.work.begun == {}
+    back = Caller(after, caller.uniqueid, caller.number, caller.called)
+    assert spoken(back.line()) == "Bye"
+
+
 def test_after_a_restart_what_was_recorded_is_filed_and_the_caller_asked_again() -> None:
     office, caller = called(BOX)
     after = Office(flow=BOX)

@@ -328,7 +328,7 @@ def _charge(here: Here, spec: model.Pay) -> Done:
 
 # ---------------------------------------------------------------- authenticate
 
-VERDICTS = {"done": "done", "wrong": "wrong", "locked": "locked", "none": "no_pin"}
+VERDICTS = ("done", "wrong", "locked", "no_pin")
 
 
 def _authenticate(here: Here, spec: model.Authenticate, reprompt: tuple[Prompt, ...] = ()) -> Done:
@@ -363,7 +363,7 @@ def _verdict(here: Here, spec: model.Authenticate, answer: Answer) -> Done:
             return _authenticate(here, spec, (here.phrase("pin_wrong"),))
     if answer.outcome == "done":
         here.change(hops=0)
-    return _over(here, VERDICTS.get(answer.outcome, "error"), answer.data)
+    return _over(here, answer.outcome if answer.outcome in VERDICTS else "error", answer.data)
 
 
 ACTS: dict[type[Any], Act] = {

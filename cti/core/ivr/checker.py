@@ -26,7 +26,7 @@ from cti.core.ivr.source import (
     told,
     whole,
 )  # fmt: skip
-from cti.core.ivr.verbs import COMMON, FAILURES, VERBS
+from cti.core.ivr.verbs import COMMON, FAILURES, VAULT, VERBS
 from cti.core.numbers import to_e164
 from cti.core.queues import read_queues
 
@@ -169,6 +169,11 @@ def _read_nodes(draft: _Draft, settings: _Settings) -> None:
     names = _variables(draft)
     secret = [key for key, node in draft.nodes.items() if isinstance(node, dict) and node.get("secret") is True]
     scope = Scope(draft.language, draft.defaults, names, settings.country, settings.allow, secret)
+    verbs_used = [node.get("do") for node in draft.nodes.values() if isinstance(node, dict)]
+    for key in secret:
+        if key in VAULT and VAULT[key] in verbs_used:
+            message = f"`{key}` are secret digits of `{VAULT[key]}` already"
+            draft.reader.wrong(("nodes", key), message, "give this node another name", of_key=True)
     if _expressions(draft.nodes) > MAX_EXPRESSIONS:
         draft.reader.wrong(("nodes",), f"a flow has at most {MAX_EXPRESSIONS} texts with `{{{{ }}}}`", of_key=True)
         return

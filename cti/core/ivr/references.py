@@ -40,7 +40,7 @@ def check_references(
         for key, node in draft.nodes.items():
             verb = node.get("do") if isinstance(node, dict) else None
             path: Path = ("nodes", key)
-            if verb in NAMED:
+            if isinstance(verb, str) and verb in NAMED:
                 _named(draft.reader, path, node, *NAMED[verb], known, unread)
             if verb in ("call", "transfer") and whole:
                 _flow(draft.reader, path, node, flows)

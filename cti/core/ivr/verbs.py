@@ -23,7 +23,7 @@ __all__ = ["ASK_KINDS", "COMMON", "FIELDS", "KEYS", "VERBS", "Scope", "Verb", "u
 Build = Callable[[Scope, dict[str, Any]], model.Spec]
 FAILURES = ("timeout", "invalid", "error", "empty", "declined", "wrong", "locked", "no_pin")
 LONGEST_QUERY = 10.0
-VAULT = ("card", "expiry", "code", "pin")  # where `pay` and `authenticate` keep secret digits
+VAULT = {"card": "pay", "expiry": "pay", "code": "pay", "pin": "authenticate"}  # secret digits of these verbs
 ASK_KINDS = {"digits": (1, 20), "phone": (3, 16), "date": (8, 8), "amount": (1, 12), "yes_no": (1, 1)}
 
 
@@ -111,8 +111,6 @@ def _check_ask(reader: Reader, path: Path, found: Mapping[str, Any]) -> None:
         reader.wrong((*path, "terminator"), f"`kind: {kind}` has no `terminator`", "it is always as long", True)
     if found.get("terminator") == "*" and kind == "amount":
         reader.wrong((*path, "terminator"), "`*` is the decimal point of an amount", '"#", or "" for none')
-    if found.get("secret") and path[-1] in VAULT:
-        reader.wrong(path, f"a node that asks for secret digits cannot be called `{path[-1]}`", of_key=True)
     for key in ("yes", "no"):
         if key in found and kind != "yes_no":
             reader.wrong((*path, key), f"`{key}` is an outcome of `kind: yes_no` only", of_key=True)

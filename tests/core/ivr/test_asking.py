@@ -449,7 +449,7 @@ def test_a_wrong_pin_is_asked_for_again_and_then_not_any_more() -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "told"),
-    [("locked", "locked"), ("none", "no_pin"), ("error", "error"), ("", "error"), ("found", "error")],
+    [("locked", "locked"), ("no_pin", "no_pin"), ("error", "error"), ("", "error"), ("found", "error")],
 )
 def test_nobody_is_let_in_by_an_answer_that_is_not_yes(outcome: str, told: str) -> None:
     for ways, end in ((WAYS, ODD), ("fail: bad", BAD)):

@@ -168,8 +168,10 @@ def test_a_problem_is_told_where_it_is(node: str, problem: str) -> None:
 @pytest.mark.parametrize(
     ("nodes", "problem"),
     [
-        ("  pin: {do: ask, say: x, secret: true, then: a}\n  a: {do: hangup}\n",
-         "5:3: a node that asks for secret digits cannot"),
+        ("  pin: {do: ask, say: x, secret: true, then: a}\n  a: {do: authenticate}\n",
+         "5:3: `pin` are secret digits of `authenticate` already (give this node another name)"),
+        ("  card: {do: ask, say: x, secret: true, then: a}\n  a: {do: pay, amount: 5, currency: IDR}\n",
+         "5:3: `card` are secret digits of `pay` already"),
         ("  a-b: {do: hangup}\n  a_b: {do: hangup}\n  a: {do: hangup}\n",
          "5:3: `a-b` and `a_b` would be the same in expressions"),
         ('  a: {do: ask, say: x, secret: true, then: b}\n  b: {do: say, say: "{{ a.value }}", then: hangup}\n',
@@ -232,6 +234,10 @@ def test_what_is_silent_may_follow_a_hangup() -> None:
     head = "flow: t\nlanguage: en\non_hangup: b\nargs: {x: null}\nstart: a\nnodes:\n"
     nodes = "  a: {do: say, say: x, then: hangup}\n  b: {do: message, webhook: w, then: c, fail: c}\n"
     assert told(nodes + "  c: {do: branch, when: [{if: '{{ args.x }}', to: return}], else: hangup}\n", head) == []
+
+
+def test_a_secret_may_be_called_pin_where_no_other_pin_is_asked_for() -> None:
+    assert told("  a: {do: pay, amount: 5, currency: IDR, then: pin}\n  pin: {do: ask, say: x, secret: true}\n") == []
 
 
 def test_a_number_gives_no_arguments() -> None:
@@ -348,7 +354,8 @@ def test_a_broken_neighbour_does_not_make_false_problems() -> None:
 
 
 NO_MAPS = [
-    "5", "{do: 5}", "{do: lookup, query: 5}", "{do: call, flow: 5}", "{do: call, flow: sub, args: 5}",
+    "5", "{do: 5}", "{do: [x], secret: true}", "{do: null, secret: true}", "{do: lookup, query: 5}",
+    "{do: call, flow: 5}", "{do: call, flow: sub, args: 5}",
     "{do: lookup, query: orders, with: 5}", "{do: call, flow: sub, args: {ref: 1}, outcomes: 5}",
     "{do: set, vars: 5}", "{do: http, url: https://a.example, get: 5}",
 ]  # fmt: skip

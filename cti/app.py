@@ -332,12 +332,13 @@ class App:
         self.submit(await self.outside.run(command))
 
     async def _look_up(self, command: LookUpCustomer) -> None:
-        found = CustomerFound(at=self.now(), call_id=command.call_id)
-        if command.caller:
+        who = command.customer_id
+        found = CustomerFound(at=self.now(), call_id=command.call_id, customer_id=who)
+        if command.caller or who:
             try:
-                match = await self.store.find_customer(command.caller)
+                match = await (self.store.the_customer(who) if who else self.store.find_customer(command.caller))
                 found = CustomerFound(
-                    at=self.now(), call_id=command.call_id, customers=tuple(match.customers),
+                    at=self.now(), call_id=command.call_id, customer_id=who, customers=tuple(match.customers),
                     history=tuple(match.history), cases=tuple(match.cases),
                 )  # fmt: skip
             except Unavailable:

@@ -74,6 +74,8 @@ def _arrived(d: Row, agent: str, queue: str) -> str:
 
 def _identified(d: Row, agent: str, queue: str) -> str:
     found = d.get("customers") or []
+    if d.get("by") == "flow":
+        return f"the flow has found customer {found[0] if found else '?'}"
     words = {0: "unknown caller", 1: f"customer {found[0] if found else ''}"}
     return f"looked up: {words.get(len(found), f'{len(found)} customers have this number')}"
 
@@ -106,6 +108,7 @@ def _recorded(d: Row, agent: str, queue: str) -> str:
 SENTENCES: dict[str, Callable[[Row, str, str], str]] = {
     "call.arrived": _arrived,
     "call.identified": _identified,
+    "call.verified": lambda d, a, q: f"customer {d.get('customer_id')} has proved who he is",
     "flow.started": lambda d, a, q: f"flow {d.get('flow')} begins (version {d.get('version')}, {d.get('language')})",
     "flow.node": _node,
     "flow.ended": lambda d, a, q: f"flow {d.get('flow')} ends: {d.get('how')}",

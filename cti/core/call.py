@@ -69,6 +69,7 @@ class Call(msgspec.Struct, kw_only=True):
     arrived_at: float = 0.0
     queued_at: float = 0.0  # the last time
     identified: bool = False
+    verified: str = ""  # the customer who has proved that it is he
     version: int = 0
     language: str = ""
     line: dict[str, Any] | None = None  # the flow's position, as core.ivr gave it
@@ -227,6 +228,10 @@ def _identified(call: Call, event: Event) -> None:
     call.identified = True
 
 
+def _verified(call: Call, event: Event) -> None:
+    call.verified = event.data["customer_id"]
+
+
 def _queued(call: Call, event: Event) -> None:
     data = event.data
     call.queued_at = event.at
@@ -323,6 +328,7 @@ def _disposition(call: Call, event: Event) -> None:
 _FOLDS = {
     "call.arrived": _arrived,
     "call.identified": _identified,
+    "call.verified": _verified,
     "flow.started": _flow_started,
     "flow.node": _flow_node,
     "flow.at": _flow_at,

@@ -17,6 +17,7 @@ from cti.core.messages import (
     AnswerCall,
     ChannelGone,
     ChannelUp,
+    CustomerFound,
     Event,
     HangUp,
     OriginateFailed,
@@ -186,6 +187,14 @@ class Floor:
             )
         )  # fmt: skip
 
+    def customer_found(self, call: Call, m: CustomerFound) -> None:
+        """Kept for the pop; an agent who has it already gets the new one."""
+        self.customers[call.call_id] = {
+            "customers": list(m.customers), "history": list(m.history), "cases": list(m.cases),
+        }  # fmt: skip
+        if call.offer is not None:
+            self.out.command(Push(type="screen_pop", agent=call.offer.agent, data=self.pop(call, m.at)))
+
     def pop(self, call: Call, at: float) -> dict[str, Any]:
         """The screen-pop's data: all that the page needs to draw it."""
         queue = call.visit.queue if call.visit else call.offer.queue if call.offer else ""
@@ -193,7 +202,8 @@ class Floor:
         about = {
             "call_id": call.call_id, "direction": call.direction, "caller": call.caller or call.caller_entered or None,
             "caller_name": call.caller_name, "called": call.called, "queue": queue, "flow_path": list(call.path),
-            "variables": dict((call.line or {}).get("vars", {})), "waited_seconds": round(max(0.0, waited), 1),
+            "variables": dict((call.line or {}).get("vars", {})), "verified": call.verified or None,
+            "waited_seconds": round(max(0.0, waited), 1),
         }  # fmt: skip
         found = self.customers.get(call.call_id, {})
         return {"call": about, "customers": [], "history": [], "cases": []} | found

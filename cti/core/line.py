@@ -50,6 +50,11 @@ NORMAL = 16  # Q.850: who hangs up says no more than that; Asterisk has 0 for a 
 DIAL_RESULTS = {17: "busy", 21: "busy", 18: "no_answer", 19: "no_answer", 16: "no_answer", 0: "no_answer"}
 
 
+def found_in(line: Mapping[str, Any] | None) -> str:
+    """The id of the customer that a lookup of the flow has found; empty: none has."""
+    return str(((line or {}).get("customer") or {}).get("customer_id") or "")
+
+
 class Lines:
     def __init__(self, out: Outbox, calls: Calls, epoch: int, trunk: str, country: str) -> None:
         self.out = out
@@ -136,7 +141,8 @@ class Lines:
         return call
 
     def _look_up(self, call: Call, at: float) -> None:
-        self.out.command(LookUpCustomer(node=call.node, call_id=call.call_id, caller=call.caller))
+        who = found_in(call.line)
+        self.out.command(LookUpCustomer(node=call.node, call_id=call.call_id, caller=call.caller, customer_id=who))
         self.out.wake(at + LOOKUP_WITHIN, "lookup", call.call_id)
 
     def _channel_new(self, m: ChannelNew) -> None:
@@ -147,6 +153,8 @@ class Lines:
         call = self.calls.live.get(m.call_id)
         if call is None or call.ended_at is not None:
             return
+        if m.customer_id != found_in(call.line):
+            return  # the flow has found somebody else meanwhile
         self.customers[m.call_id] = m
         if m.customers and not call.identified:
             ids = [customer.get("customer_id") for customer in m.customers]
@@ -255,8 +263,12 @@ class Lines:
         self._act(call, ivr.proceed(self._book(call), self._position(call), answer, self._context(call, at)), at)
 
     def _act(self, call: Call, turn: ivr.Turn, at: float) -> None:
+        before = found_in(call.line)
         self._tell(call, turn, at)
         self.out.emit("flow.at", at, call_id=call.call_id, line=msgspec.to_builtins(turn.line))
+        if (who := found_in(call.line)) not in ("", before):
+            self.out.emit("call.identified", at, call_id=call.call_id, customers=[who], by="flow")
+            self._look_up(call, at)
         self._acts[type(turn.action)](self, call, turn.action, at)
 
     def _tell(self, call: Call, turn: ivr.Turn, at: float) -> None:

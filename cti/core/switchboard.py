@@ -17,7 +17,7 @@ from cti.core import ivr
 from cti.core.call import Call, Calls
 from cti.core.floor import Floor
 from cti.core.ids import call_id
-from cti.core.line import Lines
+from cti.core.line import Lines, found_in
 from cti.core.messages import (
     ChannelGone,
     ClockStepped,
@@ -127,9 +127,9 @@ class Switchboard:
             self._deadlines[kind](key, at)
 
     def _customer(self, m: CustomerFound) -> None:
-        if m.call_id in self.calls.live:
-            found = {"customers": list(m.customers), "history": list(m.history), "cases": list(m.cases)}
-            self.floor.customers[m.call_id] = found
+        call = self.calls.live.get(m.call_id)
+        if call is not None and m.customer_id == found_in(call.line):
+            self.floor.customer_found(call, m)
 
     def _recorded(self, m: RecordingFinished) -> None:
         """A file that was made after its call was closed (the disk was full, say) still mends the row."""

@@ -363,6 +363,7 @@ def _verdict(here: Here, spec: model.Authenticate, answer: Answer) -> Done:
             return _authenticate(here, spec, (here.phrase("pin_wrong"),))
     if answer.outcome == "done":
         here.change(hops=0)
+        here.facts.append(Fact("call.verified", {"customer_id": str(here.value(spec.customer_id))}))
     return _over(here, answer.outcome if answer.outcome in VERDICTS else "error", answer.data)
 
 

@@ -183,7 +183,7 @@ class Lines:
         step = self._step(call)
         step.present, step.busy = True, step.busy and step.task > 0.0
         if step.busy:  # he hears something while he waits for it
-            self.out.command(Hold(node=m.node, uniqueid=m.uniqueid))
+            self.work.music(call, m.at)
         self._go_on(call, max(m.at, call.arrived_at))  # the dialplan's time is cut to milliseconds
 
     def _line_lost(self, m: LineLost) -> None:

@@ -68,7 +68,8 @@ class Call(msgspec.Struct, kw_only=True):
     called: str = ""
     arrived_at: float = 0.0
     queued_at: float = 0.0  # the last time
-    identified: bool = False
+    identified: list[str] = []  # customers: who he is, or who has his number
+    who: str = ""  # the customer, when the flow has found out; empty: the number tells
     version: int = 0
     language: str = ""
     line: dict[str, Any] | None = None  # the flow's position, as core.ivr gave it
@@ -224,7 +225,8 @@ def _flow_ended(call: Call, event: Event) -> None:
 
 
 def _identified(call: Call, event: Event) -> None:
-    call.identified = True
+    call.identified = [str(customer) for customer in event.data["customers"]]
+    call.who = call.identified[0] if event.data.get("by") == "flow" else ""
 
 
 def _queued(call: Call, event: Event) -> None:

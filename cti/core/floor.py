@@ -92,8 +92,16 @@ class Floor:
             self.lengths[event.queue] = self.lengths.get(event.queue, 0) + change
         if event.type in ("call.dequeued", "call.offered"):
             self.waiting.remove(event.call_id)
+        elif event.type == "call.identified":
+            self._identified(event)
         elif call is not None and event.type in ("call.queued", "offer.missed", "offer.rejected", "offer.cancelled"):
             self._wait(call, event.at)
+
+    def _identified(self, event: Event) -> None:
+        """What is known of somebody else is not shown; who he is, is being looked up."""
+        shown = self.customers.get(event.call_id, {"customers": ()})["customers"]
+        if [str(customer.get("customer_id")) for customer in shown] != event.data["customers"]:
+            self.customers.pop(event.call_id, None)
 
     def _wait(self, call: Call, at: float) -> None:
         visit = call.visit

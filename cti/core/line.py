@@ -15,6 +15,7 @@ from cti.core import ivr
 from cti.core.call import Call, Calls, gone_at
 from cti.core.ids import call_id, channel_id, is_ours, offer_id
 from cti.core.ivr.shares import Serving
+from cti.core.line_callers import Callers
 from cti.core.line_work import Left, Step, Work, fields
 from cti.core.messages import (
     Bridged,
@@ -30,7 +31,6 @@ from cti.core.messages import (
     LineDone,
     LineLost,
     LineReady,
-    LookUpCustomer,
     OriginateFailed,
     Pause,
     Play,
@@ -60,7 +60,7 @@ class Lines:
         self.books: Mapping[int, ivr.Book] = {}
         self.serving = Serving()
         self.steps: dict[str, Step] = {}
-        self.customers: dict[str, CustomerFound] = {}
+        self.callers = Callers(out, calls)
         self.forced: Mapping[str, Forced] = {}  # calendars opened or closed by hand; one that is over is no more
         self.dials: dict[str, Call] = {}
         self.work = Work(out, calls, epoch, self.steps, self._proceed)
@@ -103,7 +103,7 @@ class Lines:
     def forget(self, call: Call) -> None:
         """The call is over: nothing of it stays here."""
         self.steps.pop(call.call_id, None)
-        self.customers.pop(call.call_id, None)
+        self.callers.forget(call)
 
     def restored(self, at: float) -> None:
         """After a restart: look the customers of live calls up again, for the pages and the flow. What was to be done
@@ -136,7 +136,7 @@ class Lines:
         return call
 
     def _look_up(self, call: Call, at: float) -> None:
-        self.out.command(LookUpCustomer(node=call.node, call_id=call.call_id, caller=call.caller))
+        self.callers.look_up(call)
         self.out.wake(at + LOOKUP_WITHIN, "lookup", call.call_id)
 
     def _channel_new(self, m: ChannelNew) -> None:
@@ -147,10 +147,7 @@ class Lines:
         call = self.calls.live.get(m.call_id)
         if call is None or call.ended_at is not None:
             return
-        self.customers[m.call_id] = m
-        if m.customers and not call.identified:
-            ids = [customer.get("customer_id") for customer in m.customers]
-            self.out.emit("call.identified", m.at, call_id=m.call_id, customers=ids)
+        self.callers.found(m)
         self._looked_up(call, m.at)
 
     def _due_lookup(self, key: str, at: float) -> None:
@@ -231,10 +228,8 @@ class Lines:
         return msgspec.convert(call.line, ivr.Line)
 
     def _context(self, call: Call, at: float) -> ivr.Context:
-        found = self.customers.get(call.call_id)
-        one = dict(found.customers[0]) if found is not None and len(found.customers) == 1 else {}
         about = {"id": call.call_id, "caller": call.caller, "caller_name": call.caller_name, "called": call.called}
-        return ivr.Context(call=about, customer=one, at=at, forced=self.forced)
+        return ivr.Context(call=about, customer=self.callers.customer(call), at=at, forced=self.forced)
 
     def _begin(self, call: Call, at: float) -> None:
         version = self.serving.version_for(call.caller, call.call_id)
@@ -256,6 +251,7 @@ class Lines:
 
     def _act(self, call: Call, turn: ivr.Turn, at: float) -> None:
         self._tell(call, turn, at)
+        self.callers.flow_says(call, turn.line.who, at)
         self.out.emit("flow.at", at, call_id=call.call_id, line=msgspec.to_builtins(turn.line))
         self._acts[type(turn.action)](self, call, turn.action, at)
 

@@ -183,6 +183,7 @@ class CustomerFound(Fact, frozen=True, kw_only=True):
     """Answer to LookUpCustomer: 0, 1 or many customers, the last calls and open cases (JSON-ready maps)."""
 
     call_id: str
+    customer_id: str = ""  # as asked
     customers: tuple[dict[str, Any], ...] = ()
     history: tuple[dict[str, Any], ...] = ()
     cases: tuple[dict[str, Any], ...] = ()
@@ -303,7 +304,8 @@ class Event(Message, frozen=True, kw_only=True):
     """What is now true. Types and their data:
 
     call.arrived          direction, caller, caller_name, called, caller_entered, node, uniqueid, channel
-    call.identified       customers: [customer ids]
+    call.identified       customers: [customer ids], by: number (who has it), flow (a lookup found him, or he knew the
+                          PIN); the last one counts
     flow.started          flow, version, language
     flow.node             flow, node, verb, outcome (hangup: the caller left), to (next node or target); vars when some
                           were set
@@ -482,10 +484,12 @@ class HangUp(Command, frozen=True, kw_only=True):
 
 
 class LookUpCustomer(Command, frozen=True, kw_only=True):
-    """Find the customers of a number in the CRM; always answered by CustomerFound, empty on any trouble."""
+    """Find the customers of a number in the CRM, or the one whose id is given; always answered by CustomerFound, empty
+    on any trouble."""
 
     call_id: str
     caller: str  # E.164, or empty when withheld
+    customer_id: str = ""
 
 
 class FinishRecording(Command, frozen=True, kw_only=True):

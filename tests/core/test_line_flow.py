@@ -282,7 +282,7 @@ LEAVES = flow("log", m=MENU, q=SALES, d=DIAL, bye=BYE, log=AFTER)
 def ended(office: Office, caller: Caller) -> None:
     """His flow has ended and nothing of him stays."""
     assert office.last("flow.ended").call_id == caller.call_id
-    assert not office.board.calls.live and not office.board.lines.steps and not office.board.lines.customers
+    assert not office.board.calls.live and not office.board.lines.steps and not office.board.lines.callers.known
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def _arrived(d: Row, agent: str, queue: str) -> str:
 def _identified(d: Row, agent: str, queue: str) -> str:
     found = d.get("customers") or []
     if d.get("by") == "flow":
-        return f"the flow knows who it is: customer {found[0]}"
+        return f"the flow takes the caller for customer {found[0]}"
     words = {0: "unknown caller", 1: f"customer {found[0] if found else ''}"}
     return f"looked up: {words.get(len(found), f'{len(found)} customers have this number')}"
 

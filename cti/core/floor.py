@@ -120,17 +120,19 @@ class Floor:
     def react(self, event: Event) -> None:
         """Do what follows from an event that has just happened (not from one that is restored)."""
         if event.type == "call.queued":
-            self._entered(self.calls.live[event.call_id], event.at)
+            self._entered(self.calls.live[event.call_id], event.at, event.data.get("closed", False))
         elif event.type == "agent.state_changed":
             self._route_agent(self.people.agents[event.agent], event.at)
         elif event.type in ("offer.missed", "offer.rejected", "offer.cancelled"):
             self._back_in_place(self.calls.live[event.call_id], event.at)
 
-    def _entered(self, call: Call, at: float) -> None:
+    def _entered(self, call: Call, at: float, closed: bool) -> None:
         visit = call.visit
         assert visit is not None
         if visit.queue not in self.queues:
             self.leave(call, at, "failed")
+        elif closed:
+            self.leave(call, at, "closed")
         elif self.lengths[visit.queue] > self.queues[visit.queue].max_size:
             self.leave(call, at, "full")
         else:

@@ -289,7 +289,7 @@ class Lines:
         self.out.emit(
             "call.queued", at, call_id=call.call_id, queue=action.queue, visit=call.visits + 1, priority=priority,
             skills=dict(action.skills), needs=asked(queue, action.skills) if queue else {}, entered_at=at,
-            max_wait=max_wait, node=call.line["node"] if call.line else "",
+            max_wait=max_wait, node=call.line["node"] if call.line else "", closed=action.closed,
         )  # fmt: skip
 
     def _dial(self, call: Call, action: ivr.Dial, at: float) -> None:

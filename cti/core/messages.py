@@ -315,7 +315,7 @@ class Event(Message, frozen=True, kw_only=True):
     callback.requested    queue; number, entered, node
     survey.answered       survey, question, answer; agent who talked last
     call.queued           queue; visit, priority, skills (the node's), needs (the queue's with them), entered_at,
-                          max_wait, node (flow node)
+                          max_wait, node (flow node), closed (its calendar: he leaves at once)
     call.dequeued         queue; visit, result (of the queue visit), agent when answered
     call.offered          queue, agent; offer, visit, decision, station, channel_id, recorded
     offer.missed          queue, agent; offer       (likewise offer.rejected, offer.cancelled,

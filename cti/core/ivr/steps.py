@@ -138,12 +138,13 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Enqueue(msgspec.Struct, frozen=True):
-    """`skills` in the form of queues.yaml; None: as the queue says."""
+    """`skills` in the form of queues.yaml; None: as the queue says. `closed`: nobody waits there now."""
 
     queue: str
     skills: dict[str, Any] = {}
     priority: int | None = None
     max_wait: float | None = None
+    closed: bool = False
 
 
 class Dial(msgspec.Struct, frozen=True):

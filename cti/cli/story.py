@@ -75,8 +75,8 @@ def _arrived(d: Row, agent: str, queue: str) -> str:
 
 def _identified(d: Row, agent: str, queue: str) -> str:
     found = d.get("customers") or []
-    if d.get("by") == "flow":
-        return f"the flow takes the caller for customer {found[0]}"
+    if d.get("by") in ("flow", "pin"):
+        return f"the flow takes the caller for customer {found[0]}" + (", who knew the PIN" if d["by"] == "pin" else "")
     words = {0: "unknown caller", 1: f"customer {found[0] if found else ''}"}
     return f"looked up: {words.get(len(found), f'{len(found)} customers have this number')}"
 

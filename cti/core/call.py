@@ -69,6 +69,7 @@ class Call(msgspec.Struct, kw_only=True):
     arrived_at: float = 0.0
     queued_at: float = 0.0  # the last time
     identified: list[str] = []  # customers: who he is, or who has his number
+    by: str = ""  # what tells so: number, flow or pin
     who: str = ""  # the customer, when the flow has found out; empty: the number tells
     version: int = 0
     language: str = ""
@@ -226,7 +227,8 @@ def _flow_ended(call: Call, event: Event) -> None:
 
 def _identified(call: Call, event: Event) -> None:
     call.identified = [str(customer) for customer in event.data["customers"]]
-    call.who = call.identified[0] if event.data.get("by") == "flow" else ""
+    call.by = event.data.get("by", "number")
+    call.who = "" if call.by == "number" else call.identified[0]
 
 
 def _queued(call: Call, event: Event) -> None:

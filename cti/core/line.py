@@ -251,7 +251,7 @@ class Lines:
 
     def _act(self, call: Call, turn: ivr.Turn, at: float) -> None:
         self._tell(call, turn, at)
-        self.callers.flow_says(call, turn.line.who, at)
+        self.callers.flow_says(call, turn.line.who, turn.line.proven, at)
         self.out.emit("flow.at", at, call_id=call.call_id, line=msgspec.to_builtins(turn.line))
         self._acts[type(turn.action)](self, call, turn.action, at)
 

@@ -34,13 +34,13 @@ class Callers:
         found = self.known.get(call.call_id)
         return dict(found.customers[0]) if found is not None and len(found.customers) == 1 else {}
 
-    def flow_says(self, call: Call, who: str, at: float) -> None:
-        """`who`: the customer he is by what the flow has learned; empty: whoever his number says."""
+    def flow_says(self, call: Call, who: str, proven: bool, at: float) -> None:
+        """`who`: the customer he is by what the flow has learned, `proven`: by his PIN; empty: as his number says."""
         if not who and call.call_id not in self.known:
             return
         customers = [who] if who else self._by_number(call)
-        if customers != call.identified:
-            self._tell(call, "flow" if who else "number", customers, at)
+        if customers != call.identified or proven != (call.by == "pin"):
+            self._tell(call, "pin" if proven else "flow" if who else "number", customers, at)
             self._ask(call, call.who)
 
     def forget(self, call: Call) -> None:

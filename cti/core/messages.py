@@ -304,8 +304,8 @@ class Event(Message, frozen=True, kw_only=True):
     """What is now true. Types and their data:
 
     call.arrived          direction, caller, caller_name, called, caller_entered, node, uniqueid, channel
-    call.identified       customers: [customer ids], by: number (who has it), flow (a lookup found him, or he knew the
-                          PIN); the last one counts
+    call.identified       customers: [customer ids], by: number (who has it), flow (a lookup found him), pin (he
+                          knew it); the last one counts
     flow.started          flow, version, language
     flow.node             flow, node, verb, outcome (hangup: the caller left), to (next node or target); vars when some
                           were set

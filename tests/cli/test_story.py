@@ -21,6 +21,8 @@ CHOSE = LEFT | {"outcome": "1", "to": "sales"}
     ("call.identified", "", {"customers": ["7"], "by": "number"}, "looked up: customer 7"),
     ("call.identified", "", {"customers": ["7", "8"]}, "looked up: 2 customers have this number"),
     ("call.identified", "", {"customers": ["8"], "by": "flow"}, "the flow takes the caller for customer 8"),
+    ("call.identified", "", {"customers": ["8"], "by": "pin"},
+     "the flow takes the caller for customer 8, who knew the PIN"),
     ("flow.node", "", CHOSE, "flow main: menu (menu) 1 -> sales"),
     ("flow.node", "", LEFT, "flow main: menu (menu): the caller hangs up here"),
     ("flow.event", "", {"flow": "main", "node": "n", "name": "vip", "data": {"from": "+62811"}},

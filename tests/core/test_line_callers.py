@@ -64,10 +64,11 @@ def test_who_knows_his_pin_is_he_also_on_anothers_phone() -> None:
     caller = typed_8(office, ANI)
     presses_pin(office, caller)
     task_done(office, caller, "done")
-    assert identified(office) == [(["7"], "number"), (["8"], "flow")] and asked(office) == ["", "8"]
+    assert identified(office) == [(["7"], "number"), (["8"], "flow"), (["8"], "pin")]
     known(office, caller, BUDI, customer_id="8")
     office.ready()
     assert pops(office) == [["Budi"]]
+    assert office.commands[-2].data["call"]["identified_by"] == "pin"
 
 
 @pytest.mark.parametrize("verdict", ["wrong", "locked"])

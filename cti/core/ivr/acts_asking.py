@@ -363,9 +363,9 @@ def _verdict(here: Here, spec: model.Authenticate, answer: Answer) -> Done:
             return _authenticate(here, spec, (here.phrase("pin_wrong"),))
     whose = str(here.value(spec.customer_id))
     if answer.outcome == "done":
-        here.change(hops=0, who=whose)
+        here.change(hops=0, who=whose, proven=True)
     elif answer.outcome in ("wrong", "locked") and here.line.who == whose:
-        here.change(who="")
+        here.change(who="", proven=False)
     return _over(here, answer.outcome if answer.outcome in VERDICTS else "error", answer.data)
 
 

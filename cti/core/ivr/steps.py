@@ -27,7 +27,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `stage` and `held`: how far a node of several steps has come, and what it has so far. `no_input`, `no_match`:
     misses in this node. `how` it would end now; `failing`: inside a fail target; `leaving`: the caller has hung up and
     `on_hangup` runs; `since`: when the caller was last given to the flow, `customer`: who was found by a lookup.
-    `who`: the id of the customer he is: whom a lookup found, or whose PIN he knew; empty again when he did not."""
+    `who`: the id of the customer he is: whom a lookup found, or whose PIN he knew (`proven`); empty again when he did
+    not."""
 
     version: int
     flow: str
@@ -50,6 +51,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     since: float = 0.0
     customer: dict[str, Any] | None = None
     who: str = ""
+    proven: bool = False
     how: str = "flow_ended"
 
 

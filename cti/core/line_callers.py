@@ -39,8 +39,10 @@ class Callers:
         if not who and call.call_id not in self.known:
             return
         customers = [who] if who else self._by_number(call)
-        if customers != call.identified or proven != (call.by == "pin"):
+        other = customers != call.identified
+        if other or proven != (call.by == "pin"):
             self._tell(call, "pin" if proven else "flow" if who else "number", customers, at)
+        if other:
             self._ask(call, call.who)
 
     def forget(self, call: Call) -> None:

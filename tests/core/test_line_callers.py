@@ -146,3 +146,15 @@ def test_after_a_restart_the_page_knows_who_he_is() -> None:
     known(office, caller, BUDI, customer_id="8")
     assert office.board.floor.customers[caller.call_id]["customers"] == [BUDI]
     assert identified(office) == []
+
+
+def test_who_proves_what_his_number_says_is_not_looked_up_again() -> None:
+    office = Office(flow={**LOOKED_UP, "start": "pin"})
+    caller = office.caller()
+    caller.arrive(found=False)
+    known(office, caller, BUDI)
+    presses_pin(office, caller)
+    task_done(office, caller, "done")
+    assert identified(office) == [(["8"], "number"), (["8"], "pin")] and asked(office) == [""]
+    office.ready()
+    assert pops(office) == [["Budi"]]

@@ -242,8 +242,8 @@ WORDS: dict[str, Words] = {
         },
     ),
     "authenticate": Words(
-        "Asks for a customer's PIN. Five wrong ones lock it for 15 minutes. Agents see whether it was right, and not the "
-        "customer of a lookup any more when it was wrong.",
+        "Asks for a customer's PIN. Five wrong ones lock it for 15 minutes. Agents see whether it was right, and not "
+        "the customer of a lookup any more when it was wrong.",
         "pin: {do: authenticate, then: account, wrong: operator, locked: operator, fail: operator}",
         keys={"customer_id": "Whose; the customer's of this call.", "length": 'Of the PIN; `"4-8"`.'},
         outcomes={

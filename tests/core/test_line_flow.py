@@ -285,7 +285,7 @@ LEAVES = flow("log", m=MENU, q=SALES, d=DIAL, bye=BYE, log=AFTER)
 def ended(office: Office, caller: Caller) -> None:
     """His flow has ended and nothing of him stays."""
     assert office.last("flow.ended").call_id == caller.call_id
-    assert not office.board.calls.live and not office.board.lines.steps and not office.board.lines.customers
+    assert not office.board.calls.live and not office.board.lines.steps and not office.board.lines.callers.known
 
 
 @pytest.mark.parametrize(
@@ -443,3 +443,19 @@ def test_what_a_flow_publishes_and_a_call_keeps_its_version() -> None:
     office.board.publish(book(flow(bye=SORRY)), FlowsPublished(at=office.at, version=2))
     caller.heard("digits", "1")
     assert office.last("call.queued").queue == "sales"
+
+
+def test_outside_of_its_calendar_a_queue_takes_nobody() -> None:
+    ways = {"q": {"do": "queue", "queue": "sales", "closed": "sorry"}, "sorry": {"do": "say", "say": "Closed"}}
+    script = {"flow": "main", "language": "en", "start": "q", "nodes": ways}
+    office = Office(flow=script, calendar="office")
+    office.ready()
+    caller = office.caller()
+    caller.arrive()
+    assert office.last("call.dequeued").data == {"visit": 1, "result": "closed"}
+    assert spoken(office.commands[-1:]) == "Closed" and not caller.rings
+    forced = {"office": Forced(state="open", until=office.at + 60.0)}
+    office.do(CalendarsForced(at=office.at, calendars=forced))
+    later = office.caller("0812000002")
+    later.arrive()
+    assert len(later.rings) == 1

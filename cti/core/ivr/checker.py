@@ -375,12 +375,18 @@ def _check_sounds(
         for key, node in draft.made.items():
             for prompt in (prompt for speech in spoken(node.spec) for prompt in speech.names):
                 for code in sorted(spoken_in[draft.name]):
-                    _check_sound(draft, ("nodes", key, "play"), f"prompts/{code}/{prompt}.wav", settings)
+                    _check_sound(draft.reader, ("nodes", key, "play"), code, prompt, settings.sounds)
 
 
-def _check_sound(draft: _Draft, path: Path, file: str, settings: _Settings) -> None:
-    if settings.sounds is not None and file not in settings.sounds:
-        draft.reader.wrong(path, f"the prompt {file} is missing", "put a sound file there, or use `say`")
+def _check_sound(reader: Reader, path: Path, code: str, prompt: str, sounds: Collection[str]) -> None:
+    file = f"prompts/{code}/{prompt}.wav"
+    if file in sounds:
+        return
+    names = {sound.rpartition("/")[2].removesuffix(".wav") for sound in sounds}
+    if prompt in names or not names:
+        reader.wrong(path, f"the prompt {file} is missing", "`cti flow prompts import` puts one there, or use `say`")
+    else:
+        reader.unknown(path, f"the prompt {file} is missing", prompt, names)
 
 
 # ---------------------------------------------------------------- the other files

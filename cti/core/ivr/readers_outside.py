@@ -18,6 +18,7 @@ POINTER = re.compile(r"(/[^/]{0,60}){1,10}")
 URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?].*)?")
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,60}")
 SECRET_NAME = re.compile(r"authori[sz]ation|cookie|token|secret|passw(or)?d|api[-_]?key", re.IGNORECASE)
+SIGNED_IN_URL = re.compile(r"https?://[^/?#{]*@[^/{]")
 SECRET_IN_URL = re.compile(
     r"[?&](([a-z]+[_-])?(token|secret|passw(or)?d|(api)?key|signature))=[^&{]", re.IGNORECASE
 )  # fmt: skip
@@ -102,7 +103,9 @@ def url(scope: Scope) -> Read:
 
     def read(reader: Reader, path: Path, value: Any) -> Any:
         written = text_of(scope)(reader, path, value)
-        if not isinstance(value, str) or not URL.fullmatch(value):
+        if isinstance(value, str) and SIGNED_IN_URL.match(value):
+            reader.wrong(path, "a name or password in an address would be seen in logs", "send it in `headers`")
+        elif not isinstance(value, str) or not URL.fullmatch(value):
             reader.wrong(path, "`url` must begin with http:// or https:// and a host", "the host is no expression")
         elif secret := SECRET_IN_URL.search(value):
             reader.wrong(path, f"`{secret[1]}` in an address would be seen in logs", "send it in `headers`")

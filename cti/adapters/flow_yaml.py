@@ -22,6 +22,17 @@ UNSPEAKABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff
 LINE_END = re.compile(r"\r(?!\n)|[\x85\u2028\u2029]")  # ends a line for YAML, and for few others
 NUMBER_ELSEWHERE = re.compile(r"[-+]?([0-9][0-9_]*|0o[0-7]+|(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+)")
 
+SLIPS = (  # (in what the parser says, what that mostly is, what to do)
+    (r"character '\t'", "a tab", "write spaces"),
+    ("cannot start any token", "a text may not begin so", 'put it in quotes: "..."'),
+    ("mapping values are not allowed", "a `:` is not expected here",
+     'a text with `: ` in it needs quotes; else the indentation differs from the lines around it'),
+    ("but got ':'", "a `:` is not expected here", "a comma or bracket is missing before it, or quotes round the text"),
+    ("but found '<scalar>'", "text after the end of a value",
+     "a quote before it is not closed, or the text has quotes in it"),
+    ("but found '<block mapping start>'", "the line is indented otherwise than those it belongs to", ""),
+)  # fmt: skip
+
 
 class _Stop(Exception):
     """No sense can be made of the rest."""
@@ -77,7 +88,7 @@ class _Loader:
     def _key(self, parent: _Open, event: Any) -> None:
         key = getattr(event, "value", None)
         if key is None:
-            self.wrong(event.start_mark, "a key must be text")
+            self.wrong(event.start_mark, "a key must be text", 'text with {{ }} needs quotes: "{{ ... }}"')
             raise _Stop
         if not isinstance(self._scalar(event), str):
             self.wrong(event.start_mark, f"the key `{key[:40]}` must be quoted", f'"{key[:40]}"')
@@ -216,4 +227,7 @@ def _syntax(file: str, error: Any) -> Problem:
         return Problem(file, line, column, "the file ends inside something that is still open", begun)
     if "scanning an alias" in str(error.context) or "scanning an anchor" in str(error.context):
         return Problem(file, line, column, "anchors and aliases are not allowed", 'if it is a key, quote it: "*"')
+    for sign, what, hint in SLIPS:
+        if sign in said:
+            return Problem(file, line, column, f"not YAML: {what}", hint or begun)
     return Problem(file, line, column, f"not YAML: {said}", begun)

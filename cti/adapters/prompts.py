@@ -81,7 +81,7 @@ class Prompts:
             try:
                 await self.render(prompt)
             except CtiError as error:
-                wrong.append(str(error))
+                wrong.append(f'{prompt.language}: "{prompt.text}": {error}' if isinstance(prompt, Text) else str(error))
         return wrong
 
     async def _text(self, text: Text) -> Path:

@@ -70,7 +70,13 @@ class Voice:
 
 async def _espeak(words: str, language: str, spoken: Path) -> None:
     speed = str(WORDS_A_MINUTE.get(language.split("-")[0], 155))
-    await run("espeak-ng", "-v", voice_of(language), "-s", speed, "--stdin", "-w", str(spoken), feed=words)
+    try:
+        await run("espeak-ng", "-v", voice_of(language), "-s", speed, "--stdin", "-w", str(spoken), feed=words)
+    except Unspeakable as error:
+        if "voice does not exist" not in str(error):
+            raise
+        what = f"espeak-ng does not speak `{language}`; [tts] command in cti.toml names another voice"
+        raise Unspeakable(what) from error
 
 
 async def speak(text: str, language: str, out: Path) -> None:

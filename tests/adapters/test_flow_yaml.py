@@ -47,6 +47,7 @@ def test_what_all_readers_agree_about_is_plain(word: str) -> None:
         ("1: a\n", 1, "the key `1` must be quoted"),
         ("on: a\n", 1, "`on` must be quoted"),
         ("? [a]\n: b\n", 1, "a key must be text"),
+        ("a: {{ b }}\n", 1, "a key must be text (text with {{ }} needs quotes"),
         ("a: !!python/object/apply:os.system [x]\n", 1, "tags are not allowed"),
         ("a: !x b\n", 1, "tags are not allowed"),
         ("a: &b c\n", 1, "anchors and aliases are not allowed"),
@@ -56,8 +57,13 @@ def test_what_all_readers_agree_about_is_plain(word: str) -> None:
         ("a: 1\n---\nb: 1\n", 2, "one document a file"),
         ("a: {b: 1,\nc: [1\n", 3, "the file ends inside something that is still open"),
         ('a: "b\nc', 2, "the file ends inside something"),
-        ("a:\n\tb: 1\n", 2, "not YAML"),
-        ("a: b: c\n", 1, "not YAML"),
+        ("a:\n\tb: 1\n", 2, "not YAML: a tab (write spaces)"),
+        ("a: @b\n", 1, "not YAML: a text may not begin so (put it in quotes"),
+        ("a: b: c\n", 1, "not YAML: a `:` is not expected here (a text with `: ` in it needs quotes"),
+        ("a: {b: c: d}\n", 1, "not YAML: a `:` is not expected here (a comma or bracket is missing before it"),
+        ('a:\n  b: "c\n  d: "e f"\n', 3, "not YAML: text after the end of a value (a quote before it is not closed"),
+        ("a:\n  b: 1\n c: 2\n", 3, "not YAML: the line is indented otherwise than those it belongs to (begun in"),
+        ("a: - b\n", 1, "not YAML: sequence entries are not allowed here"),
         ("a: \x07\n", 1, "the character U+0007 is not allowed"),
         ("x: 1\na: b\x00\n", 2, "the character U+0000 is not allowed"),
         ('a: "\\e[31m"\n', 1, "the character U+001B is not allowed"),
@@ -76,7 +82,7 @@ def test_a_problem_has_its_line(text: str, line: int, message: str) -> None:
     begun = time.perf_counter()
     problems = parse("x", text).problems
     assert time.perf_counter() - begun < 2
-    assert message in problems[0].message
+    assert message in str(problems[0])
     assert problems[0].line == line
 
 

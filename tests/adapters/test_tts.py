@@ -64,7 +64,7 @@ def test_control_characters_and_phoneme_codes_are_not_spoken() -> None:
 
 
 async def test_an_unknown_voice_is_said_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(tts.Unspeakable, match="espeak-ng"):
+    with pytest.raises(tts.Unspeakable, match=r"espeak-ng does not speak `\w+`; \[tts\] command"):
         await tts.speak("hello", "qq", tmp_path / "x.wav")
     assert list(tmp_path.iterdir()) == []
 
@@ -249,6 +249,10 @@ nodes:
     wrong = await prompts.prepare(book)
     assert sorted(voice.said) == ["en:Hello", "id:Halo"]
     assert len(wrong) == 1 and wrong[0].endswith("prompts/en/intro.wav is missing")
+    voice.error = tts.Unspeakable("no voice")
+    again, _ = load(Sources({"t.yaml": flow.replace("Halo", "Apa kabar")}))
+    assert again is not None
+    assert 'id: "Apa kabar": no voice' in await prompts.prepare(again), "a text that is not spoken is named"
 
 
 async def test_texts_not_spoken_for_long_go_when_there_is_too_much(

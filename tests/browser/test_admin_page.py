@@ -66,6 +66,7 @@ async def test_a_broken_folder_is_told_in_full_and_not_published(desk: Any) -> N
     assert site.engine.done == [] and await page.locator("main script, main img").count() == 0
     site.engine.wrong = []
     await page.wait_for_selector("#problems", state="detached")
+    await page.wait_for_selector("#publish-error:empty", state="attached")
 
 
 async def test_publishing_and_rolling_back_with_a_look_before(desk: Any) -> None:

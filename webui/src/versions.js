@@ -12,6 +12,7 @@ export const versions = {
   ].filter(Boolean),
   async look(name, state, still) {
     const { items } = await api("GET", "/flow-versions");
+    if (still() && !state.problems.length) mended();
     if (still()) draw(at("versions"), [items, state.live, state.canary, state.callers], () => table(items, state));
   },
   failed: (refusal) => draw(at("versions"), refusal.code, () => el("p", { class: "error" }, because(refusal))),
@@ -34,10 +35,17 @@ async function publish(event) {
     say(t(done.share === 100 ? "versions.done" : "versions.done_share", { version: done.version, percent: done.share }));
     at("publish-note").value = "";
   } catch (refusal) {
+    at("publish-error").dataset.code = refusal.code;
     at("publish-error").textContent = because(refusal);
   }
   at("publish-go").disabled = false;
   changed();
+}
+
+/** What was wrong with the folder is not told any longer than it is wrong. */
+function mended() {
+  const told = at("publish-error");
+  if (told?.dataset.code === "bad_flows") told.replaceChildren();
 }
 
 const stateOf = (one) => (one.live ? "live" : one.share > 0 ? "canary" : one.rolled_back_at ? "back" : "old");

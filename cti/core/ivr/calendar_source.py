@@ -128,7 +128,7 @@ def _holidays(reader: Reader, path: Path, value: Any) -> dict[str, Any]:
     known = {"country": _country, "subdivision": text, "extra": _dates, "except": _dates}
     read = reader.fields(path, value, known, "`holidays`")
     country, part = read.get("country", ""), read.get("subdivision")
-    if part and not country:
+    if part and "country" not in value:
         reader.wrong((*path, "subdivision"), "`subdivision` needs a `country`", of_key=True)
     found = {"extra": read.get("extra", frozenset()), "excepted": read.get("except", frozenset())}
     if country and not (part and _is_no_part(reader, (*path, "subdivision"), country, part)):
@@ -149,7 +149,8 @@ def _country(reader: Reader, path: Path, value: Any) -> str:
         reader.unknown(path, message, written[:60], {entry[0] for entry in COUNTRIES.values()})
     else:
         alike = sorted(code for code in codes if code[:1] == written[:1].upper())
-        reader.wrong(path, message, f"there are {', '.join(alike)}" if alike else "two capital letters, like ID")
+        some = f"with {written[:1].upper()} there are {', '.join(alike)}"
+        reader.wrong(path, message, some if alike else "two capital letters, like ID")
     return ""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from cti.core.ivr import beside, model, verbs
+from cti.core.ivr import beside, model, translations, verbs
 from cti.core.ivr.calendar_source import read_calendars
 from cti.core.ivr.expressions import Expression, Names, is_template
 from cti.core.ivr.loops import check_loops, goes_on
@@ -102,7 +102,7 @@ def load_book(
     known: dict[str, Mapping[str, Any]] = {"queues.yaml": queues, "calendars.yaml": calendars, **around.names}
     check_references(drafts, known, {file for file in readers if file not in sound}, settings.scripts)
     numbers = _numbers(sound["numbers.yaml"], drafts, settings, readers == sound) if "numbers.yaml" in sound else {}
-    _check_sounds(drafts, numbers, settings, around)
+    _check_spoken(drafts, numbers, settings, around)
     if problems := told(readers.values()):
         return problems
     flows = {draft.name: _flow(draft) for draft in drafts}
@@ -331,8 +331,21 @@ def _reached(draft: _Draft) -> set[str]:
     return reached
 
 
-def _check_sounds(
+def _check_spoken(
     drafts: list[_Draft], numbers: Mapping[str, Number], settings: _Settings, around: beside.Beside
+) -> None:
+    flows = [_flow(draft) for draft in drafts]
+    spoken_in = model.languages(flows, numbers.values())
+    _check_sounds(drafts, spoken_in, settings, around)
+    if numbers:
+        any_language = any(isinstance(held, Expression) for flow in flows for held in model.chosen(flow))
+        led_to = {code for spoken in spoken_in.values() for code in spoken}
+        for draft, flow in zip(drafts, flows, strict=True):
+            translations.note(draft.reader, flow, spoken_in[draft.name], None if any_language else led_to)
+
+
+def _check_sounds(
+    drafts: list[_Draft], spoken_in: Mapping[str, list[str]], settings: _Settings, around: beside.Beside
 ) -> None:
     """Of nodes, and of the boxes and surveys that they use."""
     if settings.sounds is None:
@@ -341,17 +354,22 @@ def _check_sounds(
     def spoken(spec: model.Spec) -> Iterable[model.Speech]:
         return (*model.speeches(spec), *model.beside(spec, around.boxes, around.surveys))
 
-    spoken_in = model.languages([_flow(draft) for draft in drafts], numbers.values())
     for draft in drafts:
         for key, node in draft.made.items():
             for prompt in (prompt for speech in spoken(node.spec) for prompt in speech.names):
                 for code in sorted(spoken_in[draft.name]):
-                    _check_sound(draft, ("nodes", key, "play"), f"prompts/{code}/{prompt}.wav", settings)
+                    _check_sound(draft.reader, ("nodes", key, "play"), code, prompt, settings.sounds)
 
 
-def _check_sound(draft: _Draft, path: Path, file: str, settings: _Settings) -> None:
-    if settings.sounds is not None and file not in settings.sounds:
-        draft.reader.wrong(path, f"the prompt {file} is missing", "put a sound file there, or use `say`")
+def _check_sound(reader: Reader, path: Path, code: str, prompt: str, sounds: Collection[str]) -> None:
+    file = f"prompts/{code}/{prompt}.wav"
+    if file in sounds:
+        return
+    names = {sound.rpartition("/")[2].removesuffix(".wav") for sound in sounds}
+    if prompt in names or not names:
+        reader.wrong(path, f"the prompt {file} is missing", "`cti flow prompts import` puts one there, or use `say`")
+    else:
+        reader.unknown(path, f"the prompt {file} is missing", prompt, names)
 
 
 # ---------------------------------------------------------------- the other files

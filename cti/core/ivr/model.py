@@ -366,18 +366,38 @@ def speeches(spec: Spec) -> Iterator[Speech]:
             yield from (*held.invalid, *held.silent)
 
 
+def chosen(flow: Flow) -> list[str | Expression]:
+    """What its `language` nodes name."""
+    return [node.spec.language for node in flow.nodes.values() if isinstance(node.spec, Language)]
+
+
 def languages(flows: Iterable[Flow], numbers: Iterable[Number]) -> dict[str, list[str]]:
     """By flow: the languages it may have to speak, its own first: those that its numbers and any `language` node of
-    the folder lead to."""
-    chosen: dict[str, None] = {}
+    the folder lead to, and those of the flows that call it."""
+    flows = tuple(flows)
+    named: dict[str, None] = {}
     found = {flow.name: {flow.language: None} for flow in flows}
     for flow in flows:
-        specs = (node.spec for node in flow.nodes.values())
-        chosen |= {s.language: None for s in specs if isinstance(s, Language) and isinstance(s.language, str)}
+        named |= {code: None for code in chosen(flow) if isinstance(code, str)}
     for number in numbers:
         if number.language and number.flow in found:
             found[number.flow][number.language] = None
-    return {name: list(held | chosen) for name, held in found.items()}
+    _hand_on(flows, found)
+    return {name: list(held | named) for name, held in found.items()}
+
+
+def _hand_on(flows: Iterable[Flow], found: Mapping[str, dict[str, None]]) -> None:
+    """A flow that another one calls speaks what the call spoke until then."""
+    called = {
+        flow.name: [node.spec.flow for node in flow.nodes.values() if isinstance(node.spec, Call)] for flow in flows
+    }
+    todo = list(found)
+    while todo:
+        name = todo.pop()
+        for other in called[name]:
+            if other in found and not found[name].keys() <= found[other].keys():
+                found[other].update(found[name])
+                todo.append(other)
 
 
 def _constant(speech: Speech, languages: list[str], version: int) -> Iterator[Prompt]:

@@ -11,6 +11,7 @@ import msgspec
 from cti.core.ivr import model
 from cti.core.ivr.expressions import MAX_SOURCE, Expression, ExpressionError, Names, UnknownWord, is_template, load
 from cti.core.ivr.source import (
+    NAME,
     Path,
     Read,
     Reader,
@@ -104,7 +105,14 @@ def prompt_names(reader: Reader, path: Path, value: Any) -> tuple[str, ...]:
     listed = value if isinstance(value, list) else [value]
     if not listed:
         reader.wrong(path, "`play` needs at least one prompt", "name one, or remove `play`")
-    return tuple(name(reader, (*path, at) if listed is value else path, one) for at, one in enumerate(listed))
+    return tuple(_prompt_name(reader, (*path, at) if listed is value else path, one) for at, one in enumerate(listed))
+
+
+def _prompt_name(reader: Reader, path: Path, value: Any) -> str:
+    if isinstance(value, str) and value.endswith(".wav") and NAME.fullmatch(bare := value.removesuffix(".wav")):
+        reader.wrong(path, f"`{value[:60]}` is not a plain name", f"write `{bare}`, without .wav")
+        return ""
+    return name(reader, path, value)
 
 
 def check_lengths(reader: Reader, path: Path, found: Mapping[str, Any], longest: float) -> None:

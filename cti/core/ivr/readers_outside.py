@@ -23,6 +23,7 @@ NEVER_SENT = frozenset({
 })  # fmt: skip
 PORTS = 65_535
 SECRET_NAME = re.compile(r"authori[sz]ation|cookie|token|secret|passw(or)?d|api[-_]?key", re.IGNORECASE)
+SIGNED_IN_URL = re.compile(r"https?://[^/?#{]*@[^/{]")
 SECRET_IN_URL = re.compile(
     r"[?&](([a-z]+[_-])?(token|secret|passw(or)?d|(api)?key|signature))=[^&{]", re.IGNORECASE
 )  # fmt: skip
@@ -110,7 +111,9 @@ def url(scope: Scope) -> Read:
     def read(reader: Reader, path: Path, value: Any) -> Any:
         written = text_of(scope)(reader, path, value)
         found = URL.fullmatch(value) if isinstance(value, str) else None
-        if found is None:
+        if isinstance(value, str) and SIGNED_IN_URL.match(value):
+            reader.wrong(path, "a name or password in an address would be seen in logs", "send it in `headers`")
+        elif found is None:
             reader.wrong(path, "`url` must begin with http:// or https:// and a host", "the host is no expression")
         elif found[2] and not 1 <= int(found[2]) <= PORTS:
             reader.wrong(path, f"`{found[2]}` is no port", f"1 to {PORTS}")

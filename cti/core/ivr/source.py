@@ -131,7 +131,10 @@ def a_list(reader: Reader, path: Path, value: Any, what: str) -> list[Any]:
 def text(reader: Reader, path: Path, value: Any) -> str:
     if isinstance(value, str) and value.strip():
         return value
-    reader.wrong(path, f"`{path[-1]}` must be text", 'put it in quotes: "..."')
+    if isinstance(value, str):
+        reader.wrong(path, f"`{path[-1]}` is empty")
+    else:
+        reader.wrong(path, f"`{path[-1]}` must be text", 'put it in quotes: "..."')
     return ""
 
 

@@ -53,7 +53,7 @@ def test_a_calendar_of_the_contract() -> None:
         ("    holidays: {country: id}\n", "(did you mean `ID`?)"),
         ("    holidays: {country: IDN}\n", "(did you mean `ID`?)"),
         ("    holidays: {country: South Korea}\n", "(did you mean `KR`?)"),
-        ("    holidays: {country: XX}\n", "the holidays of `XX` are not known (there are XK)"),
+        ("    holidays: {country: XX}\n", "the holidays of `XX` are not known (with X there are XK)"),
         ("    holidays: {country: ÄÖ}\n", "the holidays of `ÄÖ` are not known (two capital letters, like ID)"),
         ("    holidays: {country: 1}\n", "3:25: the holidays of `1` are not known ("),
         ("    holidays: {country: DE, subdivision: BV}\n", "3:42: `BV` is no part of DE with holidays of its own"),
@@ -87,3 +87,10 @@ def test_a_fault_in_a_calendar_is_told_where_it_is(office: str, problem: str) ->
 )
 def test_the_file_as_a_whole(calendars: str, problem: str) -> None:
     assert any(one.startswith(problem) for one in problems_of(NODES, calendars=calendars))
+
+
+def test_of_a_country_nobody_knows_no_part_is_asked_for() -> None:
+    wrong = "calendars: {office: {week: {}, holidays: {country: XX, subdivision: A}}}\n"
+    found = problems_of(NODES, calendars=wrong)
+    assert not any("subdivision" in one for one in found), found
+    assert any("`XX` are not known" in one for one in found), found

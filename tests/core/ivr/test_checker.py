@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from flowbook import HEAD, book_of, problems_of
 
-from cti.core.ivr import Source, load_book
+from cti.core.ivr import Problem, Source, load_book
 
 GOOD = '  a: {do: say, say: {en: "Hi"}, then: hangup}\n'
 
@@ -28,6 +28,9 @@ GOOD = '  a: {do: say, say: {en: "Hi"}, then: hangup}\n'
         ("  a: {do: say, play: [ok, 5]}\n", "t.yaml:5:27: `5` is not a plain name"),
         ("  a: {do: say, say: hi, them: b}\n", "t.yaml:5:25: `them` is no key of a say node (did you mean `then`?)"),
         ("  call: {do: hangup}\n  a: {do: hangup}\n", "t.yaml:5:3: a node cannot be called `call`"),
+        ("  a: {do: say, play: ok.wav}\n", "t.yaml:5:22: `ok.wav` is not a plain name (write `ok`, without .wav)"),
+        ("  a: {do: say, play: ../x.wav}\n", "t.yaml:5:22: `../x.wav` is not a plain name (a letter"),
+        ('  a: {do: say, say: ""}\n', "t.yaml:5:21: `say` is empty"),
         ("  1a: {do: hangup}\n  a: {do: hangup}\n", "t.yaml:5:3: `1a` is not a plain name (a letter a-z"),
         ("  a: {do: menu, say: hi, options: {}}\n", "t.yaml:5:35: `options` needs at least one key"),
         ("  a: {do: menu, say: hi, options: {x: a}}\n", "t.yaml:5:36: `x` is no key of a phone"),
@@ -46,7 +49,7 @@ GOOD = '  a: {do: say, say: {en: "Hi"}, then: hangup}\n'
         ("  a: {do: branch, when: [], else: hangup}\n", "`when` needs 1 to 50 conditions"),
         ("  a: {do: branch, when: x, else: hangup}\n", "`when` must be a list"),
         ('  a: {do: branch, when: [{if: "x", to: a}], else: hangup}\n', "a condition is one expression"),
-        ('  a: {do: branch, when: [{if: "", to: a}], else: hangup}\n', "`if` must be text"),
+        ('  a: {do: branch, when: [{if: "", to: a}], else: hangup}\n', "`if` is empty"),
         ('  a: {do: branch, when: [{if: "{{ 1 }}", to: b}], else: hangup}\n', "target `b` is no node"),
         ('  a: {do: branch, when: [{if: "{{ 1 }}"}], else: hangup}\n', "a condition needs `to`"),
         ('  a: {do: branch, when: [{if: "{{ 1 }}", to: hangup}]}\n', "a branch node needs `else`"),
@@ -187,7 +190,20 @@ def test_missing_prompts_are_named_for_every_language_the_flow_is_led_to() -> No
     told = load_book(files, sounds=there)
     assert isinstance(told, list)
     assert [problem.message for problem in told] == ["the prompt prompts/id/news.wav is missing"]
+    assert told[0].hint.startswith("`cti flow prompts import` puts one there")
     assert not isinstance(load_book(files, sounds=there | {"prompts/id/news.wav"}), list)
+
+
+def test_the_name_of_a_prompt_is_mistyped() -> None:
+    assert "(did you mean `jingle`?)" in str(_wanting("jingel", {"prompts/en/jingle.wav", "prompts/id/other.wav"}))
+    assert "(`cti flow prompts import` puts one there" in str(_wanting("jingel", set()))
+
+
+def _wanting(prompt: str, sounds: set[str]) -> Problem:
+    flow = {"flow": "t", "language": "en", "start": "a", "nodes": {"a": {"do": "say", "play": prompt}}}
+    told = load_book({"t.yaml": Source("t.yaml", flow)}, sounds=sounds)
+    assert isinstance(told, list)
+    return told[0]
 
 
 def test_who_answers_a_number() -> None:

@@ -101,6 +101,7 @@ def test_what_is_right(node: str) -> None:
         ('{do: http, url: "https://{{ call.caller }}.example/"}', "the host is no expression"),
         ('{do: http, url: "https://a.example{{ call.caller }}"}', "the host is no expression"),
         ('{do: http, url: "https://a.example@{{ call.caller }}/"}', "the host is no expression"),
+        ("{do: http, url: https://me:word@a.example}", "a name or password in an address would be seen in logs"),
         ("{do: http, url: ftp://a.example}", "`url` must begin with http:// or https://"),
         ('{do: http, url: " https://a.example"}', "`url` must begin with http:// or https://"),
         ('{do: http, url: "https://a.example/\\n"}', "`url` must begin with http:// or https://"),
@@ -298,7 +299,7 @@ def test_scripts_and_prompts_that_are_missing() -> None:
     ("file", "text", "problem"),
     [
         ("lookups", 'lookups: {a: {sql: "delete from x"}}', "1:20: this query cannot be used: it begins with 'delete'"),
-        ("lookups", 'lookups: {a: {sql: ""}}', "`sql` must be text"),
+        ("lookups", 'lookups: {a: {sql: ""}}', "`sql` is empty"),
         ("lookups", "lookups: {a: {many: true}}", "a lookup needs `sql`"),
         ("lookups", "lookups: {a b: {sql: select 1}}", "`a b` is not a plain name"),
         ("lookups", "lookups: {a: {sql: select 1, timeout: 60s}}", "`timeout` must be from 0.1s to 10s"),

@@ -85,13 +85,8 @@ def _print(state: dict[str, Any]) -> None:
             print(f"  {name:<10} {'pid ' + str(part['pid']) if part['pid'] else 'not running'}")
     if "adapters" in state:
         print(f"  {'adapters':<10} {_adapters(state['adapters'])}")
-<<<<<<< HEAD
-        if "flows" in state["adapters"]:
-            print(f"  {'flows':<10} {state['adapters']['flows']['detail']}")
-=======
         if flows := state["adapters"].get("flows"):
             print(f"  {'flows':<10} {flows['detail']}")
->>>>>>> 3037ecd50904a0a2ffc011e07242f99e8020f1cf
     for name in ("calls", "queues", "agents"):
         if name in state:
             print(f"  {name:<10} {len(state[name])}")

@@ -94,6 +94,22 @@ async def test_nodes_are_counted_with_ways_out_drop_offs_and_times(store: Store,
     assert await store.flow_nodes("main", START + DAY, START + 2 * DAY) == []
 
 
+async def test_a_node_that_calls_another_flow_counts_once_when_that_has_come_back(store: Store, tmp_path: Path) -> None:
+    called = {"flow": "main", "node": "who", "verb": "call"}
+    back, lost, named_alike = Caller(START, 1), Caller(START + 60, 2), Caller(START + 120, 3)
+    for story in (back, lost):
+        story.say("flow.node", 2, **called, outcome="done", to="identify")
+    back.node(5, "pin", "done", "return", flow="identify").say("flow.node", 5, **called, outcome="known", to="bye")
+    lost.node(9, "pin", "hangup", flow="identify").end(9)
+    named_alike.say("flow.node", 2, **called, outcome="done", to="other")  # a node of this flow, and no flow
+    named_alike.node(4, "other", "done", "hangup").end(4)
+    await keep(store, tmp_path, [back.node(6, "bye", "done", "hangup").end(6), lost, named_alike])
+    [who] = [row for row in await store.flow_nodes("main", START, START + DAY) if row["node"] == "who"]
+    assert sorted((one["outcome"], one["to"], one["count"]) for one in who["outcomes"]) == [
+        ("done", "other", 1), ("known", "bye", 1),
+    ]  # fmt: skip
+
+
 async def test_what_was_told_twice_counts_once(store: Store, tmp_path: Path) -> None:
     [story] = [Caller(START, 1).node(3, "greet", "done", "menu")]
     story.events.append(story.events[-1])

@@ -139,13 +139,15 @@ async def _add_customer(link: Any, c: Customer, now: float) -> int:
 
 
 async def _add_orders(link: Any, whose: Sequence[int], now: float) -> None:
-    """An order for each of the first customers, from 4001 on, in every state; and one PIN for them all."""
+    """An order for each of the first customers, from 4001 on, in every state: only what was delivered was due before
+    today. And one PIN for them all."""
     first, states = whose[:ORDERS], ("sent", "delivered", "in_work")
     day = datetime.fromtimestamp(now, UTC).date()
     await link.executemany(
         "INSERT INTO crm.orders (reference, customer_id, status, due, amount, currency)"
         " VALUES ($1, $2, $3, $4, $5, 'IDR')",
-        [(str(4001 + n), who, states[n % 3], day + timedelta(days=n % 9 - 3), 150_000 + 25_000 * n)
+        [(str(4001 + n), who, states[n % 3], day + timedelta(days=-(n % 5) if n % 3 == 1 else n % 5 + 1),
+          150_000 + 25_000 * n)
          for n, who in enumerate(first)],
     )  # fmt: skip
     pin = argon2.PasswordHasher().hash(PIN)

@@ -51,6 +51,12 @@ async def test_seeds_people_customers_and_a_past_that_the_views_tell(config: Con
     assert outcomes == {"answered", "abandoned", "flow_ended"}
 
 
+async def test_only_orders_that_were_delivered_were_due_before_today(config: Config) -> None:
+    await seed.seed(config)
+    rows = await ask(config, "SELECT status, due <= (now() AT TIME ZONE 'UTC')::date AS past FROM crm.v_orders")
+    assert {(row["status"], row["past"]) for row in rows} == {("sent", False), ("in_work", False), ("delivered", True)}
+
+
 async def test_a_call_of_a_shared_number_names_no_customer(config: Config) -> None:
     await seed.seed(config)
     numbers = [c.numbers[0] for c in customers()]

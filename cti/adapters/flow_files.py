@@ -178,9 +178,10 @@ def _decode(name: str, content: bytes) -> str | Problem:
 def _not_python(name: str, text: str) -> Problem | None:
     """What would end a script before its first line runs."""
     try:
-        ast.parse(text)
+        ast.parse(text.encode())  # as Python reads a file: with the encoding it names
     except SyntaxError as error:
-        return Problem(name, error.lineno or 1, error.offset or 1, f"not Python: {error.msg}")
+        place = max(error.lineno or 1, 1), max(error.offset or 1, 1)
+        return Problem(name, *place, f"not Python: {error.msg}")
     except (ValueError, RecursionError, MemoryError):
         return Problem(name, 0, 0, "not Python: nested too deep")
     return None

@@ -151,9 +151,11 @@ def test_a_script_is_python(folder: Path) -> None:
     (folder / "scripts/odd.py").write_text("x = 1\nif x\n  print()\n")
     (folder / "scripts/deep.py").write_text("-" * 30_000 + "1")
     (folder / "scripts/chain.py").write_text("a." * 15_000 + "b")
-    (folder / "scripts/good.py").write_text("import re\nprint('{}')\n")
+    (folder / "scripts/good.py").write_bytes(b"\xef\xbb\xbfimport re\r\nprint('{}')\r\n")
+    (folder / "scripts/coded.py").write_text("# coding: nosuch\n")
     assert [str(problem) for problem in read_folder(folder).problems] == [
         "scripts/chain.py: not Python: nested too deep",
+        "scripts/coded.py:1:1: not Python: unknown encoding: nosuch",
         "scripts/deep.py: not Python: nested too deep",
         "scripts/odd.py:2:5: not Python: expected ':'",
     ]

@@ -151,5 +151,5 @@ def _phrase(reader: Reader, path: Path, value: Any) -> dict[str, str]:
             if written and blank not in written:
                 reader.wrong((*path, key), f"this phrase needs {blank}", "that is where it is said")
         if strange := BRACES.search(reduce(lambda left, blank: left.replace(blank, ""), blanks, written)):
-            reader.wrong((*path, key), f"nothing is filled into `{strange[0][:40]}` here", _fillable(blanks))
+            reader.useless((*path, key), f"nothing is filled into `{strange[0][:40]}` here", _fillable(blanks))
     return {key: str(inner) for key, inner in held.items()}

@@ -86,7 +86,7 @@ def load_book(
     `sounds`: the recorded prompts there are, as `prompts/en/hello.wav`, `scripts`: as `stock.py`; None: do not look.
     `zone`: the site's time zone, of calendars that name none."""
     settings = _Settings(country, frozenset(allow), sounds, scripts)
-    readers = {file: Reader(source) for file, source in files.items()}
+    readers = {file: Reader(source, kept=version > 0) for file, source in files.items()}
     sound = {file: reader for file, reader in readers.items() if reader.source.data is not None}
     queues = read_queues(sound["queues.yaml"]) if "queues.yaml" in sound else {}
     drafts = [_draft(reader) for file, reader in sound.items() if file not in CONFIG]

@@ -40,7 +40,7 @@ def check_loops(drafts: Iterable[Draft]) -> None:
     ends = {RETURN, *(at for at, node in nodes.items() if isinstance(node.spec, model.Return))}
     for name, key in nodes.keys() - _leading(ways, asking | ends):
         message = f"node `{key}` is in a loop where nobody is asked and nothing ends"
-        sound[name].reader.wrong(("nodes", key), message, of_key=True)
+        sound[name].reader.useless(("nodes", key), message, of_key=True)
 
 
 def goes_on(node: Node) -> bool:

@@ -119,7 +119,7 @@ def check_lengths(reader: Reader, path: Path, found: Mapping[str, Any], longest:
     """Of a recording: else every one would be too short."""
     if found.get("min", 2.0) > found.get("max", longest):
         at = (*path, "min" if "min" in found else "max")
-        reader.wrong(at, "`min` is longer than `max`: every message would be too short")
+        reader.useless(at, "`min` is longer than `max`: every message would be too short")
 
 
 def options(reader: Reader, path: Path, value: Any) -> dict[str, tuple[Path, Any]]:

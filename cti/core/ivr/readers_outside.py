@@ -94,7 +94,7 @@ def headers(scope: Scope) -> Read:
             if not HEADER.fullmatch(key):
                 reader.wrong((*path, key), f"`{key[:60]}` is no name of a header", of_key=True)
             if key.lower() in NEVER_SENT:
-                reader.wrong((*path, key), f"the header `{key}` is not a flow's to send", "leave it out", of_key=True)
+                reader.useless((*path, key), f"the header `{key}` is not a flow's to send", "leave it out", of_key=True)
             if isinstance(held, model.Hidden) and held.kind == "sealed":
                 reader.wrong((*path, key), "digits of a caller do not go into headers", "send them in `json` or `form`")
             if isinstance(held, str) and SECRET_NAME.search(key):
@@ -116,7 +116,7 @@ def url(scope: Scope) -> Read:
         elif found is None:
             reader.wrong(path, "`url` must begin with http:// or https:// and a host", "the host is no expression")
         elif found[2] and not 1 <= int(found[2]) <= PORTS:
-            reader.wrong(path, f"`{found[2]}` is no port", f"1 to {PORTS}")
+            reader.useless(path, f"`{found[2]}` is no port", f"1 to {PORTS}")
         elif secret := SECRET_IN_URL.search(found[0]):
             reader.wrong(path, f"`{secret[1]}` in an address would be seen in logs", "send it in `headers`")
         return written

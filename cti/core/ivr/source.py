@@ -35,10 +35,13 @@ Read = Callable[["Reader", Path, Any], Any]
 
 
 class Reader:
-    """Collects the problems of one file, and notes on what is right but not acted on by this version."""
+    """Collects the problems of one file, and notes on what is right but not acted on by this version.
 
-    def __init__(self, source: Source) -> None:
+    `kept`: the file was published; what can be read of it is served, also when it would be refused today."""
+
+    def __init__(self, source: Source, kept: bool = False) -> None:
         self.source = source
+        self.kept = kept
         self.problems: list[Problem] = list(source.problems)
         self.notes: list[Problem] = []
         self.strange: dict[Problem, tuple[str, Collection[str]]] = {}  # the word nobody knows, and the known ones
@@ -56,6 +59,11 @@ class Reader:
 
     def wrong(self, path: Path, message: str, hint: str = "", of_key: bool = False) -> None:
         self.problems.append(Problem(self.source.file, *self.place(path, of_key), message, hint))
+
+    def useless(self, path: Path, message: str, hint: str = "", of_key: bool = False) -> None:
+        """What can be read, and comes to nothing in a call."""
+        if not self.kept:
+            self.wrong(path, message, hint, of_key)
 
     def note(self, path: Path, message: str) -> None:
         self.notes.append(Problem(self.source.file, *self.place(path, of_key=True), message))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from flowbook import HEAD, problems_of
+from flowbook import HEAD, QUEUES, problems_of
+
+from cti.adapters.flow_files import Sources, load
 
 LOOKUPS = 'lookups: {q: {sql: "select 1"}}\n'
 OTHER = "flow: other\nlanguage: en\nstart: x\nnodes:\n  x: "
@@ -54,3 +56,15 @@ def test_a_flow_with_other_problems_is_left_out() -> None:
 def test_who_names_all_ways_needs_no_then() -> None:
     nodes = "  a: {do: lookup, query: q, found: hangup, none: hangup, error: hangup}\n"
     assert not any("names no `then`" in line for line in problems_of(nodes, lookups=LOOKUPS))
+
+
+@pytest.mark.parametrize(("nodes", "beside"), [
+    ("  a: {do: transfer, flow: t}\n", {}),
+    ("  a: {do: http, url: 'http://a.example:99999', headers: {Host: b}, then: hangup}\n", {}),
+    ("  a: {do: record, max: 1s, then: hangup}\n", {}),
+    ("  a: {do: hangup}\n", {"phrases.yaml": 'phrases: {invalid: {en: "no {x}"}}\n'}),
+])  # fmt: skip
+def test_what_was_published_is_served_though_it_would_be_refused_today(nodes: str, beside: dict[str, str]) -> None:
+    files = {"t.yaml": HEAD + nodes, "queues.yaml": QUEUES, **beside}
+    assert load(Sources(files), version=7)[0] is not None
+    assert load(Sources(files))[0] is None

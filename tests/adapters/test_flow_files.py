@@ -235,7 +235,8 @@ def test_a_version_from_elsewhere_is_the_same_book(folder: Path) -> None:
 def test_recorded_prompts_are_looked_for(folder: Path) -> None:
     (folder / "t.yaml").write_text(FLOW.replace('say: {en: "Welcome"}', "play: welcome"))
     assert told(folder) == [
-        "t.yaml:5:22: the prompt prompts/en/welcome.wav is missing (put a sound file there, or use `say`)"
+        "t.yaml:5:22: the prompt prompts/en/welcome.wav is missing "
+        "(`cti flow prompts import` puts one there, or use `say`)"
     ]
     (folder / "prompts/en").mkdir(parents=True)
     before = read_folder(folder).digest

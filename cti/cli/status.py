@@ -85,6 +85,8 @@ def _print(state: dict[str, Any]) -> None:
             print(f"  {name:<10} {'pid ' + str(part['pid']) if part['pid'] else 'not running'}")
     if "adapters" in state:
         print(f"  {'adapters':<10} {_adapters(state['adapters'])}")
+        if flows := state["adapters"].get("flows"):
+            print(f"  {'flows':<10} {flows['detail']}")
     for name in ("calls", "queues", "agents"):
         if name in state:
             print(f"  {name:<10} {len(state[name])}")

@@ -14,6 +14,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from cti import __version__, lost
@@ -332,14 +333,13 @@ class App:
         self.submit(await self.outside.run(command))
 
     async def _look_up(self, command: LookUpCustomer) -> None:
-        who = command.customer_id
-        found = CustomerFound(at=self.now(), call_id=command.call_id, customer_id=who)
-        if command.caller or who:
+        found = CustomerFound(at=self.now(), call_id=command.call_id, customer_id=command.customer_id)
+        if command.caller or command.customer_id:
             try:
-                match = await (self.store.the_customer(who) if who else self.store.find_customer(command.caller))
-                found = CustomerFound(
-                    at=self.now(), call_id=command.call_id, customer_id=who, customers=tuple(match.customers),
-                    history=tuple(match.history), cases=tuple(match.cases),
+                match = await self.store.find_customer(command.caller, command.customer_id)
+                found = msgspec.structs.replace(
+                    found, at=self.now(), customers=tuple(match.customers), history=tuple(match.history),
+                    cases=tuple(match.cases),
                 )  # fmt: skip
             except Unavailable:
                 log.warning("the caller of %s is not looked up: PostgreSQL is away", command.call_id)

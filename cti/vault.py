@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from cti.core.ivr.sealing import sealed
 from cti.core.messages import Sealed
 
 LONGEST = 15 * 60.0  # seconds
@@ -33,8 +34,7 @@ class Vault:
         """Keep what the caller of this channel has pressed; a second one of a name replaces the first."""
         self._drop_old(at)
         self._kept.setdefault(uniqueid, {})[name] = _Kept(digits, at)
-        good = _GOOD.get(name, _anything)(digits)
-        return Sealed(length=len(digits), good=good, last4=digits[-4:] if good and name == "card" else "")
+        return sealed(name, digits)
 
     def get(self, uniqueid: str, name: str) -> str | None:
         """The digits, or None when there are none (any more)."""
@@ -62,32 +62,3 @@ class Vault:
 
     def __reduce__(self) -> str:
         raise TypeError("a vault is not copied")
-
-
-def _anything(digits: str) -> bool:
-    return True
-
-
-def _is_number(digits: str) -> bool:
-    return digits.isascii() and digits.isdigit()
-
-
-def _is_card(digits: str) -> bool:
-    return _is_number(digits) and 12 <= len(digits) <= 19 and _luhn(digits) % 10 == 0
-
-
-def _luhn(digits: str) -> int:
-    doubled = (2 * int(digit) for digit in digits[-2::-2])
-    return sum(map(int, digits[-1::-2])) + sum(n - 9 if n > 9 else n for n in doubled)
-
-
-def _is_expiry(digits: str) -> bool:
-    """MMYY."""
-    return _is_number(digits) and len(digits) == 4 and 1 <= int(digits[:2]) <= 12
-
-
-def _is_code(digits: str) -> bool:
-    return _is_number(digits) and len(digits) in (3, 4)
-
-
-_GOOD: dict[str, Callable[[str], bool]] = {"card": _is_card, "expiry": _is_expiry, "code": _is_code}

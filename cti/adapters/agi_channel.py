@@ -16,7 +16,7 @@ from cti.adapters.agi_wire import KEYS, Hangup, Replies, Reply, WireError
 SHORT = 10.0  # seconds a command may take that does not wait for the caller
 LONG = 900.0  # seconds one prompt may play
 SILENCE = 60.0  # seconds of the file `silence`
-SLICE = 1.0  # seconds a wait may take that cannot be cut short
+SLICE = 0.3  # seconds a wait may take that cannot be cut short
 SOON = 0.005  # seconds that Asterisk surely needs to read a line
 AGAIN = 0.02  # seconds after which a mark is sent again
 RATE = 8000

@@ -5,6 +5,7 @@ Nothing here raises for what an admin wrote; problems are values, sorted, each w
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import hashlib
@@ -23,6 +24,7 @@ from cti.plain import read_plain, why
 
 MAX_BYTES = 256 * 1024  # of one file
 MAX_TOTAL = 4 * 1024 * 1024
+MAX_PARSED = 32 * 1024  # characters of a script that is looked into: parsing holds up whatever else a server does
 MAX_PATH = 200  # characters of a path that is told
 SCRIPTS = "scripts"  # the folder of `do: script`
 STEADY = 0.2  # s in which nothing of a folder changes before it is taken as it is
@@ -167,10 +169,21 @@ def _decode(name: str, content: bytes) -> str | Problem:
         text = content.decode("utf-8")
         if "\0" in text and not is_flow_file(name):  # of a flow file the loader tells it, with its place
             return Problem(name, text.count("\n", 0, text.index("\0")) + 1, 1, "holds a NUL character", "take it out")
-        return text
+        return _not_python(name, text) or text if name.endswith(".py") and len(text) <= MAX_PARSED else text
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         return Problem(name, line, 1, "not UTF-8 text", "save the file as UTF-8")
+
+
+def _not_python(name: str, text: str) -> Problem | None:
+    """What would end a script before its first line runs."""
+    try:
+        ast.parse(text)
+    except SyntaxError as error:
+        return Problem(name, error.lineno or 1, error.offset or 1, f"not Python: {error.msg}")
+    except (ValueError, RecursionError, MemoryError):
+        return Problem(name, 0, 0, "not Python: nested too deep")
+    return None
 
 
 def _misnamed(name: str) -> Problem | None:

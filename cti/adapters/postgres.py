@@ -153,18 +153,13 @@ class Store(FlowStore, FlowStats):
 
     # ------------------------------------------------------------ who is calling
 
-    async def find_customer(self, e164: str) -> CustomerMatch:
-        """Everybody who has this number, and what the agent should know of them."""
-        return await self._about(await self.db.rows("find_customers", e164), e164)
-
-    async def the_customer(self, customer_id: str) -> CustomerMatch:
-        """The same of one customer; nobody when there is none of this id."""
-        who = int(customer_id) if customer_id.isascii() and customer_id.isdigit() else 0
-        return await self._about(await self.db.rows("the_customer", who if who < 2**63 else 0), "")
-
-    async def _about(self, customers: list[Row], e164: str) -> CustomerMatch:
+    async def find_customer(self, e164: str, customer_id: str = "") -> CustomerMatch:
+        """Everybody who has this number, or the customer with that id, and what the agent should know of them."""
+        by_id = customer_id != ""
+        asked = ("find_customer", int(customer_id)) if by_id else ("find_customers", e164)
+        customers = await self.db.rows(*asked)
         ids = [row["customer_id"] for row in customers]
-        history = await self.db.rows("history", e164, ids)
+        history = await self.db.rows("history", "" if by_id else e164, ids)
         cases = await self.db.rows("open_cases", ids) if ids else []
         return CustomerMatch(plain(customers), plain(history), plain(cases))
 

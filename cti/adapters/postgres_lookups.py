@@ -241,21 +241,11 @@ READERS: dict[str, Callable[[str, ZoneInfo], Any]] = {
 async def customer(store: Store, country: str, *, number: str = "", customer_id: str = "") -> Found:
     """found {what LookUpCustomer tells of one, and display_name}, none, many {count}. Raises Unavailable."""
     if customer_id:
-        found = await _by_id(store, customer_id)
+        known = customer_id.isascii() and customer_id.isdigit() and len(customer_id) <= 18
+        found = plain(await store.db.rows("find_customer", int(customer_id))) if known else []
     else:
         e164 = to_e164(number, country)
         found = plain(await store.db.rows("find_customers", e164)) if e164 else []
     if len(found) != 1:
         return ("several", {"count": len(found)}) if found else ("none", {})
     return "found", {**found[0], "display_name": found[0]["name"]}
-
-
-async def _by_id(store: Store, customer_id: str) -> list[dict[str, Any]]:
-    if not (customer_id.isascii() and customer_id.isdigit() and len(customer_id) <= 18):
-        return []
-    row = await store.db.row("get_customer", int(customer_id))
-    if row is None:
-        return []
-    numbers = [one["number"] for one in await store.db.rows("customer_numbers", int(customer_id))]
-    known = {key: value for key, value in row.items() if key not in ("created_at", "updated_at")}
-    return [dict(plain({**known, "numbers": numbers}))]

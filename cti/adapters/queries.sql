@@ -217,10 +217,11 @@ FROM crm.customer_numbers AS m JOIN crm.customers AS c USING (customer_id)
 WHERE m.number = $1
 ORDER BY c.customer_id LIMIT 20
 
--- name: the_customer
+-- name: find_customer
+-- The same of the customer with that id.
 SELECT c.customer_id, c.display_name AS name, c.tier, c.language, c.email, c.company, c.attributes,
-    (SELECT array_agg(n.number ORDER BY n.number) FROM crm.customer_numbers AS n
-     WHERE n.customer_id = c.customer_id) AS numbers
+    coalesce((SELECT array_agg(n.number ORDER BY n.number) FROM crm.customer_numbers AS n
+              WHERE n.customer_id = c.customer_id), '{}') AS numbers
 FROM crm.customers AS c WHERE c.customer_id = $1
 
 -- name: history

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 LONGEST = 60.0  # s for any task
 MOST = 8_192  # bytes of JSON that a task may bring into a call
 MASK = "********"
+GAP = r"[ ,.:;/_'\"\-]{0,3}"  # between digits that are written apart
 FILLED = frozenset({"with", "json", "form", "args", "headers"})  # the args in which others stand for something
 HIDDEN: ContextVar[list[str]] = ContextVar("hidden")  # what must not be seen of the task that runs
 Done = tuple[str, dict[str, Any]]
@@ -130,10 +131,10 @@ def masked(value: Any, hidden: list[str]) -> Any:
 
 
 def _without(text: str, one: str) -> str:
-    """Digits are struck out where they stand alone: 123 is not in 41234."""
+    """Digits are struck out where they stand alone (123 is not in 41234), also in groups, as 4242 4242 or 4-2-4-2."""
     if not one.isdigit():
         return text.replace(one, MASK) if one else text
-    return re.sub(rf"(?<![0-9]){one}(?![0-9])", MASK, text)
+    return re.sub(rf"(?<![0-9]){GAP.join(one)}(?![0-9])", MASK, text)
 
 
 def fitting(data: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from yarl import URL
 from cti import __version__
 from cti.adapters.tasks import Done, Fault
 from cti.adapters.tasks_net import Allowed, PublicOnly, Resolve, checked
+from cti.core.ivr.readers_outside import NEVER_SENT
 from cti.core.messages import RunTask
 
 MOST = 256 * 1024  # bytes of an answer that are read
@@ -32,8 +33,6 @@ FAILURES, OPEN_FOR = 5, 30.0  # in a row; s
 HOSTS = 1_000  # that are watched; the oldest is forgotten first
 AGENT = f"cti/{__version__}"
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}")
-OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect",
-                  "proxy-authorization", "proxy-connection", "accept-encoding", "user-agent"})  # fmt: skip
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -197,7 +196,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 def _headers(given: Mapping[str, str]) -> dict[str, str]:
     for name, value in given.items():
-        if not HEADER.fullmatch(name) or name.lower() in OURS:
+        if not HEADER.fullmatch(name) or name.lower() in NEVER_SENT:
             raise Fault(f"the header {name[:80]!a} is not sent")
         if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
             raise Fault(f"the header {name} has controls in its value")

@@ -13,6 +13,7 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
@@ -74,7 +75,17 @@ def checked(text: str, allowed: Allowed) -> URL:
     literal = _literal(host)
     if literal is not None:
         check_address(literal, host, port, allowed)
-    return url.with_fragment(None)
+    return _as_written(text, url)
+
+
+def _as_written(text: str, url: URL) -> URL:
+    """yarl takes back what was encoded without need: `..%3B`, out of an expression, would be a `..;` of the path."""
+    if not text.isascii():
+        return url.with_fragment(None)
+    _, _, path, query, _ = urlsplit(text)
+    return URL.build(
+        scheme=url.scheme, authority=url.raw_authority, path=path or "/", query_string=query, encoded=True
+    )  # fmt: skip
 
 
 def _literal(host: str) -> Address | None:

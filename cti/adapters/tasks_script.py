@@ -4,9 +4,10 @@ JSON comes on its standard input: {"args": ..., "call": ...}; it prints one JSON
 there, picks the node's outcome. What it prints on standard error goes to the log.
 
 The process is a session of its own, in an empty folder that is removed, with an almost empty environment and limits on
-CPU time, memory, files and their size; it and what it started in that session is killed at the deadline, and at its
-end. Not limited: the number of processes, which Linux counts by account (Asterisk's threads would count), and what the
-server's account may read: a script is as trusted as the flows it comes with.
+CPU time, memory, files and their size; it and all that it started, daemons too, is killed at the deadline, and at its
+end. What it is given may be secret, and goes through memory, never through a disk. Not limited: the number of
+processes, which Linux counts by account (Asterisk's threads would count), and what the server's account may read: a
+script is as trusted as the flows it comes with.
 """
 
 from __future__ import annotations
@@ -37,18 +38,40 @@ AT_ONCE = 8
 MEMORY = 512 << 20  # bytes of address space
 FILES, FILE_SIZE = 64, 16 << 20
 SAID = 2_000  # bytes of standard error that are logged
+SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
+SIGNALLED = 128  # plus the signal, as a shell tells it
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\.py")
 OUTCOME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
-# The alarm ends it even when the server was killed.
+GRACE = 1.0  # s for ending all that a script has started
+# A keeper and the script, its child. Who loses his parent becomes the keeper's child, whatever session he is in, and is
+# killed with the script or after it. The alarms end both even when the server was killed.
 LAUNCH = f"""
-import resource, runpy, signal, sys
+import ctypes, os, resource, runpy, signal, sys
 path, seconds = sys.argv[1], float(sys.argv[2])
-for what, most in ((resource.RLIMIT_CPU, int(seconds) + 1), (resource.RLIMIT_AS, {MEMORY}), (resource.RLIMIT_CORE, 0),
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+ctypes.CDLL(None).prctl({SUBREAPER}, 1, 0, 0, 0)
+script = os.fork()
+if script:
+    code = 1
+    def end(*_):
+        try:
+            while True:
+                for pid in open(f"/proc/self/task/{{os.getpid()}}/children").read().split():
+                    os.kill(int(pid), signal.SIGKILL)
+                os.wait()
+        except ChildProcessError:
+            os._exit(code if code >= 0 else {SIGNALLED} - code)
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds + 1)
+    code = os.waitstatus_to_exitcode(os.waitpid(script, 0)[1])
+    end()
+for what, most in ((resource.RLIMIT_CPU, int(seconds) + 1), (resource.RLIMIT_AS, {MEMORY}),
                    (resource.RLIMIT_NOFILE, {FILES}), (resource.RLIMIT_FSIZE, {FILE_SIZE})):
     resource.setrlimit(what, (most, most))
 signal.setitimer(signal.ITIMER_REAL, seconds + 1)
 sys.argv = [path]
-del resource, signal, most, what, seconds
+del ctypes, resource, script, signal, most, what, seconds
 runpy.run_path(path, run_name="__main__")
 """
 
@@ -100,7 +123,7 @@ async def _process(file: Path, folder: str, given: bytes, seconds: float) -> tup
 
     Through files without a name: nobody who holds a pipe open can make us wait, and their size is limited."""
     argv = (sys.executable, "-I", "-c", LAUNCH, str(file), f"{seconds:.3f}")
-    with TemporaryFile() as stdin, TemporaryFile() as stdout, TemporaryFile() as stderr:
+    with _in_memory() as stdin, TemporaryFile() as stdout, TemporaryFile() as stderr:
         stdin.write(given)
         stdin.seek(0)
         process = await asyncio.create_subprocess_exec(
@@ -113,9 +136,25 @@ async def _process(file: Path, folder: str, given: bytes, seconds: float) -> tup
         except TimeoutError:
             raise Fault(f"the script took longer than {seconds:g} s and was killed") from None
         finally:
-            _kill(process.pid)
-            await process.wait()
+            await _ended(process)
         return code, _start_of(stdout, MOST + 1), _shown(_start_of(stderr, SAID))
+
+
+def _in_memory() -> IO[bytes]:
+    return os.fdopen(os.memfd_create("cti-script"), "w+b")
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Its keeper ends all of them; when that is held up, at least its session is killed."""
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE):
+                await process.wait()
+    finally:
+        _kill(process.pid)
+        await process.wait()
 
 
 def _start_of(file: IO[bytes], most: int) -> bytes:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from cti import publishing
 from cti.adapters import flow_files
 from cti.adapters.postgres import Store
@@ -24,13 +26,13 @@ Files = dict[str, str]
 
 
 def register(verbs: Any) -> None:
-    publish = database.verb(verbs, "publish", "check the folder and make it the live version, for new calls", _publish)
+    publish = database.verb(verbs, "publish", "check the folder and make it live, for new calls", _publish, True)
     publish.add_argument("path", nargs="?", type=Path, metavar="PATH", help="default: the configured flows folder")
     publish.add_argument("--note", default="", metavar="TEXT", help="what changed, for the history")
     publish.add_argument("--share", type=int, default=100, metavar="PERCENT", help="for so many of 100 callers only")
     publish.add_argument("--by", default="", metavar="NAME", help="who publishes (default: your login)")
     database.verb(verbs, "history", "the versions: when, by whom, what serves, how many calls", _history, True)
-    diff = database.verb(verbs, "diff", "what changed between versions, or in the folder", _diff)
+    diff = database.verb(verbs, "diff", "what changed between versions, or in the folder", _diff, True)
     diff.add_argument("a", nargs="?", type=int, metavar="A", help="a version; default: the live one")
     diff.add_argument("b", nargs="?", type=int, metavar="B", help="default: the live one; of that one, the folder")
     diff.add_argument("--folder", action="store_true", help="compare with the flows folder")
@@ -67,15 +69,24 @@ def _publish(args: argparse.Namespace) -> int:
     try:
         done = database.run(args, work)
     except publishing.Rejected as error:
-        print(*error.problems, sep="\n")
+        _tell(args, {"ok": False, "problems": msgspec.to_builtins(error.problems)}, *error.problems)
         return 1
     except Refused as error:
         if error.code != "unchanged":
             raise
-        print(error)
+        _tell(args, {"ok": True, "version": None, "share": None, "problems": []}, error)
         return 0
-    print(f"version {done['version']} {_serves(done['share'])}")
+    told = {"ok": True, "version": done["version"], "share": done["share"], "problems": []}
+    _tell(args, told, f"version {done['version']} {_serves(done['share'])}")
     return 0
+
+
+def _tell(args: argparse.Namespace, row: Row, *lines: object) -> None:
+    """The row with --json, else the lines."""
+    if args.json:
+        options.print_json(row)
+    else:
+        print(*lines, sep="\n")
 
 
 def _serves(share: int) -> str:
@@ -125,6 +136,10 @@ def _diff(args: argparse.Namespace) -> int:
 
     (was, old), (now, new) = database.run(args, work)
     text = unified(old, new, was, now)
+    if args.json:
+        changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+        options.print_json({"from": was, "to": now, "changed": changed, "diff": text})
+        return 0
     print("".join(char if char in "\n\t" else database.safe(char) for char in text), end="")
     if not text:
         print(f"{was} and {now} are the same", file=sys.stderr)

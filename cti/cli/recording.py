@@ -11,6 +11,7 @@ from cti.adapters.postgres import Store
 from cti.cli import database, options
 from cti.errors import BadInput
 
+MESSAGE = "(caller)"  # a message, or what a `record` node asked for: nobody else is heard
 HEAD = ("recording", "call", "agent", "seconds", "bytes", "path")
 
 
@@ -35,8 +36,8 @@ def _list(args: argparse.Namespace) -> int:
         return 0
     zone = database.zone(args)
     cells = [
-        (database.local(r["started_at"], zone), r["recording_id"], r["call_id"], r["agent"], f"{r['seconds']:.1f}",
-         r["bytes"], r["path"])
+        (database.local(r["started_at"], zone), r["recording_id"], r["call_id"], r["agent"] or MESSAGE,
+         f"{r['seconds']:.1f}", r["bytes"], r["path"])
         for r in rows
     ]  # fmt: skip
     print(database.table((f"started ({zone})", *HEAD), cells))

@@ -7,6 +7,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 Row = Mapping[str, Any]
+NOBODY = "?"
 QUIET = {"result", "decision", "channel_id", "channel", "uniqueid", "bridge", "visit", "offer", "skills", "entered_at"}
 
 
@@ -60,7 +61,7 @@ def _ending(call: Row) -> str:
 def _line(event: Row, names: Mapping[str, str], call: Row) -> str:
     data = event["data"]
     name = names.get(event["agent"] or "", "")
-    agent = f"{name} ({event['agent']})" if name and name != event["agent"] else event["agent"] or "?"
+    agent = f"{name} ({event['agent']})" if name and name != event["agent"] else event["agent"] or NOBODY
     known = SENTENCES.get(event["type"])
     if known is not None:
         return known(data, agent, event["queue"] or "?")
@@ -74,14 +75,16 @@ def _arrived(d: Row, agent: str, queue: str) -> str:
 
 def _identified(d: Row, agent: str, queue: str) -> str:
     found = d.get("customers") or []
-    if d.get("by") == "flow":
-        return f"the flow has found customer {found[0] if found else '?'}"
+    if d.get("by") in ("flow", "pin"):
+        return f"the flow takes the caller for customer {found[0]}" + (", who knew the PIN" if d["by"] == "pin" else "")
     words = {0: "unknown caller", 1: f"customer {found[0] if found else ''}"}
     return f"looked up: {words.get(len(found), f'{len(found)} customers have this number')}"
 
 
 def _node(d: Row, agent: str, queue: str) -> str:
     step = f"flow {d.get('flow')}: {d.get('node')} ({d.get('verb')})"
+    if d.get("outcome") == "hangup" and not d.get("to"):
+        return f"{step}: the caller hangs up here"
     return step + (f" {d['outcome']}" if d.get("outcome") else "") + (f" -> {d['to']}" if d.get("to") else "")
 
 
@@ -100,15 +103,32 @@ def _ended_offer(word: str) -> Callable[[Row, str, str], str]:
 
 
 def _recorded(d: Row, agent: str, queue: str) -> str:
-    if not d.get("bytes"):
-        return f"recording of {agent} failed"
-    return f"recording of {agent} stored: {_seconds(d.get('seconds', 0))}"
+    whose = "the caller" if agent == NOBODY else agent
+    return f"recording of {whose} " + (f"stored: {_seconds(d.get('seconds', 0))}" if d.get("bytes") else "failed")
+
+
+def _recording(d: Row, agent: str, queue: str) -> str:
+    return f"recording of {'the caller' if d.get('message') else agent} begins"
+
+
+def _noted(d: Row, agent: str, queue: str) -> str:
+    """What an `event` node says."""
+    said = ", ".join(f"{key} {value}" for key, value in (d.get("data") or {}).items())
+    return f"flow {d.get('flow')} notes: {d.get('name')}" + (f" ({said})" if said else "")
+
+
+def _wished(d: Row, agent: str, queue: str) -> str:
+    return f"wants to be called back at {d.get('number')} from queue {queue}"
+
+
+def _surveyed(d: Row, agent: str, queue: str) -> str:
+    about = "" if agent == NOBODY else f", about {agent}"
+    return f"answers {d.get('answer')} to {d.get('question')} of survey {d.get('survey')}{about}"
 
 
 SENTENCES: dict[str, Callable[[Row, str, str], str]] = {
     "call.arrived": _arrived,
     "call.identified": _identified,
-    "call.verified": lambda d, a, q: f"customer {d.get('customer_id')} has proved who he is",
     "flow.started": lambda d, a, q: f"flow {d.get('flow')} begins (version {d.get('version')}, {d.get('language')})",
     "flow.node": _node,
     "flow.ended": lambda d, a, q: f"flow {d.get('flow')} ends: {d.get('how')}",
@@ -121,13 +141,19 @@ SENTENCES: dict[str, Callable[[Row, str, str], str]] = {
     "offer.caller_left": _ended_offer("was rung when the caller left"),
     "call.connected": lambda d, a, q: f"talks to {a}",
     "call.disconnected": lambda d, a, q: f"conversation with {a} ended by the {d.get('by')}",
-    "recording.started": lambda d, a, q: f"recording of {a} begins",
+    "call.dialed": lambda d, a, q: f"{d.get('to')} is called",
+    "call.dial_connected": lambda d, a, q: f"talks to {d.get('to')}",
+    "call.dial_ended": lambda d, a, q: f"the call to {d.get('to')} is over: {d.get('result')}",
+    "recording.started": _recording,
     "recording.stopped": _recorded,
     "call.ended": lambda d, a, q: f"ended by the {d.get('side')}, cause {d.get('cause')}",
     "call.wrapped": lambda d, a, q: f"{a} has finished wrap-up ({d.get('how')})",
     "call.disposition_set": lambda d, a, q: f"{a} noted: {d.get('code')}" + (f", {d['note']}" if d.get("note") else ""),
     "agent.state_changed": lambda d, a, q: f"{a} is {d.get('work')}, wants {d.get('wish')}",
-    "voicemail.left": lambda d, a, q: f"left a message in {d.get('box', '?')}",
+    "voicemail.left": lambda d, a, q: f"left a message in {d.get('box', '?')}, {_seconds(d.get('seconds') or 0)}",
+    "callback.requested": _wished,
+    "survey.answered": _surveyed,
+    "flow.event": _noted,
 }  # fmt: skip
 
 

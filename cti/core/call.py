@@ -68,8 +68,9 @@ class Call(msgspec.Struct, kw_only=True):
     called: str = ""
     arrived_at: float = 0.0
     queued_at: float = 0.0  # the last time
-    identified: bool = False
-    verified: str = ""  # the customer who has proved that it is he
+    identified: list[str] = []  # customers: who he is, or who has his number
+    by: str = ""  # what tells so: number, flow or pin
+    who: str = ""  # the customer, when the flow has found out; empty: the number tells
     version: int = 0
     language: str = ""
     line: dict[str, Any] | None = None  # the flow's position, as core.ivr gave it
@@ -225,11 +226,9 @@ def _flow_ended(call: Call, event: Event) -> None:
 
 
 def _identified(call: Call, event: Event) -> None:
-    call.identified = True
-
-
-def _verified(call: Call, event: Event) -> None:
-    call.verified = event.data["customer_id"]
+    call.identified = [str(customer) for customer in event.data["customers"]]
+    call.by = event.data.get("by", "number")
+    call.who = "" if call.by == "number" else call.identified[0]
 
 
 def _queued(call: Call, event: Event) -> None:
@@ -328,7 +327,6 @@ def _disposition(call: Call, event: Event) -> None:
 _FOLDS = {
     "call.arrived": _arrived,
     "call.identified": _identified,
-    "call.verified": _verified,
     "flow.started": _flow_started,
     "flow.node": _flow_node,
     "flow.at": _flow_at,

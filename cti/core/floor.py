@@ -17,7 +17,6 @@ from cti.core.messages import (
     AnswerCall,
     ChannelGone,
     ChannelUp,
-    CustomerFound,
     Event,
     HangUp,
     OriginateFailed,
@@ -93,8 +92,16 @@ class Floor:
             self.lengths[event.queue] = self.lengths.get(event.queue, 0) + change
         if event.type in ("call.dequeued", "call.offered"):
             self.waiting.remove(event.call_id)
+        elif event.type == "call.identified":
+            self._identified(event)
         elif call is not None and event.type in ("call.queued", "offer.missed", "offer.rejected", "offer.cancelled"):
             self._wait(call, event.at)
+
+    def _identified(self, event: Event) -> None:
+        """What is known of somebody else is not shown; who he is, is being looked up."""
+        shown = self.customers.get(event.call_id, {"customers": ()})["customers"]
+        if [str(customer.get("customer_id")) for customer in shown] != event.data["customers"]:
+            self.customers.pop(event.call_id, None)
 
     def _wait(self, call: Call, at: float) -> None:
         visit = call.visit
@@ -113,17 +120,19 @@ class Floor:
     def react(self, event: Event) -> None:
         """Do what follows from an event that has just happened (not from one that is restored)."""
         if event.type == "call.queued":
-            self._entered(self.calls.live[event.call_id], event.at)
+            self._entered(self.calls.live[event.call_id], event.at, event.data.get("closed", False))
         elif event.type == "agent.state_changed":
             self._route_agent(self.people.agents[event.agent], event.at)
         elif event.type in ("offer.missed", "offer.rejected", "offer.cancelled"):
             self._back_in_place(self.calls.live[event.call_id], event.at)
 
-    def _entered(self, call: Call, at: float) -> None:
+    def _entered(self, call: Call, at: float, closed: bool) -> None:
         visit = call.visit
         assert visit is not None
         if visit.queue not in self.queues:
             self.leave(call, at, "failed")
+        elif closed:
+            self.leave(call, at, "closed")
         elif self.lengths[visit.queue] > self.queues[visit.queue].max_size:
             self.leave(call, at, "full")
         else:
@@ -187,14 +196,6 @@ class Floor:
             )
         )  # fmt: skip
 
-    def customer_found(self, call: Call, m: CustomerFound) -> None:
-        """Kept for the pop; an agent who has it already gets the new one."""
-        self.customers[call.call_id] = {
-            "customers": list(m.customers), "history": list(m.history), "cases": list(m.cases),
-        }  # fmt: skip
-        if call.offer is not None:
-            self.out.command(Push(type="screen_pop", agent=call.offer.agent, data=self.pop(call, m.at)))
-
     def pop(self, call: Call, at: float) -> dict[str, Any]:
         """The screen-pop's data: all that the page needs to draw it."""
         queue = call.visit.queue if call.visit else call.offer.queue if call.offer else ""
@@ -202,8 +203,8 @@ class Floor:
         about = {
             "call_id": call.call_id, "direction": call.direction, "caller": call.caller or call.caller_entered or None,
             "caller_name": call.caller_name, "called": call.called, "queue": queue, "flow_path": list(call.path),
-            "variables": dict((call.line or {}).get("vars", {})), "verified": call.verified or None,
-            "waited_seconds": round(max(0.0, waited), 1),
+            "variables": dict((call.line or {}).get("vars", {})), "waited_seconds": round(max(0.0, waited), 1),
+            "identified_by": call.by or None,
         }  # fmt: skip
         found = self.customers.get(call.call_id, {})
         return {"call": about, "customers": [], "history": [], "cases": []} | found

@@ -15,6 +15,7 @@ from cti.core import ivr
 from cti.core.call import Call, Calls, gone_at
 from cti.core.ids import call_id, channel_id, is_ours, offer_id
 from cti.core.ivr.shares import Serving
+from cti.core.line_callers import Callers
 from cti.core.line_work import Left, Step, Work, fields
 from cti.core.messages import (
     Bridged,
@@ -30,7 +31,6 @@ from cti.core.messages import (
     LineDone,
     LineLost,
     LineReady,
-    LookUpCustomer,
     OriginateFailed,
     Pause,
     Play,
@@ -50,11 +50,6 @@ NORMAL = 16  # Q.850: who hangs up says no more than that; Asterisk has 0 for a 
 DIAL_RESULTS = {17: "busy", 21: "busy", 18: "no_answer", 19: "no_answer", 16: "no_answer", 0: "no_answer"}
 
 
-def found_in(line: Mapping[str, Any] | None) -> str:
-    """The id of the customer that a lookup of the flow has found; empty: none has."""
-    return str(((line or {}).get("customer") or {}).get("customer_id") or "")
-
-
 class Lines:
     def __init__(self, out: Outbox, calls: Calls, epoch: int, trunk: str, country: str) -> None:
         self.out = out
@@ -65,7 +60,7 @@ class Lines:
         self.books: Mapping[int, ivr.Book] = {}
         self.serving = Serving()
         self.steps: dict[str, Step] = {}
-        self.customers: dict[str, CustomerFound] = {}
+        self.callers = Callers(out, calls)
         self.forced: Mapping[str, Forced] = {}  # calendars opened or closed by hand; one that is over is no more
         self.dials: dict[str, Call] = {}
         self.work = Work(out, calls, epoch, self.steps, self._proceed)
@@ -108,7 +103,7 @@ class Lines:
     def forget(self, call: Call) -> None:
         """The call is over: nothing of it stays here."""
         self.steps.pop(call.call_id, None)
-        self.customers.pop(call.call_id, None)
+        self.callers.forget(call)
 
     def restored(self, at: float) -> None:
         """After a restart: look the customers of live calls up again, for the pages and the flow. What was to be done
@@ -141,8 +136,7 @@ class Lines:
         return call
 
     def _look_up(self, call: Call, at: float) -> None:
-        who = found_in(call.line)
-        self.out.command(LookUpCustomer(node=call.node, call_id=call.call_id, caller=call.caller, customer_id=who))
+        self.callers.look_up(call)
         self.out.wake(at + LOOKUP_WITHIN, "lookup", call.call_id)
 
     def _channel_new(self, m: ChannelNew) -> None:
@@ -153,12 +147,7 @@ class Lines:
         call = self.calls.live.get(m.call_id)
         if call is None or call.ended_at is not None:
             return
-        if m.customer_id != found_in(call.line):
-            return  # the flow has found somebody else meanwhile
-        self.customers[m.call_id] = m
-        if m.customers and not call.identified:
-            ids = [customer.get("customer_id") for customer in m.customers]
-            self.out.emit("call.identified", m.at, call_id=m.call_id, customers=ids)
+        self.callers.found(m)
         self._looked_up(call, m.at)
 
     def _due_lookup(self, key: str, at: float) -> None:
@@ -183,7 +172,7 @@ class Lines:
         step = self._step(call)
         step.present, step.busy = True, step.busy and step.task > 0.0
         if step.busy:  # he hears something while he waits for it
-            self.out.command(Hold(node=m.node, uniqueid=m.uniqueid))
+            self.work.music(call, m.at)
         self._go_on(call, max(m.at, call.arrived_at))  # the dialplan's time is cut to milliseconds
 
     def _line_lost(self, m: LineLost) -> None:
@@ -239,10 +228,8 @@ class Lines:
         return msgspec.convert(call.line, ivr.Line)
 
     def _context(self, call: Call, at: float) -> ivr.Context:
-        found = self.customers.get(call.call_id)
-        one = dict(found.customers[0]) if found is not None and len(found.customers) == 1 else {}
         about = {"id": call.call_id, "caller": call.caller, "caller_name": call.caller_name, "called": call.called}
-        return ivr.Context(call=about, customer=one, at=at, forced=self.forced)
+        return ivr.Context(call=about, customer=self.callers.customer(call), at=at, forced=self.forced)
 
     def _begin(self, call: Call, at: float) -> None:
         version = self.serving.version_for(call.caller, call.call_id)
@@ -263,12 +250,9 @@ class Lines:
         self._act(call, ivr.proceed(self._book(call), self._position(call), answer, self._context(call, at)), at)
 
     def _act(self, call: Call, turn: ivr.Turn, at: float) -> None:
-        before = found_in(call.line)
         self._tell(call, turn, at)
+        self.callers.flow_says(call, turn.line.who, turn.line.proven, at)
         self.out.emit("flow.at", at, call_id=call.call_id, line=msgspec.to_builtins(turn.line))
-        if (who := found_in(call.line)) not in ("", before):
-            self.out.emit("call.identified", at, call_id=call.call_id, customers=[who], by="flow")
-            self._look_up(call, at)
         self._acts[type(turn.action)](self, call, turn.action, at)
 
     def _tell(self, call: Call, turn: ivr.Turn, at: float) -> None:
@@ -305,7 +289,7 @@ class Lines:
         self.out.emit(
             "call.queued", at, call_id=call.call_id, queue=action.queue, visit=call.visits + 1, priority=priority,
             skills=dict(action.skills), needs=asked(queue, action.skills) if queue else {}, entered_at=at,
-            max_wait=max_wait, node=call.line["node"] if call.line else "",
+            max_wait=max_wait, node=call.line["node"] if call.line else "", closed=action.closed,
         )  # fmt: skip
 
     def _dial(self, call: Call, action: ivr.Dial, at: float) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from cti.core import ivr
 from cti.core.call import Call, Calls
 from cti.core.ids import message_id
-from cti.core.messages import Event, FinishRecording, Hold, Record, RunTask, TaskDone
+from cti.core.messages import Event, FinishRecording, Pause, Record, RunTask, TaskDone
 from cti.core.outbox import Outbox
 
 MUSIC_AFTER = 1.0  # s of work outside after which a caller hears music
@@ -190,4 +190,10 @@ class Work:
     def _due_music(self, key: str, at: float) -> None:
         call = self._of_task(key)
         if call is not None and self.step(call).present:
-            self.out.command(Hold(node=call.node, uniqueid=call.uniqueid))
+            self.music(call, at)
+
+    def music(self, call: Call, at: float) -> None:
+        """While he waits for a task; what he presses meanwhile counts for the next question."""
+        step = self.step(call)
+        seconds = max(0.1, step.task - at)
+        self.out.command(Pause(node=call.node, uniqueid=call.uniqueid, op=step.op, seconds=seconds, music=True))

@@ -185,7 +185,7 @@ class CustomerFound(Fact, frozen=True, kw_only=True):
     `customer_id`: that of the question."""
 
     call_id: str
-    customer_id: str = ""
+    customer_id: str = ""  # as asked
     customers: tuple[dict[str, Any], ...] = ()
     history: tuple[dict[str, Any], ...] = ()
     cases: tuple[dict[str, Any], ...] = ()
@@ -306,8 +306,8 @@ class Event(Message, frozen=True, kw_only=True):
     """What is now true. Types and their data:
 
     call.arrived          direction, caller, caller_name, called, caller_entered, node, uniqueid, channel
-    call.identified       customers: [customer ids]; again when a lookup of the flow finds somebody (by: flow)
-    call.verified         customer_id: he has proved who he is, with his PIN
+    call.identified       customers: [customer ids], by: number (who has it), flow (a lookup found him), pin (he
+                          knew it); the last one counts
     flow.started          flow, version, language
     flow.node             flow, node, verb, outcome (hangup: the caller left), to (next node or target); vars when some
                           were set
@@ -317,7 +317,7 @@ class Event(Message, frozen=True, kw_only=True):
     callback.requested    queue; number, entered, node
     survey.answered       survey, question, answer; agent who talked last
     call.queued           queue; visit, priority, skills (the node's), needs (the queue's with them), entered_at,
-                          max_wait, node (flow node)
+                          max_wait, node (flow node), closed (its calendar: he leaves at once)
     call.dequeued         queue; visit, result (of the queue visit), agent when answered
     call.offered          queue, agent; offer, visit, decision, station, channel_id, recorded
     offer.missed          queue, agent; offer       (likewise offer.rejected, offer.cancelled,
@@ -486,7 +486,8 @@ class HangUp(Command, frozen=True, kw_only=True):
 
 
 class LookUpCustomer(Command, frozen=True, kw_only=True):
-    """Find the customers of a number, or that one, in the CRM; always answered by CustomerFound, empty on trouble."""
+    """Find the customers of a number in the CRM, or the one whose id is given; always answered by CustomerFound, empty
+    on any trouble."""
 
     call_id: str
     caller: str  # E.164, or empty when withheld

@@ -227,7 +227,6 @@ def _queues(reader: Reader, path: Path, value: Any) -> dict[str, QueueConfig]:
 def _note_later(reader: Reader, path: Path, queue: QueueConfig) -> None:
     """What a queue asks for that this version reads, and does not do."""
     asked = {
-        "calendar": queue.calendar != "",
         "announce": queue.announce.position or queue.announce.wait,
         "agents": queue.agents != "longest_idle",
         "recording": queue.recording == "on_demand",

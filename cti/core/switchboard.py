@@ -17,7 +17,7 @@ from cti.core import ivr
 from cti.core.call import Call, Calls
 from cti.core.floor import Floor
 from cti.core.ids import call_id
-from cti.core.line import Lines, found_in
+from cti.core.line import Lines
 from cti.core.messages import (
     ChannelGone,
     ClockStepped,
@@ -28,6 +28,7 @@ from cti.core.messages import (
     HangupRequested,
     Input,
     MessageLeft,
+    Push,
     RecordingFinished,
     SwitchUp,
     Tick,
@@ -127,9 +128,15 @@ class Switchboard:
             self._deadlines[kind](key, at)
 
     def _customer(self, m: CustomerFound) -> None:
+        """What the agent sees of the caller; in time for the page also when the flow has just found out."""
         call = self.calls.live.get(m.call_id)
-        if call is not None and m.customer_id == found_in(call.line):
-            self.floor.customer_found(call, m)
+        if call is None or m.customer_id != call.who:
+            return
+        found = {"customers": list(m.customers), "history": list(m.history), "cases": list(m.cases)}
+        self.floor.customers[m.call_id] = found
+        if call.offer is not None and m.customer_id:
+            pop = self.floor.pop(call, m.at)
+            self.out.command(Push(type="screen_pop", agent=call.offer.agent, data=pop))
 
     def _recorded(self, m: RecordingFinished) -> None:
         """A file that was made after its call was closed (the disk was full, say) still mends the row."""

@@ -204,7 +204,7 @@ async def test_a_key_after_the_prompt(desk: Desk) -> None:
     desk.server.execute(collect(1, HELLO, timeout=2.5))
     done = await desk.done(1)
     assert (done.outcome, done.digits) == ("digits", "1")
-    assert channel.commands[-1] == 'WAIT FOR DIGIT "1000"'  # in pieces: a newer command is not kept waiting
+    assert channel.commands[-1] == 'WAIT FOR DIGIT "300"'  # in pieces: a newer command is not kept waiting
     await channel.close()
 
 

@@ -146,6 +146,19 @@ def test_a_script_is_read_like_a_flow_file(folder: Path, tmp_path: Path) -> None
     ]
 
 
+def test_a_script_is_python(folder: Path) -> None:
+    (folder / "scripts").mkdir()
+    (folder / "scripts/odd.py").write_text("x = 1\nif x\n  print()\n")
+    (folder / "scripts/deep.py").write_text("-" * 30_000 + "1")
+    (folder / "scripts/chain.py").write_text("a." * 15_000 + "b")
+    (folder / "scripts/good.py").write_text("import re\nprint('{}')\n")
+    assert [str(problem) for problem in read_folder(folder).problems] == [
+        "scripts/chain.py: not Python: nested too deep",
+        "scripts/deep.py: not Python: nested too deep",
+        "scripts/odd.py:2:5: not Python: expected ':'",
+    ]
+
+
 def test_a_linked_scripts_folder_is_not_followed(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/due.py").write_text("print('{}')")
@@ -235,8 +248,8 @@ def test_a_version_from_elsewhere_is_the_same_book(folder: Path) -> None:
 def test_recorded_prompts_are_looked_for(folder: Path) -> None:
     (folder / "t.yaml").write_text(FLOW.replace('say: {en: "Welcome"}', "play: welcome"))
     assert told(folder) == [
-        "t.yaml:5:22: the prompt prompts/en/welcome.wav is missing "
-        "(`cti flow prompts import` puts one there, or use `say`)"
+        "t.yaml:5:22: the prompt prompts/en/welcome.wav is missing"
+        " (`cti flow prompts import` puts one there, or use `say`)"
     ]
     (folder / "prompts/en").mkdir(parents=True)
     before = read_folder(folder).digest

@@ -136,6 +136,21 @@ async def test_a_call_that_never_was_in_a_queue_ends_as_its_flow(dsn: str) -> No
     assert (call["outcome"], call["voicemail"], call["visits"]) == ("voicemail", True, [])
 
 
+@pytest.mark.parametrize(
+    ("how", "outcome"), [("flow_ended", "voicemail"), ("failed", "failed"), ("transferred_out", "transferred_out")]
+)
+async def test_who_hangs_up_after_his_message_has_left_one(dsn: str, how: str, outcome: str) -> None:
+    """The flow is over before the message is a file."""
+    story = kit_story.Story(time.time(), random.Random(6))
+    story.say("call.arrived", 0, direction="inbound", caller="", called="6000")
+    story.say("flow.started", 0.1, flow="main", version=3, language="en")
+    story.say("flow.ended", 9, flow="main", how=how)
+    story.say("call.ended", 9, cause=16, side="caller", flow_result="")
+    story.say("voicemail.left", 10, box="support", seconds=7.5, recording_id="r1")
+    call = await folded(dsn, story)
+    assert (call["outcome"], call["voicemail"]) == (outcome, True)
+
+
 async def test_what_a_caller_wished_answered_and_said_is_there_to_be_seen_to(dsn: str) -> None:
     story = kit_story.wishes(time.time())
     link = await connect(dsn)

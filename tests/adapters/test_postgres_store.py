@@ -117,6 +117,8 @@ async def test_callers_are_found_by_number(store: Store, tmp_path: Path) -> None
     assert [h["call_id"] for h in found.history] == [s.call for s in reversed(stories)][:5]  # not the present call
     assert found.history[0]["started_at"].endswith("Z")
     assert [(c["title"], c["customer_id"]) for c in found.cases] == [("Broken", first)]
+    known = await store.find_customer("+62999", first)  # who calls from another's phone
+    assert [c["name"] for c in known.customers] == ["王小明"] and [c["title"] for c in known.cases] == ["Broken"]
     assert await store.find_customer("+62999") == ([], [], [])
     assert await store.find_customer("x\0\ud800") == ([], [], [])
 

@@ -151,3 +151,14 @@ def test_what_fits_is_plain_json() -> None:
 def test_nothing_is_struck_out_without_need() -> None:
     assert masked({"a": 5, "b": "5"}, []) == {"a": 5, "b": "5"}
     assert masked([True, 1, 1.0, "x"], ["1", ""]) == [True, MASK, 1.0, "x"]
+
+
+@pytest.mark.parametrize("text", [
+    "4242 4242", "4 2 4 2 4 2 4 2", "4242-4242", "[4, 2, 4, 2, 4, 2, 4, 2]", '"4","2","4","2","4","2","4","2"',
+])  # fmt: skip
+def test_digits_in_groups_are_struck_out_too(text: str) -> None:
+    assert "2" not in masked(f"card {text} is known", ["42424242"])
+
+
+def test_other_digits_stay() -> None:
+    assert masked("1 4242 42421, 4242 and 4242", ["42424242"]) == "1 4242 42421, 4242 and 4242"

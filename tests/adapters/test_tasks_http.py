@@ -318,6 +318,13 @@ async def test_headers_stay_with_the_first_host(server: Server) -> None:
 # ---------------------------------------------------------------- what is sent and read
 
 
+async def test_what_was_encoded_stays_so(server: Server, client: Client) -> None:
+    """`..;` is another place for some servers; the fragment stays here."""
+    await http(client, ask(f"{server.url}/ok/..%3B/a%2Fb%27?q=%3B%26%27&x=%2B#part"))
+    await http(client, ask(f"{server.url}/ok?é=ü"))
+    assert [path for _, path, *_ in server.asked] == ["/ok/..%3B/a%2Fb%27?q=%3B%26%27&x=%2B", "/ok?%C3%A9=%C3%BC"]
+
+
 async def test_json_and_forms_are_sent_and_pointers_read(server: Server, client: Client) -> None:
     get = {"s": "/status", "n": "/items/0/n", "slash": "/a~1b", "no": "/items/1/n", "all": "/items"}
     outcome, data = await http(client, ask(f"{server.url}/ok", method="post", json={"a": [1, "é"]}, get=get))

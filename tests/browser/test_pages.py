@@ -290,6 +290,10 @@ async def test_many_customers_are_a_choice_and_none_a_new_caller(desk: Any) -> N
     await page.wait_for_selector("#pop .name:has-text('Siti Rahayu')")
     site.engine.change("anna", work="idle", call_id="")
     await page.wait_for_selector("#idle")
+    site.engine.ring("anna", a_pop(identified_by="pin"))
+    await page.wait_for_selector("#pop .tag:has-text('PIN was right')")
+    site.engine.change("anna", work="idle", call_id="")
+    await page.wait_for_selector("#idle")
     site.engine.ring("anna", a_pop() | {"customers": [], "history": [], "cases": []})
     await page.wait_for_selector("#pop .name:has-text('New caller')")
 

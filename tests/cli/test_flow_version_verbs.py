@@ -68,6 +68,8 @@ def test_a_folder_is_published_once(cti: Cti, folder: Path, tmp_path: Path) -> N
     assert cti("publish") == (0, "nothing changed: version 1 has these files and is live\n", "")
     edit(folder, "Hello")
     assert cti("publish", "--by", "ann") == (0, "version 2 is live for new calls\n", "")
+    nothing = {"ok": True, "version": None, "share": None, "problems": []}
+    assert json.loads(cti("publish", "--json")[1]) == nothing, "it is live already"
     _, out, _ = cti("history", "--json")
     rows = [(r["version"], r["published_by"], r["note"], r["live"], r["calls"]) for r in json.loads(out)]
     assert rows == [(2, "ann", "", True, 0), (1, getpass.getuser(), "first", False, 0)]
@@ -78,6 +80,8 @@ def test_a_bad_folder_is_told_and_nothing_is_published(cti: Cti, folder: Path) -
     (folder / "main.yaml").write_text(FLOW.replace("start: a", "start: b"))
     code, out, _ = cti("publish")
     assert code == 1 and out.startswith("main.yaml:3:")
+    code, out, _ = cti("publish", "--json")
+    assert code == 1 and json.loads(out)["problems"][0]["line"] == 3
     (folder / "main.yaml").write_text(FLOW.replace("en\n", "qq\n").replace("{en", "{qq"))
     code, out, _ = cti("publish")
     assert code == 1 and "espeak-ng does not speak `qq`" in out, "what nobody would hear is not published"
@@ -145,6 +149,9 @@ def test_diff(cti: Cti, folder: Path) -> None:
     assert cti("diff", "1", "2")[1] == cti("diff", "1")[1]
     assert cti("diff", "1", "--folder")[1] == out
     assert cti("diff", "2")[1] == cti("diff", "2", "2")[1] == ""
+    told = json.loads(cti("diff", "1", "--json")[1])
+    assert (told["from"], told["to"], told["changed"]) == ("version 1", "version 2", ["main.yaml", "scripts/due.py"])
+    assert "+print" in told["diff"]
     assert cti("diff", "9")[0] == 2 and cti("diff", "1", "2", "--folder")[0] == 2
 
 

@@ -304,6 +304,10 @@ def test_recordings_are_compared_with_their_files(cti: Cti, dsn: str, tmp_path: 
     assert code == 1 and out.endswith("1 good, 3 bad\n")
     assert "is missing: 0.wav" in out and "was changed: 1.wav" in out and "outside" in out
     assert len(json.loads(cti("recording", "list", "--json")[1])) == 4
+    message = kit_story.wishes(time.time())
+    message.say("recording.stopped", 20, recording_id="r1", path="r1.wav", bytes=9, seconds=7.5, channels=1)
+    keep(dsn, tmp_path, message.events)
+    assert "(caller)" in cti("recording", "list")[1]
 
 
 def test_a_recording_without_sound_is_no_damaged_one(cti: Cti, dsn: str, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from cti.core.messages import (
     FinishRecording,
     FlowsPublished,
     Forced,
-    Hold,
     LineDone,
     LineLost,
     Pause,
@@ -214,11 +213,14 @@ def test_work_is_done_and_told_once() -> None:
 def test_who_waits_for_long_hears_music() -> None:
     office, caller = called(WORK)
     assert office.wait(line_work.MUSIC_AFTER - 0.01) == []
-    assert office.wait(0.02) == [Hold(uniqueid=caller.uniqueid)]
+    (music,) = office.wait(0.02)
+    assert isinstance(music, Pause) and music.music and music.uniqueid == caller.uniqueid
+    office.do(caller.facts(LineDone, op=music.op, outcome="done"))
+    assert office.types()[-1] == "flow.started", "the end of the music is no answer"
     assert spoken(told(office, caller)) == "Bye"
     quick, other = called(WORK)
     told(quick, other)
-    assert not any(isinstance(c, Hold) for c in quick.wait(3)), "not into what he hears now"
+    assert not any(isinstance(c, Pause) for c in quick.wait(3)), "not into what he hears now"
 
 
 def test_work_that_is_never_answered_is_an_error_and_a_late_answer_is_nothing() -> None:
@@ -233,7 +235,8 @@ def test_a_session_that_breaks_meanwhile_is_nothing_to_the_work() -> None:
     office, caller = called(WORK)
     office.do(caller.facts(LineLost))
     assert office.wait(1.5) == [], "no music for a channel that is not there"
-    assert caller.line() == [Hold(uniqueid=caller.uniqueid)]
+    (music,) = caller.line()
+    assert isinstance(music, Pause) and music.music
     assert spoken(told(office, caller)) == "Bye"
     office, caller = called(WORK)
     office.do(caller.facts(LineLost))
@@ -282,7 +285,7 @@ LEAVES = flow("log", m=MENU, q=SALES, d=DIAL, bye=BYE, log=AFTER)
 def ended(office: Office, caller: Caller) -> None:
     """His flow has ended and nothing of him stays."""
     assert office.last("flow.ended").call_id == caller.call_id
-    assert not office.board.calls.live and not office.board.lines.steps and not office.board.lines.customers
+    assert not office.board.calls.live and not office.board.lines.steps and not office.board.lines.callers.known
 
 
 @pytest.mark.parametrize(
@@ -440,3 +443,19 @@ def test_what_a_flow_publishes_and_a_call_keeps_its_version() -> None:
     office.board.publish(book(flow(bye=SORRY)), FlowsPublished(at=office.at, version=2))
     caller.heard("digits", "1")
     assert office.last("call.queued").queue == "sales"
+
+
+def test_outside_of_its_calendar_a_queue_takes_nobody() -> None:
+    ways = {"q": {"do": "queue", "queue": "sales", "closed": "sorry"}, "sorry": {"do": "say", "say": "Closed"}}
+    script = {"flow": "main", "language": "en", "start": "q", "nodes": ways}
+    office = Office(flow=script, calendar="office")
+    office.ready()
+    caller = office.caller()
+    caller.arrive()
+    assert office.last("call.dequeued").data == {"visit": 1, "result": "closed"}
+    assert spoken(office.commands[-1:]) == "Closed" and not caller.rings
+    forced = {"office": Forced(state="open", until=office.at + 60.0)}
+    office.do(CalendarsForced(at=office.at, calendars=forced))
+    later = office.caller("0812000002")
+    later.arrive()
+    assert len(later.rings) == 1

@@ -52,7 +52,7 @@ function person(place, pop, customer) {
     el("p", { class: "name", lang: language }, nameOf(customer)),
     company ? el("p", { class: "muted" }, company) : null,
     el("div", { class: "tags" },
-      pop.call.verified && pop.call.verified === idOf(customer) ? tag(t("pop.verified"), "sure") : null,
+      ["flow", "pin"].includes(pop.call.identified_by) ? tag(t(`pop.by_${pop.call.identified_by}`)) : null,
       tier && tier !== "standard" ? tag(named("tier", tier), tier === "vip" ? "vip" : "") : null,
       language ? tag(t("pop.speaks", { language: languageName(language) })) : null,
       email ? tag(email) : null),

@@ -139,7 +139,16 @@ def _hangup(here: Here, spec: model.Hangup) -> Done:
 def _queue(here: Here, spec: model.Queue) -> Done:
     priority = None if spec.priority is None else _priority(here.value(spec.priority))
     max_wait = None if spec.max_wait is None else _max_wait(here.value(spec.max_wait))
-    return Enqueue(spec.queue, dict(spec.skills), priority, max_wait)
+    return Enqueue(spec.queue, dict(spec.skills), priority, max_wait, _is_closed(here, spec.queue))
+
+
+def _is_closed(here: Here, queue: str) -> bool:
+    """Outside of its calendar a queue takes nobody."""
+    settings = here.book.queues.get(queue)
+    if settings is None or not settings.calendar:
+        return False
+    forced = here.context.forced.get(settings.calendar)
+    return hours(here.book.calendars[settings.calendar], here.context.at, here.book.zone, forced).state != "open"
 
 
 def _priority(value: Any) -> int:

@@ -361,9 +361,11 @@ def _verdict(here: Here, spec: model.Authenticate, answer: Answer) -> Done:
         here.change(no_match=here.line.no_match + 1)
         if here.line.no_match <= spec.tries.retries and answer.data.get("left", 1):
             return _authenticate(here, spec, (here.phrase("pin_wrong"),))
+    whose = str(here.value(spec.customer_id))
     if answer.outcome == "done":
-        here.change(hops=0)
-        here.facts.append(Fact("call.verified", {"customer_id": str(here.value(spec.customer_id))}))
+        here.change(hops=0, who=whose, proven=True)
+    elif answer.outcome in ("wrong", "locked") and here.line.who == whose:
+        here.change(who="", proven=False)
     return _over(here, answer.outcome if answer.outcome in VERDICTS else "error", answer.data)
 
 

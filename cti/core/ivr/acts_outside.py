@@ -30,7 +30,8 @@ def _lookup(here: Here, spec: model.Lookup) -> Done:
 def _looked_up(here: Here, spec: model.Lookup, answer: Answer) -> Done:
     here.result(answer.outcome, answer.data)
     if answer.outcome == "found" and spec.by != "query":
-        here.change(customer=dict(answer.data))
+        who = str(answer.data.get("customer_id") or "")
+        here.change(customer=dict(answer.data), who=who, proven=here.line.proven and who == here.line.who)
     return Left(answer.outcome)
 
 

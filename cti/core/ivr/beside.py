@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import msgspec
@@ -11,7 +13,7 @@ from cti.core.ivr import sql
 from cti.core.ivr.expressions import Names
 from cti.core.ivr.model import Box, Question, Questions, Speech, Statement
 from cti.core.ivr.phrases import PHRASES
-from cti.core.ivr.readers import Scope, prompt_names, texts
+from cti.core.ivr.readers import Scope, check_lengths, prompt_names, texts
 from cti.core.ivr.source import Path, Reader, a_map, duration, flag, language, name, text, whole
 
 FILES = ("lookups.yaml", "voicemail.yaml", "surveys.yaml", "phrases.yaml")
@@ -96,6 +98,7 @@ def _speech(found: Mapping[str, Any]) -> Speech:
 
 def _box(reader: Reader, path: Path, value: Any) -> Box:
     found = reader.fields(path, value, BOX, "a box")
+    check_lengths(reader, path, found, 120.0)
     return Box(_speech(found), found.get("max", 120.0), found.get("silence", 4.0), found.get("min", 2.0))
 
 
@@ -130,6 +133,12 @@ def _keys(written: str) -> str:
 
 # ---------------------------------------------------------------- phrases
 
+BRACES = re.compile(r"[{}][^{}]*}?")
+
+
+def _fillable(blanks: list[str]) -> str:
+    return f"only into {blanks[0]}" if blanks else "write it without braces"
+
 
 def _phrase(reader: Reader, path: Path, value: Any) -> dict[str, str]:
     """{language: text}; what is filled in must stay."""
@@ -141,4 +150,6 @@ def _phrase(reader: Reader, path: Path, value: Any) -> dict[str, str]:
         for blank in blanks:
             if written and blank not in written:
                 reader.wrong((*path, key), f"this phrase needs {blank}", "that is where it is said")
+        if strange := BRACES.search(reduce(lambda left, blank: left.replace(blank, ""), blanks, written)):
+            reader.wrong((*path, key), f"nothing is filled into `{strange[0][:40]}` here", _fillable(blanks))
     return {key: str(inner) for key, inner in held.items()}

@@ -10,6 +10,7 @@ import msgspec
 from cti.core.ivr import beside, model, translations, verbs
 from cti.core.ivr.calendar_source import read_calendars
 from cti.core.ivr.expressions import Expression, Names, is_template
+from cti.core.ivr.loops import check_loops, goes_on
 from cti.core.ivr.model import Book, Flow, Node, Number
 from cti.core.ivr.problems import Problem
 from cti.core.ivr.readers import Scope, kind_of, variable_defaults
@@ -44,11 +45,6 @@ DEFAULTS = {
 }
 MAX_NUMBER = 30
 MAX_EXPRESSIONS = 2_000  # of a flow: each is compiled
-WAITS = (  # what waits for somebody, or ends the call or the flow
-    model.Menu, model.Ask, model.Record, model.Queue, model.Dial, model.Callback, model.Voicemail, model.Survey,
-    model.Pay, model.Authenticate, model.Return, model.Hangup, model.Call,
-)  # fmt: skip
-
 NAMED_ONLY = frozenset({"menu", "branch", "split", "hours", "goto", "queue", "dial", "transfer", "return", "hangup"})
 
 
@@ -100,6 +96,7 @@ def load_book(
         _check_targets(draft)
         _check_types(draft)
         _check_ways(draft)
+    check_loops(drafts)
     around = beside.read(sound)
     calendars = read_calendars(sound, readers)
     known: dict[str, Mapping[str, Any]] = {"queues.yaml": queues, "calendars.yaml": calendars, **around.names}
@@ -308,43 +305,17 @@ def _check_types(draft: _Draft) -> None:
 
 
 def _check_ways(draft: _Draft) -> None:
-    """Every node must lead to one that waits for somebody, or to the end of the call. It should be reached, and say
-    where it goes when all went well."""
+    """Every node should be reached, and say where it goes when all went well."""
     if draft.reader.problems:
         return
-    leads = {key: _leads(draft, node) for key, node in draft.made.items()}
-    _check_endless(draft, leads)
     reached = _reached(draft)
     for key, node in draft.made.items():
         if key not in reached:
             draft.reader.note(("nodes", key), f"nothing leads to node `{key}`")
-        elif node.verb not in NAMED_ONLY and not (node.then or node.fail or draft.defaults.get("fail")):
+        elif node.verb in NAMED_ONLY or node.then or node.fail or draft.defaults.get("fail"):
+            continue
+        elif goes_on(node):
             draft.reader.note(("nodes", key), f"node `{key}` names no `then`: after it the call ends")
-
-
-def _check_endless(draft: _Draft, leads: Mapping[str, set[str]]) -> None:
-    before: dict[str, list[str]] = {}  # by target: the nodes that lead to it
-    for key, targets in leads.items():
-        for target in targets:
-            before.setdefault(target, []).append(key)
-    todo = ["hangup", "return", *(key for key, node in draft.made.items() if isinstance(node.spec, WAITS))]
-    done: set[str] = set()
-    while todo:
-        if (target := todo.pop()) not in done:
-            done.add(target)
-            todo += before.get(target, ())
-    for key in draft.made.keys() - done:
-        draft.reader.wrong(
-            ("nodes", key), f"node `{key}` is in a loop where nobody is asked and nothing ends", of_key=True
-        )
-
-
-def _leads(draft: _Draft, node: Node) -> set[str]:
-    """The targets of a node's ordinary ways on. What a failure leads to is no way out of a loop."""
-    ways = {target for outcome, target in node.to.items() if outcome != "error"}
-    if not isinstance(node.spec, model.Branch | model.Split | model.Hours):
-        ways.add(node.then or node.fail or draft.defaults.get("fail", "") or "hangup")
-    return ways
 
 
 def _reached(draft: _Draft) -> set[str]:

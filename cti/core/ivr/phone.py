@@ -151,6 +151,8 @@ class Phone:
                 self._proceed(Answer("done"))
             case Task():
                 self.task_ended(self.given())
+            case Enqueue(closed=True):
+                self._over("closed")
             case Ask() as ask if entry := taken(ask, self.keys):
                 ended = len("".join(entry)) < len(self.keys)
                 digits, self.keys = entry

@@ -115,6 +115,13 @@ def _prompt_name(reader: Reader, path: Path, value: Any) -> str:
     return name(reader, path, value)
 
 
+def check_lengths(reader: Reader, path: Path, found: Mapping[str, Any], longest: float) -> None:
+    """Of a recording: else every one would be too short."""
+    if found.get("min", 2.0) > found.get("max", longest):
+        at = (*path, "min" if "min" in found else "max")
+        reader.wrong(at, "`min` is longer than `max`: every message would be too short")
+
+
 def options(reader: Reader, path: Path, value: Any) -> dict[str, tuple[Path, Any]]:
     """{key of the phone: target}; targets are checked later, with the other outcomes."""
     found: dict[str, tuple[Path, Any]] = {}

@@ -15,8 +15,13 @@ MAX_SHARES = 20
 FILE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}\.py")
 CURRENCY = re.compile(r"[A-Z]{3}")
 POINTER = re.compile(r"(/[^/]{0,60}){1,10}")
-URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?].*)?")
+URL = re.compile(r"https?://[A-Za-z0-9.-]+(:([0-9]{1,5}))?([/?].*)?")
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,60}")
+NEVER_SENT = frozenset({
+    "host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect",
+    "proxy-authorization", "proxy-connection", "accept-encoding", "user-agent",
+})  # fmt: skip
+PORTS = 65_535
 SECRET_NAME = re.compile(r"authori[sz]ation|cookie|token|secret|passw(or)?d|api[-_]?key", re.IGNORECASE)
 SIGNED_IN_URL = re.compile(r"https?://[^/?#{]*@[^/{]")
 SECRET_IN_URL = re.compile(
@@ -88,6 +93,8 @@ def headers(scope: Scope) -> Read:
         for key, held in found.items():
             if not HEADER.fullmatch(key):
                 reader.wrong((*path, key), f"`{key[:60]}` is no name of a header", of_key=True)
+            if key.lower() in NEVER_SENT:
+                reader.wrong((*path, key), f"the header `{key}` is not a flow's to send", "leave it out", of_key=True)
             if isinstance(held, model.Hidden) and held.kind == "sealed":
                 reader.wrong((*path, key), "digits of a caller do not go into headers", "send them in `json` or `form`")
             if isinstance(held, str) and SECRET_NAME.search(key):
@@ -103,11 +110,14 @@ def url(scope: Scope) -> Read:
 
     def read(reader: Reader, path: Path, value: Any) -> Any:
         written = text_of(scope)(reader, path, value)
+        found = URL.fullmatch(value) if isinstance(value, str) else None
         if isinstance(value, str) and SIGNED_IN_URL.match(value):
             reader.wrong(path, "a name or password in an address would be seen in logs", "send it in `headers`")
-        elif not isinstance(value, str) or not URL.fullmatch(value):
+        elif found is None:
             reader.wrong(path, "`url` must begin with http:// or https:// and a host", "the host is no expression")
-        elif secret := SECRET_IN_URL.search(value):
+        elif found[2] and not 1 <= int(found[2]) <= PORTS:
+            reader.wrong(path, f"`{found[2]}` is no port", f"1 to {PORTS}")
+        elif secret := SECRET_IN_URL.search(found[0]):
             reader.wrong(path, f"`{secret[1]}` in an address would be seen in logs", "send it in `headers`")
         return written
 

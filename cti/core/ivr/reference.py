@@ -132,7 +132,8 @@ WORDS: dict[str, Words] = {
         "find_order:\n  do: lookup\n  query: order\n  with: {reference: \"{{ number.value }}\"}\n"
         "  found: tell\n  none: not_found\n  error: operator",
         keys={
-            "customer": "A number; the caller's when nothing is given. Who is found is `customer.*` from here on.",
+            "customer": "A number; the caller's when nothing is given. Who is found is `customer.*` from here on, for "
+            "the agent's page too.",
             "customer_id": "A customer's id, instead of a number.",
             "query": "A name in `lookups.yaml`, instead of a customer.",
             "with": "`{name: value}` for each `:name` of the query; `{digits: NODE}` for secret digits.",
@@ -241,7 +242,8 @@ WORDS: dict[str, Words] = {
         },
     ),
     "authenticate": Words(
-        "Asks for a customer's PIN. Five wrong ones lock it for 15 minutes.",
+        "Asks for a customer's PIN. Five wrong ones lock it for 15 minutes. Agents see whether it was right, and not "
+        "the customer of a lookup any more when it was wrong.",
         "pin: {do: authenticate, then: account, wrong: operator, locked: operator, fail: operator}",
         keys={"customer_id": "Whose; the customer's of this call.", "length": 'Of the PIN; `"4-8"`.'},
         outcomes={

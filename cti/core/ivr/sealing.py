@@ -8,8 +8,8 @@ from cti.core.messages import Sealed
 
 
 def sealed(name: str, digits: str) -> Sealed:
-    """As the vault tells of them."""
-    good = digits.isdigit() and GOOD[name](digits) if name in GOOD else True
+    """What a flow is told; `name` is card, expiry, code, or one of which any form is good."""
+    good = digits.isascii() and digits.isdigit() and GOOD[name](digits) if name in GOOD else True
     return Sealed(length=len(digits), good=good, last4=digits[-4:] if good and name == "card" else "")
 
 

@@ -26,7 +26,9 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `stage` and `held`: how far a node of several steps has come, and what it has so far. `no_input`, `no_match`:
     misses in this node. `how` it would end now; `failing`: inside a fail target; `leaving`: the caller has hung up and
-    `on_hangup` runs; `since`: when the caller was last given to the flow, `customer`: who was found by a lookup."""
+    `on_hangup` runs; `since`: when the caller was last given to the flow, `customer`: who was found by a lookup.
+    `who`: the id of the customer he is: whom a lookup found, or whose PIN he knew (`proven`); empty again when he did
+    not."""
 
     version: int
     flow: str
@@ -48,6 +50,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     leaving: bool = False
     since: float = 0.0
     customer: dict[str, Any] | None = None
+    who: str = ""
+    proven: bool = False
     how: str = "flow_ended"
 
 
@@ -136,12 +140,13 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Enqueue(msgspec.Struct, frozen=True):
-    """`skills` in the form of queues.yaml; None: as the queue says."""
+    """`skills` in the form of queues.yaml; None: as the queue says. `closed`: nobody waits there now."""
 
     queue: str
     skills: dict[str, Any] = {}
     priority: int | None = None
     max_wait: float | None = None
+    closed: bool = False
 
 
 class Dial(msgspec.Struct, frozen=True):

@@ -175,6 +175,7 @@ VERBS: dict[str, Verb] = {
             **_spoken(scope), "max": duration(1, 600), "silence": duration(1, 30), "min": duration(0, 60),
         },
         outcomes=("empty", "error"), strict=True, fields=("recording_id", "seconds"),
+        check=lambda reader, path, found: r.check_lengths(reader, path, found, 60.0),
         build=lambda _, found: _struct(
             model.Record, {**found, "speech": _speech(found)}, longest="max", shortest="min"
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -308,3 +309,14 @@ def test_a_list_answers_the_first_time_and_the_next() -> None:
 
 def test_what_is_given_when_nothing_is_asked() -> None:
     assert on(ASK).given() == ivr.Answer("error")
+
+
+@pytest.mark.parametrize(("at", "way"), [("08:00-12:00", "timeout"), ("12:00-13:00", "closed")])
+def test_a_queue_outside_of_its_calendar_is_closed_by_itself(at: str, way: str) -> None:
+    calendars = f'calendars: {{office: {{time_zone: UTC, week: {{mon-sun: ["{at}"]}}}}}}\n'
+    book = book_of("  a: {do: queue, queue: sales, then: hangup}\n", calendars=calendars,
+                   queues="queues: {sales: {calendar: office}}\n")  # fmt: skip
+    phone = Phone(book, "t", at=datetime(2026, 11, 25, 10, tzinfo=UTC).timestamp())
+    phone.settle()
+    phone.queue_ended("timeout")
+    assert [one.outcome for one in phone.path] == [way]

@@ -6,7 +6,12 @@ import pytest
 
 from cti.core.ivr.sounds import fault
 
-FORMAT = b"fmt " + pack("<I", 16) + bytes(16)
+
+def how(coding: int = 1, channels: int = 1, rate: int = 8000, bits: int = 16) -> bytes:
+    return b"fmt " + pack("<IHHIIHH", 16, coding, channels, rate, 0, 0, bits)
+
+
+FORMAT = how()
 DATA = b"data" + pack("<I", 4) + b"\1\0\2\0"
 
 
@@ -22,6 +27,8 @@ def riff(*chunks: bytes) -> bytes:
         riff(b"LIST" + pack("<I", 3) + b"abc\0", FORMAT, DATA),  # an odd length is filled up
         riff(FORMAT, b"data" + pack("<I", 0xFFFFFFFF) + b"\1\0"),  # written by a program that did not know the length
         riff(FORMAT, DATA, b"id3 " + pack("<I", 99)),
+        riff(how(7, 2, 44_100, 8), DATA),
+        riff(how(0xFFFE, 8, 768_000, 24), DATA),
     ],
 )
 def test_a_sound(content: bytes) -> None:
@@ -35,3 +42,13 @@ def test_a_sound(content: bytes) -> None:
 )  # fmt: skip
 def test_no_sound(content: bytes) -> None:
     assert fault(content)
+
+
+@pytest.mark.parametrize(("written", "said"), [
+    (how(0x55), "coding that cannot be played (85, 16 bits)"), (how(bits=0), "(1, 0 bits)"),
+    (how(bits=7), "(1, 7 bits)"),
+    (how(channels=0), "0 channels"), (how(channels=65_535), "65535 channels"),
+    (how(rate=0), "0 samples a second"), (how(rate=1), "1 samples a second"), (how(rate=2**31), "2147483648 samples"),
+])  # fmt: skip
+def test_a_sound_that_cannot_be_played(written: bytes, said: str) -> None:
+    assert said in fault(riff(written, DATA))

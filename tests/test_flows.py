@@ -389,7 +389,7 @@ async def test_a_prompt_that_cannot_be_made_is_a_problem(tmp_path: Path, monkeyp
         monkeypatch.setattr(running.voice, "apart", lambda: running.voice)
         write(tmp_path, "Unheard")
         await running.until(lambda: bool(running.flows.problems))
-        assert str(running.flows.problems[0]) == "prompts: cannot say Unheard"
+        assert str(running.flows.problems[0]) == 'prompts: en: "Unheard": cannot say Unheard'
         assert len(running.database.kept) == 1
 
 

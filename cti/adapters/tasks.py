@@ -73,7 +73,7 @@ class Tasks:
         except Exception as error:  # its text may hold anything: not logged
             why = f"failed: {place_of(error)}"
         if why:
-            log.warning("%s of call %s: %s", command.kind, command.call_id, masked(why, hidden))
+            log.warning("%s of call %s: %s", _named(command), command.call_id, masked(why, hidden))
         return TaskDone(at=self._now(), node=command.node, call_id=command.call_id, op=command.op, outcome=outcome,
                         data=data)  # fmt: skip
 
@@ -105,6 +105,12 @@ class Tasks:
                 return {key: self._filled(item, uniqueid, hidden) for key, item in value.items()}
         hidden.append(found)
         return found
+
+
+def _named(command: RunTask) -> str:
+    """`query order`, `script price.py`: the name is one of the flow's files, not a caller's."""
+    names = [command.args.get(key) for key in ("query", "webhook", "script")]
+    return " ".join([command.kind, *(name for name in names if isinstance(name, str))])
 
 
 def masked(value: Any, hidden: list[str]) -> Any:

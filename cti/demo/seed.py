@@ -178,8 +178,9 @@ def write_logins(config: Config) -> None:
         f"  {YOU.name} / {YOU.password}      take calls: {url}/agent (your phone {YOU.station} is simulated; "
         "go ready, then press Answer)",
     ]
-    what = {"supervisor": "watch", "admin": "the same with all rights"}
-    lines += [f"  {p.name} / {p.password}      {what[p.role]}: {url}/wallboard" for p in STAFF]
+    what = {"supervisor": "watch", "admin": "the same with all rights; flows"}
+    page = {"supervisor": "wallboard", "admin": "admin"}
+    lines += [f"  {p.name} / {p.password}      {what[p.role]}: {url}/{page[p.role]}" for p in STAFF]
     lines.append("A caller comes in every five seconds; ani, budi, chen and dewi are simulated agents.")
     lines.append(f"For the flows: orders 4001 to {4000 + ORDERS}; customers 1 to {ORDERS} have the PIN {PIN}.")
     _write(config.paths.home / LOGINS, "\n".join(lines) + "\n")

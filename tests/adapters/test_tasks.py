@@ -44,6 +44,8 @@ async def test_a_fault_is_an_error_with_its_data(caplog: Any) -> None:
     done = await run(work, command())
     assert (done.outcome, done.data) == ("error", {"status": 500})
     assert "http of call call: the answer is 500" in caplog.text
+    await run(work, command(query="order"))
+    assert "http order of call call: " in caplog.text, "which of the queries it was"
 
 
 async def test_what_hangs_ends_at_its_deadline() -> None:

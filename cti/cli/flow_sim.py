@@ -18,6 +18,7 @@ from cti.config import Config
 from cti.core import ivr
 from cti.core.ivr.case_file import FOR_EVER, at_time
 from cti.core.ivr.problems import meant
+from cti.core.ivr.source import LANGUAGE
 from cti.core.messages import Forced
 from cti.errors import BadInput
 
@@ -64,7 +65,7 @@ def _phone(args: argparse.Namespace, settings: Config, book: ivr.Book) -> Noted:
     return Noted(
         book,
         flow,
-        args.language or language or None,
+        _language(args.language) or language or None,
         caller=args.caller,
         called=args.called,
         customer={key: value_of(text) for key, text in _pairs(args.customer, "--customer KEY=VALUE")},
@@ -83,6 +84,12 @@ def _start(args: argparse.Namespace, book: ivr.Book) -> tuple[str, str]:
     if args.flow not in book.flows:
         raise BadInput(f"there is no flow `{args.flow}`; there are: {', '.join(sorted(book.flows))}")
     return args.flow, led[1] if led is not None and led[0] == args.flow else ""
+
+
+def _language(code: str | None) -> str | None:
+    if code is not None and not LANGUAGE.fullmatch(code):
+        raise BadInput(f"`{code}` is no language, write it like en, zh or id")
+    return code
 
 
 def _at(text: str | None, zone: str) -> float:

@@ -133,6 +133,7 @@ def test_at_a_terminal_the_path_is_dim(monkeypatch: pytest.MonkeyPatch, folder: 
     [
         ((), "say which flow"), (("gone",), "there is no flow `gone`; there are: main, orders"),
         (("--called", "1"), "say which flow"), (("main", "--at", "noon"), "`noon` is no time"),
+        (("main", "--language", "MS"), "`MS` is no language, write it like en"),
         (("main", "--customer", "tier"), "write --customer KEY=VALUE"), (("main", "--set", "a=1"), "write --set NODE"),
         (("main", "--answer", "=x"), "write --answer"), (("main", "--calendar", "office=b"), "open or closed, not `b`"),
         (("main", "--calendar", "ofice=open"), "there is no calendar `ofice`, did you mean `office`?"),

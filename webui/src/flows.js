@@ -208,7 +208,7 @@ function nodeTable(nodes) {
 }
 
 function versionTable(versions) {
-  const row = (one) => el("tr", {}, el("td", { class: "key" }, String(one.version ?? "–")), el("td", { class: "n" }, number(one.calls)),
+  const row = (one) => el("tr", {}, el("td", { class: "key" }, String(one.version || "–")), el("td", { class: "n" }, number(one.calls)),
     ["contained", "people", "dropped", "failed"].map((id) => el("td", { class: "n" }, percent(over(one[id], one.calls - one.running)))),
     el("td", { class: "n" }, number(one.running)), el("td", { class: "n" }, seconds(one.mean_seconds)));
   return el("table", {}, el("thead", {}, el("tr", {}, [head("flows.version"), ...["calls", "contained", "people", "dropped", "failed", "running", "mean"].map((id) => n(`flows.${id}`))])),

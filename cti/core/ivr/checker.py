@@ -12,9 +12,11 @@ from cti.core.ivr.calendar_source import read_calendars
 from cti.core.ivr.expressions import Expression, Names, is_template
 from cti.core.ivr.loops import check_loops, goes_on
 from cti.core.ivr.model import Book, Flow, Node, Number
+from cti.core.ivr.number_source import read_numbers
 from cti.core.ivr.problems import Problem
 from cti.core.ivr.readers import Scope, kind_of, variable_defaults
 from cti.core.ivr.references import check_references
+from cti.core.ivr.sounds_needed import check_sounds
 from cti.core.ivr.source import (
     Path,
     Reader,
@@ -28,7 +30,6 @@ from cti.core.ivr.source import (
     whole,
 )  # fmt: skip
 from cti.core.ivr.verbs import COMMON, FAILURES, VAULT, VERBS
-from cti.core.numbers import to_e164
 from cti.core.queues import read_queues
 
 CONFIG = ("queues.yaml", "numbers.yaml", "calendars.yaml", *beside.FILES)
@@ -43,7 +44,6 @@ DEFAULTS = {
     "retries": whole(0, 9),
     "fail": text,
 }
-MAX_NUMBER = 30
 MAX_EXPRESSIONS = 2_000  # of a flow: each is compiled
 NAMED_ONLY = frozenset({"menu", "branch", "split", "hours", "goto", "queue", "dial", "transfer", "return", "hangup"})
 
@@ -101,7 +101,8 @@ def load_book(
     calendars = read_calendars(sound, readers)
     known: dict[str, Mapping[str, Any]] = {"queues.yaml": queues, "calendars.yaml": calendars, **around.names}
     check_references(drafts, known, {file for file in readers if file not in sound}, settings.scripts)
-    numbers = _numbers(sound["numbers.yaml"], drafts, settings, readers == sound) if "numbers.yaml" in sound else {}
+    args = {draft.name: draft.args for draft in drafts}
+    numbers = read_numbers(sound.get("numbers.yaml"), args, country, readers == sound)
     _check_spoken(drafts, numbers, settings, around)
     if problems := told(readers.values()):
         return problems
@@ -336,78 +337,9 @@ def _check_spoken(
 ) -> None:
     flows = [_flow(draft) for draft in drafts]
     spoken_in = model.languages(flows, numbers.values())
-    _check_sounds(drafts, spoken_in, settings, around)
+    check_sounds(drafts, spoken_in, settings.sounds, around)
     if numbers:
         any_language = any(isinstance(held, Expression) for flow in flows for held in model.chosen(flow))
         led_to = {code for spoken in spoken_in.values() for code in spoken}
         for draft, flow in zip(drafts, flows, strict=True):
             translations.note(draft.reader, flow, spoken_in[draft.name], None if any_language else led_to)
-
-
-def _check_sounds(
-    drafts: list[_Draft], spoken_in: Mapping[str, list[str]], settings: _Settings, around: beside.Beside
-) -> None:
-    """Of nodes, and of the boxes and surveys that they use."""
-    if settings.sounds is None:
-        return
-
-    def spoken(spec: model.Spec) -> Iterable[model.Speech]:
-        return (*model.speeches(spec), *model.beside(spec, around.boxes, around.surveys))
-
-    for draft in drafts:
-        for key, node in draft.made.items():
-            for prompt in (prompt for speech in spoken(node.spec) for prompt in speech.names):
-                for code in sorted(spoken_in[draft.name]):
-                    _check_sound(draft.reader, ("nodes", key, "play"), code, prompt, settings.sounds)
-
-
-def _check_sound(reader: Reader, path: Path, code: str, prompt: str, sounds: Collection[str]) -> None:
-    file = f"prompts/{code}/{prompt}.wav"
-    if file in sounds:
-        return
-    names = {sound.rpartition("/")[2].removesuffix(".wav") for sound in sounds}
-    if prompt in names or not names:
-        reader.wrong(path, f"the prompt {file} is missing", "`cti flow prompts import` puts one there, or use `say`")
-    else:
-        reader.unknown(path, f"the prompt {file} is missing", prompt, names)
-
-
-# ---------------------------------------------------------------- the other files
-
-
-def _numbers(reader: Reader, drafts: list[_Draft], settings: _Settings, whole_folder: bool) -> dict[str, Number]:
-    """{number as entered and as E.164: Number}"""
-    read = {"numbers": lambda r, path, value: a_map(r, path, value, "`numbers`")}
-    top = reader.fields((), reader.source.data, read, "numbers.yaml", ("numbers",))
-    flows = {draft.name: draft for draft in drafts}
-    found: dict[str, Number] = {}
-    for key, written in top.get("numbers", {}).items():
-        path: Path = ("numbers", key)
-        number = _number(reader, path, written)
-        if whole_folder and number.flow and number.flow not in flows:
-            at = (*path, "flow") if isinstance(written, dict) else path
-            reader.unknown(at, f"flow `{number.flow}` is not in this folder", number.flow, flows)
-        wanted = flows[number.flow].args if number.flow in flows else {}
-        for arg in (arg for arg, default in wanted.items() if default is None):
-            reader.wrong(path, f"flow `{number.flow}` needs `{arg}`, which a number cannot give", "give it a default")
-        for spelling in _spellings(reader, path, key, settings.country):
-            if spelling in found:
-                reader.wrong(path, f"number {spelling} is there twice", of_key=True)
-            found[spelling] = number
-    return found
-
-
-def _number(reader: Reader, path: Path, written: Any) -> Number:
-    if isinstance(written, str):
-        return Number(name(reader, path, written))
-    known = {"flow": name, "language": language}
-    return Number(**{"flow": "", **reader.fields(path, written, known, "a number", ("flow",))})
-
-
-def _spellings(reader: Reader, path: Path, key: str, country: str) -> set[str]:
-    bare = "".join(char for char in key if char not in " -().")
-    body = bare[1:] if bare.startswith("+") else bare
-    if not (body.isascii() and body.isdigit() and len(body) <= MAX_NUMBER):
-        reader.wrong(path, f"`{key[:60]}` is no number", "digits, with + in front for E.164", of_key=True)
-        return set()
-    return {bare, to_e164(bare, country) or bare}

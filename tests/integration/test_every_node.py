@@ -13,8 +13,9 @@ import pytest
 from aiohttp import web
 from kit import Caller, World
 
-from cti.adapters import flow_files
+from cti.adapters import flow_cases, flow_files
 from cti.core import ivr
+from cti.core.ivr import trial
 from cti.core.ivr.phone import Phone
 from cti.core.ivr.verbs import VERBS
 from cti.demo.tokeniser import Tokeniser
@@ -83,6 +84,16 @@ def in_the_text_phone(book: ivr.Book) -> Way:
     return [(one.flow, one.node, one.outcome) for one in phone.path]
 
 
+def in_a_test_file(book: ivr.Book) -> Way:
+    """What `cti flow test` runs."""
+    (cases,) = flow_cases.load([FOLDER / "every.test.yaml"], book, "Asia/Jakarta")
+    assert cases.problems == ()
+    (case,) = cases.tests
+    result = trial.run(book, cases, case)
+    assert not result.failures, result.failures
+    return [(one.flow, one.node, one.outcome) for one in result.path]
+
+
 # ---------------------------------------------------------------- the real call
 
 
@@ -119,7 +130,7 @@ def every_home(tmp_path: Path) -> Iterator[tuple[RunningHome, int, int]]:
     """A home with those flows; the ports of its stock server and its tokeniser."""
     home, stock, tokens = RunningHome(tmp_path / "home"), free_port(), free_port()
     shutil.rmtree(home.path / "flows")
-    shutil.copytree(FOLDER, home.path / "flows")
+    shutil.copytree(FOLDER, home.path / "flows", ignore=shutil.ignore_patterns("*.test.yaml"))  # it holds the digits
     flow = home.path / "flows/every.yaml"
     flow.write_text(flow.read_text().replace("8099", str(stock)))
     with (home.path / "cti.toml").open("a") as toml:
@@ -197,6 +208,7 @@ async def test_every_node_takes_the_same_path_everywhere(every_home: tuple[Runni
     assert book is not None, problems
     assert {node.verb for flow in book.flows.values() for node in flow.nodes.values()} == set(VERBS)
     expected = in_the_text_phone(book)
+    assert in_a_test_file(book) == expected
     nodes = {node for flow in book.flows.values() for node in flow.nodes}
     assert nodes - {node for _, node, _ in expected} == {"failed"}
 

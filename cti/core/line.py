@@ -389,7 +389,11 @@ class Lines:
         call = self.calls.live.get(key)
         if call is not None and call.leaving:
             self._step(call).busy = False
-            self._flow_over(call, at, self._position(call).how)
+            here = self._position(call)
+            verb = self._book(call).flows[here.flow].nodes[here.node].verb
+            late = ivr.Visit(here.node, verb, "error", "", flow=here.flow)
+            self.out.emit("flow.node", at, call_id=call.call_id, **msgspec.to_builtins(late))
+            self._flow_over(call, at, here.how)
 
     def _side(self, call: Call) -> str:
         if call.uniqueid in self.calls.requested:

@@ -345,6 +345,8 @@ def test_the_last_word_may_take_only_so_long() -> None:
     task = last(office, RunTask)
     office.wait(0.2)
     ended(office, caller)
+    late = office.last("flow.node").data
+    assert (late["node"], late["outcome"], late["to"]) == ("log", "error", ""), "the story says what was not done"
     before = len(office.events)
     office.do(TaskDone(at=office.at, call_id=task.call_id, op=task.op, outcome="done"))
     office.do(caller.facts(ChannelGone))

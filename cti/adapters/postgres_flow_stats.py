@@ -1,4 +1,4 @@
-"""How callers go through the flows, as the database computes it from events (migrations/0009 and 0011)."""
+"""How callers go through the flows, as the database computes it from events (migrations/0009)."""
 
 from __future__ import annotations
 

@@ -284,16 +284,10 @@ def _check_target(draft: _Draft, path: Path, target: Any, known: Collection[str]
 
 def _check_silent(draft: _Draft) -> None:
     """Nobody is there any more to hear anything: what follows `on_hangup` must not speak, ask or wait."""
-    todo, seen = [draft.on_hangup], set[str]()
-    while todo:
-        node = draft.made.get(todo.pop())
-        if node is None or node.id in seen:
-            continue
-        seen.add(node.id)
+    for key, node in _reached(draft, draft.on_hangup).items():
         if not isinstance(node.spec, model.SILENT):
             message = f"`{node.verb}` needs a caller, and `on_hangup` leads here when he is gone"
-            draft.reader.wrong(("nodes", node.id, "do"), message)
-        todo += [*node.to.values(), node.then, node.fail]
+            draft.reader.wrong(("nodes", key, "do"), message)
 
 
 def _check_types(draft: _Draft) -> None:
@@ -309,7 +303,7 @@ def _check_ways(draft: _Draft) -> None:
     """Every node should be reached, and say where it goes when all went well."""
     if draft.reader.problems:
         return
-    reached = _reached(draft)
+    reached = _reached(draft, draft.start, draft.on_hangup, draft.defaults.get("fail", ""))
     for key, node in draft.made.items():
         if key not in reached:
             draft.reader.note(("nodes", key), f"nothing leads to node `{key}`")
@@ -319,15 +313,13 @@ def _check_ways(draft: _Draft) -> None:
             draft.reader.note(("nodes", key), f"node `{key}` names no `then`: after it the call ends")
 
 
-def _reached(draft: _Draft) -> set[str]:
-    """The nodes that some way leads to, failures included."""
-    todo = [draft.start, draft.on_hangup, draft.defaults.get("fail", "")]
-    reached: set[str] = set()
+def _reached(draft: _Draft, *starts: str) -> dict[str, Node]:
+    """The nodes that some way leads to from these, failures included."""
+    todo, reached = list(starts), dict[str, Node]()
     while todo:
         key = todo.pop()
         if key in draft.made and key not in reached:
-            reached.add(key)
-            node = draft.made[key]
+            node = reached[key] = draft.made[key]
             todo += [*node.to.values(), node.then, node.fail]
     return reached
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from kit_cli import Cti, ask, typed
 from kit_pg import Cluster
 
-from cti.__main__ import main
-from cti.adapters.postgres import Store
 from cti.cli.calendar import until_of
 from cti.errors import BadInput
 
-Cti = Callable[..., tuple[int, str, str]]
 FLOWS = {
     "main.yaml": "flow: main\nlanguage: en\nstart: a\nnodes:\n  a: {do: hangup}\n",
     "calendars.yaml": 'calendars:\n  office: {week: {mon-sun: ["00:00-24:00"]}}\n  night: {time_zone: UTC}\n',
@@ -33,35 +29,11 @@ def dsn(pg: Cluster) -> str:
 
 @pytest.fixture
 def cti(dsn: str, tmp_path: Path, monkeypatch: Any, capsys: Any) -> Cti:
-    """Runs a verb on a home with this database: (exit code, standard output, standard error)."""
-    monkeypatch.setenv("CTI_POSTGRES__DSN", dsn)
-    monkeypatch.setenv("CTI_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("CTI_SITE__TIME_ZONE", "Asia/Jakarta")
-    monkeypatch.setenv("CTI_PATHS__FLOWS", str(tmp_path / "flows"))
-    (tmp_path / "flows").mkdir()
+    folder = tmp_path / "flows"
+    folder.mkdir()
     for name, text in FLOWS.items():
-        (tmp_path / "flows" / name).write_text(text)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        try:
-            code = main(words)
-        except SystemExit as e:  # argparse
-            code = int(e.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
-
-
-def ask(dsn: str, question: Callable[[Store], Any]) -> Any:
-    async def work() -> Any:
-        store = await Store.open(dsn)
-        try:
-            return await question(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(work())
+        (folder / name).write_text(text)
+    return typed(monkeypatch, capsys, tmp_path / "home", POSTGRES__DSN=dsn, PATHS__FLOWS=folder)
 
 
 def listed(cti: Cti) -> dict[str, Any]:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from kit_cli import Cti, ask, typed
 from kit_pg import Cluster
 
-from cti.__main__ import main
 from cti.adapters import passwords
 from cti.adapters.postgres import Store
 from cti.adapters.postgres_pins import authenticate
 
 pytestmark = pytest.mark.services
-Cti = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
@@ -28,27 +24,7 @@ def dsn(pg: Cluster) -> str:
 
 @pytest.fixture
 def cti(dsn: str, tmp_path: Path, monkeypatch: Any, capsys: Any) -> Cti:
-    monkeypatch.setenv("CTI_POSTGRES__DSN", dsn)
-    monkeypatch.setenv("CTI_HOME", str(tmp_path / "home"))
-
-    def run(*words: str, stdin: str = "") -> tuple[int, str]:
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
-        code = main(words)
-        out, err = capsys.readouterr()
-        return code, out + err
-
-    return run
-
-
-def ask(dsn: str, question: Callable[[Store], Any]) -> Any:
-    async def work() -> Any:
-        store = await Store.open(dsn)
-        try:
-            return await question(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(work())
+    return typed(monkeypatch, capsys, tmp_path / "home", POSTGRES__DSN=dsn)
 
 
 def test_a_pin_is_set_replaced_and_taken_away(cti: Cti, dsn: str) -> None:
@@ -58,14 +34,14 @@ def test_a_pin_is_set_replaced_and_taken_away(cti: Cti, dsn: str) -> None:
         return ask(dsn, lambda store: authenticate(store, passwords.check_pin, who, pin, ZoneInfo("Asia/Jakarta")))[0]
 
     assert tried("4711") == "no_pin"
-    assert cti("customer", "pin", who, stdin="4711\n") == (0, f"customer {who} has a new PIN\n")
+    assert cti("customer", "pin", who, stdin="4711\n") == (0, f"customer {who} has a new PIN\n", "")
     assert tried("4711") == "done" and tried("4712") == "wrong"
     for _ in range(5):
         tried("0000")
     assert tried("4711") == "locked"
     assert cti("customer", "pin", who, stdin="081234\n")[0] == 0
     assert (tried("4711"), tried("081234")) == ("wrong", "done")
-    assert cti("customer", "pin", who, "--remove") == (0, f"customer {who} has no PIN any more\n")
+    assert cti("customer", "pin", who, "--remove") == (0, f"customer {who} has no PIN any more\n", "")
     assert tried("081234") == "no_pin"
     rows = ask(dsn, lambda store: _audit(store))
     assert [(r["action"], r["object"]) for r in rows] == [
@@ -86,5 +62,5 @@ async def _audit(store: Store) -> list[dict[str, Any]]:
     (("9" * 30,), "4711\n", 2, "a number"),
 ])  # fmt: skip
 def test_what_cannot_be_is_said(cti: Cti, words: tuple[str, ...], stdin: str, code: int, said: str) -> None:
-    got, out = cti("customer", "pin", *words, stdin=stdin)
-    assert got == code and said in out and "4711" not in out
+    got, out, err = cti("customer", "pin", *words, stdin=stdin)
+    assert got == code and said in err and "4711" not in out + err

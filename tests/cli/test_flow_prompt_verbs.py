@@ -6,19 +6,18 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kit_cli import Cti, typed
 
-from cti.__main__ import main
 from cti.adapters.tts_levels import measure
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("espeak-ng") and shutil.which("sox")), reason="needs espeak-ng and sox (make setup)"
 )
-Cti = Callable[..., tuple[int, str, str]]
 FLOW = """\
 flow: main
 language: en
@@ -40,18 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cti(folder: Path, tmp_path: Path, monkeypatch: Any, capsys: Any) -> Cti:
-    monkeypatch.setenv("CTI_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("CTI_PATHS__FLOWS", str(folder))
-
-    def run(*words: str) -> tuple[int, str, str]:
-        try:
-            code = main(("flow", "prompts", *words))
-        except SystemExit as e:  # argparse
-            code = int(e.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+    return partial(typed(monkeypatch, capsys, tmp_path / "home", PATHS__FLOWS=folder), "flow", "prompts")
 
 
 def record(file: Path, *effects: str, rate: str = "44100") -> Path:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import io
 import json
 import subprocess
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kit_cli import Cti, typed
 from kit_pg import Cluster
 
-from cti.__main__ import main
 from cti.adapters.postgres import Store
 
 pytestmark = pytest.mark.services
-Cti = Callable[..., tuple[int, str, str]]
 FLOW = 'flow: main\nlanguage: en\nstart: a\nnodes:\n  a: {do: say, say: {en: "Welcome"}, then: hangup}\n'
 
 
@@ -38,23 +36,8 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cti(dsn: str, folder: Path, tmp_path: Path, monkeypatch: Any, capsys: Any) -> Cti:
-    """Runs `cti flow ...` on a home with this database: (exit code, standard output, standard error)."""
-    monkeypatch.setenv("CTI_POSTGRES__DSN", dsn)
-    monkeypatch.setenv("CTI_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("CTI_PATHS__FLOWS", str(folder))
-    monkeypatch.setenv("CTI_SITE__TIME_ZONE", "Asia/Jakarta")
     monkeypatch.setattr("cti.adapters.flow_files.read_steady.__defaults__", (0.01, 1.0))
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.stdin", io.StringIO())
-        try:
-            code = main(("flow", *words))
-        except SystemExit as e:  # argparse
-            code = int(e.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+    return partial(typed(monkeypatch, capsys, tmp_path / "home", POSTGRES__DSN=dsn, PATHS__FLOWS=folder), "flow")
 
 
 def edit(folder: Path, words: str) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import io
 import json
 import os
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,15 +17,14 @@ from zoneinfo import ZoneInfo
 import kit_story
 import msgspec
 import pytest
+from kit_cli import Cti, ask, typed
 from kit_pg import Cluster
 
-from cti.__main__ import main
 from cti.adapters.journal import Journal
 from cti.adapters.postgres import Store
 from cti.embedded import supervisor
 
 pytestmark = pytest.mark.services
-Cti = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -38,32 +34,7 @@ def dsn(pg: Cluster) -> str:
 
 @pytest.fixture
 def cti(dsn: str, tmp_path: Path, monkeypatch: Any, capsys: Any) -> Cti:
-    """Runs a verb on a home with this database: (exit code, standard output, standard error)."""
-    monkeypatch.setenv("CTI_POSTGRES__DSN", dsn)
-    monkeypatch.setenv("CTI_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("CTI_SITE__TIME_ZONE", "Asia/Jakarta")
-
-    def run(*words: str, stdin: str = "") -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
-        try:
-            code = main(words)
-        except SystemExit as e:  # argparse
-            code = int(e.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
-
-
-def ask(dsn: str, question: Callable[[Store], Any]) -> Any:
-    async def work() -> Any:
-        store = await Store.open(dsn)
-        try:
-            return await question(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(work())
+    return typed(monkeypatch, capsys, tmp_path / "home", POSTGRES__DSN=dsn)
 
 
 def keep(dsn: str, folder: Path, events: list[Any]) -> None:

@@ -37,6 +37,7 @@ from tests.kit_sound import wav
 
 pytestmark = pytest.mark.services
 ID = "01936a2b-0000-7000-8000-00000000000{}"
+SILENCE = frozenset(b"\xff\x7f\xfe\x7e")  # u-law
 WORDS = Text(language="en", text="words")  # a tone of 660 Hz, two seconds
 
 
@@ -71,6 +72,12 @@ class Line:
         media.key_frames, media.key_pause = on // 20, off // 20
         self.caller.call.press(keys)
 
+    async def sounds(self) -> None:
+        """Until something that is not silence is in his ear."""
+        async with asyncio.timeout(5):
+            while set(self.caller.heard[-160:]) <= SILENCE:
+                await asyncio.sleep(0.02)
+
     async def leave(self) -> None:
         self.hall.agi.execute(Release(uniqueid=self.uniqueid))
         await self.caller.wait()
@@ -102,6 +109,13 @@ class Hall:
                 self._new.clear()
                 await self._new.wait()
         return found[0]
+
+    async def spoken(self, recording: str, seconds: float) -> None:
+        """From the beginning of the recording on he speaks so long."""
+        async with asyncio.timeout(15):
+            while not (self.spool / f"{recording}-caller.wav").exists():
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(seconds)
 
     async def line(self, **more: Any) -> Line:
         mark = len(self.facts)
@@ -162,7 +176,7 @@ async def test_where_it_must_be_heard_it_is_with_keys_pressed(hall: Hall) -> Non
     before = len(line.caller.heard)
     began = time.monotonic()
     op = line.begin(Collect, prompts=(WORDS,), timeout=3, most=3, barge_in=False)
-    await asyncio.sleep(0.2)
+    await line.caller.hears(660)
     line.press("147", on=100, off=100)
     assert (await line.done(op)).digits == "147"
     assert time.monotonic() - began >= 1.9
@@ -188,7 +202,7 @@ async def test_a_newer_command_cuts_at_once_and_nothing_is_logged(hall: Hall) ->
 async def test_a_pause_with_music_hears_keys(hall: Hall) -> None:
     line = await hall.line()
     op = line.begin(Pause, seconds=1.5, music=True)
-    await asyncio.sleep(0.3)
+    await line.sounds()
     line.press("5", on=100)
     await line.done(op)
     assert (await line.do(Collect, prompts=(WORDS,), timeout=1)).digits == "5"
@@ -198,7 +212,7 @@ async def test_a_pause_with_music_hears_keys(hall: Hall) -> None:
 async def test_a_prompt_that_is_removed_while_it_plays_is_heard(hall: Hall) -> None:
     line = await hall.line()
     op = line.begin(Collect, prompts=(WORDS,), timeout=1, barge_in=False)
-    await asyncio.sleep(0.3)
+    await line.caller.hears(660)
     hall.words.unlink()
     line.press("1")
     assert (await line.done(op)).digits == "1"
@@ -220,7 +234,7 @@ async def finished(hall: Hall, recording: str) -> RecordingFinished:
 async def test_a_message_ended_by_a_key_is_a_mono_file_of_his_voice(hall: Hall) -> None:
     line = await hall.line(hz=440)
     op = line.begin(Record, prompts=(WORDS,), recording_id=ID.format(1), longest=20, silence=4)
-    await asyncio.sleep(4)
+    await hall.spoken(ID.format(1), 1.5)
     line.press("#", on=100)
     done = await line.done(op)
     assert (done.outcome, done.gone) == ("done", False)
@@ -235,7 +249,7 @@ async def test_a_message_ended_by_a_key_is_a_mono_file_of_his_voice(hall: Hall) 
 async def test_who_hangs_up_while_he_speaks_has_left_a_message(hall: Hall) -> None:
     line = await hall.line(hz=440)
     op = line.begin(Record, prompts=(), recording_id=ID.format(2), longest=20, silence=4)
-    await asyncio.sleep(2)
+    await hall.spoken(ID.format(2), 1.5)
     line.caller.hang_up()
     await line.lost()
     (done,) = [f for f in hall.facts if isinstance(f, LineDone) and f.op == op and f.uniqueid == line.uniqueid]
@@ -271,7 +285,7 @@ async def test_who_sends_no_sound_at_all_is_recorded_no_longer_than_asked(hall: 
 async def test_sealed_digits_come_from_the_phone_into_the_vault(hall: Hall) -> None:
     line = await hall.line()
     op = line.begin(Collect, prompts=(WORDS,), timeout=3, most=19, terminator="#", seal="card", fresh=True)
-    await asyncio.sleep(0.3)
+    await line.caller.hears(660)
     line.press("4929123456781239#")
     done = await line.done(op)
     assert (done.digits, done.sealed) == ("", Sealed(length=16, good=False))

@@ -132,7 +132,9 @@ async def answered(app: App, caller: Caller, name: str, keys: str) -> Sealed:
     uniqueid = next(iter(app.agi._held))
     app.agi.execute(Collect(uniqueid=uniqueid, op=900, prompts=(), timeout=5, most=19, terminator="#", seal=name,
                             fresh=True))  # fmt: skip
-    await asyncio.sleep(0.2)
+    async with asyncio.timeout(5):
+        while session._next is not None:  # taken: what was pressed before is dropped in the same step
+            await asyncio.sleep(0.005)
     assert caller.call is not None
     caller.call.press(keys + "#")
     async with asyncio.timeout(15):
@@ -154,9 +156,12 @@ async def test_sealed_digits_are_nowhere_in_a_home(app: App, switch: RealAsteris
                 await asyncio.sleep(0.05)
         assert await answered(app, caller, "card", CARD) == Sealed(length=16, good=True, last4=CARD[-4:])
         assert await answered(app, caller, "pin", PIN) == Sealed(length=6)
-        uniqueid = next(iter(app.agi._held))
+        uniqueid, session = next(iter(app.agi._held.items()))
         app.agi.execute(Record(uniqueid=uniqueid, op=901, prompts=(), recording_id=RECORDING, longest=1, silence=0))
-        await asyncio.sleep(2)
+        spoken = config.paths.recordings.resolve() / "spool" / f"{RECORDING}-caller.wav"
+        async with asyncio.timeout(10):
+            while not spoken.exists() or session._recording is not None:
+                await asyncio.sleep(0.02)
         caller.hang_up()
         await caller.wait()
         async with asyncio.timeout(10):

@@ -205,6 +205,46 @@ class Tick(Fact, frozen=True, kw_only=True):
     """Time has passed; whatever was due by `at` happens now."""
 
 
+class CallbackDue(msgspec.Struct, frozen=True, kw_only=True):
+    """A callback that is open, as the database has it. `since`: the place it keeps; `not_before`: the next try."""
+
+    callback_id: str
+    call_id: str  # in which it was asked for
+    queue: str
+    number: str
+    since: float
+    priority: int = 0
+    skills: dict[str, Any] = {}
+    requested_at: float
+    tries: int = 0
+    not_before: float = 0.0
+    barred: bool = False  # the number may not be called (do not call)
+    language: str = ""
+
+
+class CallbacksFound(Fact, frozen=True, kw_only=True):
+    """All callbacks that are open, as they are now in the database; read at the start and when one was changed there."""
+
+    callbacks: tuple[CallbackDue, ...]
+
+
+class PlaceLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """A caller who left a queue before he was served, for when he calls again."""
+
+    caller: str
+    queue: str
+    since: float
+    left_at: float
+
+
+class PastFound(Fact, frozen=True, kw_only=True):
+    """What the core must know from before its start: who left a queue lately, and how long agents take for a call of
+    each queue: (agent, queue, calls, seconds with wrap-up of all)."""
+
+    left: tuple[PlaceLeft, ...] = ()
+    handled: tuple[tuple[str, str, int, float], ...] = ()
+
+
 class ClockStepped(Fact, frozen=True, kw_only=True):
     """The machine's clock was set, by so many seconds: what is due in ten seconds is still due in ten seconds."""
 
@@ -292,6 +332,24 @@ class HangUpCall(Request, frozen=True, kw_only=True):
     agent: str = ""
 
 
+class ChangePriority(Request, frozen=True, kw_only=True):
+    """A supervisor makes a waiting caller more or less urgent; it counts at once."""
+
+    call_id: str
+    priority: int
+
+
+class MoveCall(Request, frozen=True, kw_only=True):
+    """A supervisor moves a waiting caller to another queue; he keeps how long he has waited."""
+
+    call_id: str
+    queue: str
+
+
+class CancelCallback(Request, frozen=True, kw_only=True):
+    callback_id: str
+
+
 class SetDisposition(Request, frozen=True, kw_only=True):
     call_id: str
     agent: str
@@ -314,11 +372,20 @@ class Event(Message, frozen=True, kw_only=True):
     flow.at               line: the caller's position, as core.ivr gave it (for the next start of the server)
     flow.event            flow, node, name, data: what an `event` node says
     flow.ended            flow, how
-    callback.requested    queue; number, entered, node
+    callback.requested    queue; number, entered, node, since (the place kept), priority, skills, language
+    callback.dialed       queue, agent; callback (its id), to (the call made for it), number, try
+    callback.failed       queue; callback, result (busy, no_answer, invalid_number, fail, ...), not_before (next try)
+    callback.ended        queue; callback, state (done, expired, cancelled, merged, barred, failed), by
     survey.answered       survey, question, answer; agent who talked last
     call.queued           queue; visit, priority, skills (the node's), needs (the queue's with them), entered_at,
-                          max_wait, node (flow node), closed (its calendar: he leaves at once)
-    call.dequeued         queue; visit, result (of the queue visit), agent when answered
+                          max_wait, node (flow node), closed (its calendar: he leaves at once), keys, prefer (an agent),
+                          prefer_for (seconds), prefer_why (named, last), raised (rules that changed the priority),
+                          since (of a caller who was moved: his place)
+    call.place_kept       queue; visit, since, why (returned: he had left and called again; again: in the same call)
+    call.priority_changed queue; visit, priority, by
+    call.announced        queue; visit, position, minutes (null: not said)
+    call.dequeued         queue; visit, result (of the queue visit), agent when answered; why (of full: size, wait,
+                          ratio), key (that was pressed), to (the queue he was moved to)
     call.offered          queue, agent; offer, visit, decision, station, channel_id, recorded
     offer.missed          queue, agent; offer       (likewise offer.rejected, offer.cancelled,
                           offer.caller_left): the offer ended without a connect; reason
@@ -450,9 +517,15 @@ class RunTask(Command, frozen=True, kw_only=True):
 
 
 class Hold(Command, frozen=True, kw_only=True):
-    """Answer the channel if need be and play music on hold until something else happens to it."""
+    """Answer the channel if need be and play music on hold until something else happens to it.
+
+    `keys`: those that mean something meanwhile; the first of them is told once by LineDone(digits) with this `op`, and
+    the music goes on. `music`: the class, empty: the default."""
 
     uniqueid: str
+    op: int = 0
+    keys: str = ""
+    music: str = ""
 
 
 class Release(Command, frozen=True, kw_only=True):
@@ -466,7 +539,9 @@ class Ring(Command, frozen=True, kw_only=True):
     """Originate `endpoint` (a station, or NUMBER@TRUNK); when it answers the dialplan bridges it with
     `peer`, the caller's channel name. `channel_id` is the idempotency key and becomes the uniqueid.
 
-    recording_id: record the conversation under that name, from the dialplan; empty: do not."""
+    recording_id: record the conversation under that name, from the dialplan; empty: do not.
+    whisper: what is said to whoever answers before the bridge. `peer` empty: the phone that answers waits in the
+    dialplan, hearing ringing, for a second Ring that has it as its peer."""
 
     channel_id: str
     call_id: str
@@ -476,6 +551,7 @@ class Ring(Command, frozen=True, kw_only=True):
     caller: str = ""
     caller_name: str = ""
     recording_id: str = ""
+    whisper: tuple[Prompt, ...] = ()
 
 
 class HangUp(Command, frozen=True, kw_only=True):
@@ -521,8 +597,9 @@ class Push(Command, frozen=True, kw_only=True):
 Input = (
     ChannelNew | ChannelUp | HangupRequested | ChannelGone | Bridged | Unbridged | OriginateFailed
     | StationState | SwitchUp | SwitchDown | LineReady | LineDone | LineLost | RecordingFinished
-    | MessageLeft | CustomerFound | TaskDone | Tick | ClockStepped | PeopleChanged | FlowsPublished | CalendarsForced
-    | SetAgentState | WrapUp | AnswerCall | RejectCall | HangUpCall | SetDisposition
+    | MessageLeft | CustomerFound | TaskDone | CallbacksFound | PastFound | Tick | ClockStepped | PeopleChanged | FlowsPublished | CalendarsForced
+    | SetAgentState | WrapUp | AnswerCall | RejectCall | HangUpCall | ChangePriority | MoveCall | CancelCallback
+    | SetDisposition
 )  # fmt: skip
 AnyCommand = (
     Play | Collect | Record | Pause | Hold | Release | Ring | HangUp | LookUpCustomer | RunTask | FinishRecording

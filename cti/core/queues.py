@@ -11,36 +11,25 @@ from typing import Any
 
 import msgspec
 
-from cti.core.ivr.source import (
-    Path,
-    Reader,
-    a_list,
-    a_map,
-    duration,
-    flag,
-    name,
-    one_of,
-    text,
-    whole,
-)  # fmt: skip
-
 Levels = tuple[tuple[str, int], ...]  # sorted by skill, levels 1 to 9
 ANY = "any"  # no skill may be called so
-MAX_ALTERNATIVES = 20
 
 
 class Requirement(msgspec.Struct, frozen=True):
-    """What an agent must have: all of `needs`, and of each group in `any` one alternative. Hashable."""
+    """What an agent must have: all of `needs`, and of each group in `any` one alternative; or all of one of `also`.
+    Hashable."""
 
     needs: Levels = ()
     any: tuple[tuple[Levels, ...], ...] = ()
+    also: tuple[Levels, ...] = ()
 
 
 class Relax(msgspec.Struct, frozen=True):
-    """After so many seconds of waiting: these levels instead (0: not needed), or any agent."""
+    """After so many seconds of waiting: these levels instead (0: not needed), agents with these skills too, or any."""
 
     after: float
     skills: dict[str, int] = {}
+    also: dict[str, int] = {}
     any_agent: bool = False
 
 
@@ -50,13 +39,80 @@ class ServiceLevel(msgspec.Struct, frozen=True):
 
 
 class Announce(msgspec.Struct, frozen=True):
+    """What a waiting caller is told, `every` so many seconds, the first time after `first`. `texts` (by language) and
+    `names` (of prompts) are said each time besides."""
+
     position: bool = False
     wait: bool = False
     every: float = 60.0
+    first: float = 15.0
+    texts: dict[str, str] = {}
+    names: tuple[str, ...] = ()
+
+
+class Overflow(msgspec.Struct, frozen=True):
+    """When a caller does not wait (any longer). wait: new callers whose expected wait is longer leave with `full`;
+    ratio: likewise when more callers wait for each agent signed on; 0: no such limit. no_agents: seconds after which
+    they leave with `no_agents` while nobody is signed on who could ever serve them; None: they wait.
+    closing: those who wait leave with `closed` when the queue's calendar closes; else they are served."""
+
+    wait: float = 0.0
+    ratio: float = 0.0
+    no_agents: float | None = None
+    closing: bool = False
+
+
+class Raise(msgspec.Struct, frozen=True):
+    """A rule that makes a caller's priority higher (or lower) by so much when it holds; `when` is an expression."""
+
+    when: Any
+    by: int
+
+
+class Capacity(msgspec.Struct, frozen=True):
+    """At most so many of the queue's calls are with agents at once, while the calendar is open; empty: at all times.
+    The first that holds counts."""
+
+    calls: int
+    calendar: str = ""
+
+
+class Whisper(msgspec.Struct, frozen=True):
+    """What the agent hears, alone, before he is connected: in the caller's language where there is that text."""
+
+    texts: dict[str, str] = {}
+    name: str = ""  # of a prompt
+
+
+class CallbackRules(msgspec.Struct, frozen=True):
+    """How those are called back who asked for it: `tries` calls, `every` so many seconds, until `expires` seconds after
+    they asked; only while the calendar is open (empty: the queue's own). `ring`: seconds."""
+
+    tries: int = 3
+    every: float = 600.0
+    expires: float = 86_400.0
+    calendar: str = ""
+    ring: float = 30.0
+
+
+class Routing(msgspec.Struct, frozen=True):
+    """What holds for all queues of the site.
+
+    aging: seconds of waiting that one point of priority is worth; 0: no waiting outweighs a higher priority.
+    balance: of the first of each queue an agent takes the one who has waited longest in proportion to his queue's
+    service level, not simply the first. outbound_counts: a call out makes an agent's idle time begin anew."""
+
+    aging: float = 60.0
+    balance: bool = False
+    outbound_counts: bool = True
 
 
 class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One queue. `skills` None: the skill named like the queue; {}: every agent. `max_wait` 0: no limit."""
+    """One queue. `skills` None: the skill named like the queue; {}: every agent. `max_wait` 0: no limit.
+
+    idle_limit: an agent idle for longer is chosen first, whatever `agents` says (0: never). last_agent: seconds that a
+    caller waits for the agent he talked to last. return_within: seconds in which who left and calls again has his place
+    back. keep_idle: so many idle agents are left for callers when callbacks and campaigns are dialled."""
 
     name: str
     skills: dict[str, Any] | None = None
@@ -72,6 +128,16 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
     recording: str = "always"
     calendar: str = ""
     announce: Announce = Announce()
+    idle_limit: float = 0.0
+    last_agent: float = 0.0
+    raises: tuple[Raise, ...] = ()
+    return_within: float = 0.0
+    overflow: Overflow = Overflow()
+    capacity: tuple[Capacity, ...] = ()
+    keep_idle: int = 0
+    music: str = ""
+    whisper: Whisper = Whisper()
+    callback: CallbackRules = CallbackRules()
 
 
 # ---------------------------------------------------------------- matching
@@ -99,22 +165,33 @@ def requirement_at(requirement: Requirement, relax: Sequence[Relax], waited: flo
     for step in relax:
         if waited < step.after:
             break
-        if step.any_agent:
-            return Requirement()
-        requirement = Requirement(
-            _relaxed(requirement.needs, step.skills, add=True),
-            tuple(tuple(_relaxed(one, step.skills) for one in group) for group in requirement.any),
-        )
+        requirement = relaxed(requirement, step)
     return requirement
+
+
+def relaxed(requirement: Requirement, step: Relax) -> Requirement:
+    """What is still required after one more step."""
+    if step.any_agent:
+        return Requirement()
+    return Requirement(
+        _relaxed(requirement.needs, step.skills, add=True),
+        tuple(tuple(_relaxed(one, step.skills) for one in group) for group in requirement.any),
+        (*requirement.also, _frozen(step.also)) if step.also else requirement.also,
+    )
 
 
 def matches(requirement: Requirement, skills: Mapping[str, int]) -> bool:
     """Whether an agent with these levels may take the call."""
-    return _has(requirement.needs, skills) and all(any(_has(one, skills) for one in group) for group in requirement.any)
+    if _has(requirement.needs, skills) and all(any(_has(o, skills) for o in group) for group in requirement.any):
+        return True
+    return any(_has(one, skills) for one in requirement.also)
 
 
 def _has(needs: Levels, skills: Mapping[str, int]) -> bool:
-    return all(skills.get(skill, 0) >= level for skill, level in needs)
+    for skill, level in needs:
+        if skills.get(skill, 0) < level:
+            return False
+    return True
 
 
 def _levels(skills: Mapping[str, Any]) -> dict[str, int]:
@@ -133,104 +210,3 @@ def _relaxed(needs: Levels, changed: Mapping[str, int], add: bool = False) -> Le
     """`changed` levels instead; skills that were not required only come in with `add`."""
     before = dict(needs)
     return _frozen({**before, **{s: level for s, level in changed.items() if add or s in before}})
-
-
-# ---------------------------------------------------------------- reading
-
-
-def levels(reader: Reader, path: Path, value: Any) -> dict[str, int]:
-    """{skill: level}"""
-    found = {}
-    for skill, level in a_map(reader, path, value, "skills").items():
-        if skill == ANY:
-            reader.wrong((*path, skill), "`any` is not possible here", of_key=True)
-        else:
-            name(reader, (*path, skill), skill, of_key=True)
-            found[skill] = whole(0, 9)(reader, (*path, skill), level)
-    return found
-
-
-def skills(reader: Reader, path: Path, value: Any) -> dict[str, Any]:
-    """{skill: level, any: [{skill: level}, ...]}"""
-    held = a_map(reader, path, value, "skills")
-    found: dict[str, Any] = levels(reader, path, {key: level for key, level in held.items() if key != ANY})
-    if ANY in held:
-        listed = a_list(reader, (*path, ANY), held[ANY], "`any`")
-        if not 1 <= len(listed) <= MAX_ALTERNATIVES:
-            reader.wrong((*path, ANY), f"`any` needs 1 to {MAX_ALTERNATIVES} alternatives")
-        listed = listed[:MAX_ALTERNATIVES]
-        found[ANY] = [levels(reader, (*path, ANY, at), one) for at, one in enumerate(listed)]
-    return found
-
-
-RELAX = {"after": duration(0, 86400), "skills": levels, "any_agent": flag}
-SERVICE_LEVEL = {"percent": whole(1, 100), "within": duration(1, 86400)}
-ANNOUNCE = {"position": flag, "wait": flag, "every": duration(10, 3600)}
-
-
-def _relax(reader: Reader, path: Path, value: Any) -> tuple[Relax, ...]:
-    listed = a_list(reader, path, value, "`relax`")
-    found = [reader.fields((*path, at), step, RELAX, "a relax step", ("after",)) for at, step in enumerate(listed)]
-    for at, step in enumerate(found):
-        if len(step.keys() & {"skills", "any_agent"}) != 1:
-            reader.wrong((*path, at), "a relax step needs `skills` or `any_agent: true`")
-        elif listed[at].get("any_agent") is False:
-            reader.wrong((*path, at, "any_agent"), "`any_agent: false` changes nothing", "write true or remove it")
-    steps = [Relax(**step) for step in found if "after" in step]
-    return tuple(sorted(steps, key=lambda step: step.after))
-
-
-def _service_level(reader: Reader, path: Path, value: Any) -> ServiceLevel:
-    return ServiceLevel(**reader.fields(path, value, SERVICE_LEVEL, "a service level"))
-
-
-def _announce(reader: Reader, path: Path, value: Any) -> Announce:
-    return Announce(**reader.fields(path, value, ANNOUNCE, "an announcement"))
-
-
-QUEUE = {
-    "skills": skills,
-    "relax": _relax,
-    "agents": one_of("longest_idle", "fastest", "best_level"),
-    "priority": whole(-1000, 1000),
-    "service_level": _service_level,
-    "ring": duration(5, 120),
-    "wrap_up": duration(0, 3600),
-    "max_wait": duration(1, 86400),
-    "max_size": whole(1, 100_000),
-    "short_abandon": duration(0, 300),
-    "recording": one_of("always", "never", "on_demand"),
-    "calendar": text,
-    "announce": _announce,
-}
-
-
-def read_queues(reader: Reader) -> dict[str, QueueConfig]:
-    """queues.yaml: {queues: {name: {...}}}. Problems go to the reader."""
-    top = reader.fields((), reader.source.data, {"queues": _queues}, "queues.yaml", ("queues",))
-    found: dict[str, QueueConfig] = top.get("queues", {})
-    return found
-
-
-def _queues(reader: Reader, path: Path, value: Any) -> dict[str, QueueConfig]:
-    found = {}
-    for key, inner in a_map(reader, path, value, "`queues`").items():
-        name(reader, (*path, key), key, of_key=True)
-        if key == ANY:
-            hint = "its skill would be called so, which means alternatives"
-            reader.wrong((*path, key), f"a queue cannot be called `{key}`", hint, of_key=True)
-        found[key] = QueueConfig(name=key, **reader.fields((*path, key), inner, QUEUE, f"queue `{key}`"))
-        _note_later(reader, (*path, key), found[key])
-    return found
-
-
-def _note_later(reader: Reader, path: Path, queue: QueueConfig) -> None:
-    """What a queue asks for that this version reads, and does not do."""
-    asked = {
-        "announce": queue.announce.position or queue.announce.wait,
-        "agents": queue.agents != "longest_idle",
-        "recording": queue.recording == "on_demand",
-    }
-    words = {"agents": f"agents: {queue.agents}", "recording": "recording: on_demand"}
-    for key in (key for key, wanted in asked.items() if wanted):
-        reader.note((*path, key), f"queue {queue.name}: `{words.get(key, key)}` is not acted on yet")

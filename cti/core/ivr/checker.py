@@ -30,7 +30,7 @@ from cti.core.ivr.source import (
     whole,
 )  # fmt: skip
 from cti.core.ivr.verbs import COMMON, FAILURES, VAULT, VERBS
-from cti.core.queues import read_queues
+from cti.core.ivr.queue_source import read_queues
 
 CONFIG = ("queues.yaml", "numbers.yaml", "calendars.yaml", *beside.FILES)
 CALL_FIELDS = ("id", "caller", "caller_name", "called", "at")

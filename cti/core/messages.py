@@ -223,7 +223,7 @@ class CallbackDue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallbacksFound(Fact, frozen=True, kw_only=True):
-    """All callbacks that are open, as they are now in the database; read at the start and when one was changed there."""
+    """All callbacks that are open, as they are now in the database; at the start and after a change there."""
 
     callbacks: tuple[CallbackDue, ...]
 
@@ -597,7 +597,8 @@ class Push(Command, frozen=True, kw_only=True):
 Input = (
     ChannelNew | ChannelUp | HangupRequested | ChannelGone | Bridged | Unbridged | OriginateFailed
     | StationState | SwitchUp | SwitchDown | LineReady | LineDone | LineLost | RecordingFinished
-    | MessageLeft | CustomerFound | TaskDone | CallbacksFound | PastFound | Tick | ClockStepped | PeopleChanged | FlowsPublished | CalendarsForced
+    | MessageLeft | CustomerFound | TaskDone | CallbacksFound | PastFound
+    | Tick | ClockStepped | PeopleChanged | FlowsPublished | CalendarsForced
     | SetAgentState | WrapUp | AnswerCall | RejectCall | HangUpCall | ChangePriority | MoveCall | CancelCallback
     | SetDisposition
 )  # fmt: skip

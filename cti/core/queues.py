@@ -188,7 +188,7 @@ def matches(requirement: Requirement, skills: Mapping[str, int]) -> bool:
 
 
 def _has(needs: Levels, skills: Mapping[str, int]) -> bool:
-    for skill, level in needs:
+    for skill, level in needs:  # noqa: SIM110 (three times as fast, and this is the innermost step of routing)
         if skills.get(skill, 0) < level:
             return False
     return True

@@ -14,6 +14,7 @@ from cti.core.ivr.loops import check_loops, goes_on
 from cti.core.ivr.model import Book, Flow, Node, Number
 from cti.core.ivr.number_source import read_numbers
 from cti.core.ivr.problems import Problem
+from cti.core.ivr.queue_source import read_queues
 from cti.core.ivr.readers import Scope, kind_of, variable_defaults
 from cti.core.ivr.references import check_references
 from cti.core.ivr.sounds_needed import check_sounds
@@ -30,7 +31,6 @@ from cti.core.ivr.source import (
     whole,
 )  # fmt: skip
 from cti.core.ivr.verbs import COMMON, FAILURES, VAULT, VERBS
-from cti.core.ivr.queue_source import read_queues
 
 CONFIG = ("queues.yaml", "numbers.yaml", "calendars.yaml", *beside.FILES)
 CALL_FIELDS = ("id", "caller", "caller_name", "called", "at")

@@ -14,9 +14,9 @@ from cti.core.ivr import model
 from cti.core.ivr import readers as r
 from cti.core.ivr import readers_outside as out
 from cti.core.ivr.expressions import Names
+from cti.core.ivr.queue_source import skills
 from cti.core.ivr.readers import KEYS, Scope
 from cti.core.ivr.source import Path, Read, Reader, duration, flag, language, name, one_of, whole
-from cti.core.ivr.queue_source import skills
 
 __all__ = ["ASK_KINDS", "COMMON", "FIELDS", "KEYS", "VERBS", "Scope", "Verb", "unknown_verb"]
 

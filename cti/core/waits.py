@@ -6,10 +6,12 @@ Invariant: every queue visit ends with exactly one result.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import ceil
 from typing import Any
 
 from cti.core.acd import Router, Waiter
 from cti.core.call import Call, Calls, Visit
+from cti.core.expect import LONGEST, spoken
 from cti.core.floor import RING_GRACE, Floor
 from cti.core.messages import ChangePriority, ClockStepped, Event, MoveCall, PastFound
 from cti.core.outbox import Outbox
@@ -113,7 +115,7 @@ class Waits:
         visit = call.visit
         assert visit is not None
         self._keep_place(call, visit, at)
-        why = self._overfull(call, visit)
+        why = self._overfull(call, visit, at)
         if visit.queue not in self.router.queues:
             self.floor.leave(call, at, "failed")
         elif closed:
@@ -124,7 +126,7 @@ class Waits:
             self._set_deadlines(call, visit, at)
             self.floor.route_call(call.call_id, at)
 
-    def _overfull(self, call: Call, visit: Visit) -> str:
+    def _overfull(self, call: Call, visit: Visit, at: float) -> str:
         """Why the queue takes nobody more; empty: it does."""
         queue, waiting = self.floor.queue(visit.queue), self.lengths[visit.queue]
         if waiting > queue.max_size:
@@ -132,7 +134,13 @@ class Waits:
         most = queue.overflow.ratio
         if most and waiting > most * self.router.staff.matching(self.router.needs(call.call_id)):
             return "ratio"
-        return ""
+        return "wait" if queue.overflow.wait and self._too_long(call, queue.overflow.wait, at) else ""
+
+    def _too_long(self, call: Call, most: float, at: float) -> bool:
+        """Nobody is free for him, and he would wait longer than that."""
+        if self.router.agent_for(call.call_id, at) is not None:
+            return False
+        return (self.expected(call, at, float("inf")) or 0.0) > most
 
     def _nobody(self, call: Call, visit: Visit, at: float) -> bool:
         """Nobody is signed on who could ever serve him, and he does not wait for one: then he has left. Else, when
@@ -173,7 +181,8 @@ class Waits:
         self.out.wake(visit.entered_at + visit.max_wait, "max_wait", key)
         if queue.announce.speaks and key not in self._told:
             self._told.add(key)
-            self.out.wake(max(at, visit.entered_at + queue.announce.first), "announce", key)
+            first = visit.entered_at + queue.announce.first
+            self.out.wake(_next(first, queue.announce.every, at), "announce", key)
         timed = any(limit.calendar for limit in queue.capacity)
         if ((queue.overflow.closing and queue.calendar) or timed) and queue.name not in self._watched:
             self._watched.add(queue.name)
@@ -197,6 +206,8 @@ class Waits:
         """A key ends the wait, also while a phone rings for him; not any more when it was answered."""
         call = self.calls.live.get(event.call_id)
         if call is None or call.visit is None or call.visit.number != event.data["visit"]:
+            return
+        if call.offer is not None and call.offer.channel_id in self.calls.answered:
             return
         self.floor.withdraw(call, event.at, "caller_left")
         self.floor.leave(call, event.at, event.data["result"], key=event.data["key"])
@@ -251,15 +262,21 @@ class Waits:
         announce = self.floor.queue(call.visit.queue).announce
         if not call.visit.offer and call.node not in self.floor.nodes_down:
             position = self.router.position(call.call_id) if announce.position else None
-            minutes = self.minutes(call, at) if announce.wait else None
+            minutes = self.minutes(call, call.visit, at) if announce.wait else None
             if position is not None or minutes is not None or announce.texts or announce.names:
                 self.out.emit("call.announced", at, call_id=call.call_id, queue=call.visit.queue,
                               visit=call.visit.number, position=position, minutes=minutes)  # fmt: skip
         self.out.wake(at + announce.every, "announce", key)
 
-    def minutes(self, call: Call, at: float) -> int | None:
+    def minutes(self, call: Call, visit: Visit, at: float) -> int | None:
         """What he may be told of how long he will wait, when it is less than he was told; None: nothing."""
-        return None
+        return spoken(self.expected(call, at), visit.minutes)
+
+    def expected(self, call: Call, at: float, longest: float = LONGEST) -> float | None:
+        """Seconds that he will wait yet; None: not known, or longer than that."""
+        key = call.call_id
+        queue = self.router.stands[key].waiter.queue
+        return self.floor.expect.wait(queue, self.router.ahead(key), self.router.servants(key), at, longest)
 
     # ------------------------------------------------------------ requests and settings
 
@@ -299,6 +316,7 @@ class Waits:
             self._leave_place(one.caller, one.queue, one.since, one.left_at)
         for agent, queue, calls, seconds in m.handled:
             self.router.handled(agent, queue, seconds, calls)
+            self.floor.expect.before(queue, calls, seconds)
 
     def _clock_stepped(self, m: ClockStepped) -> None:
         """Everybody has waited as long as he had. Deadlines are moved by the outbox."""
@@ -306,6 +324,11 @@ class Waits:
             if call.visit is not None:
                 self.out.emit("call.place_kept", m.at, call_id=call.call_id, queue=call.visit.queue,
                               visit=call.visit.number, since=call.visit.since + m.by, why="clock", by=m.by)  # fmt: skip
+
+
+def _next(first: float, every: float, at: float) -> float:
+    """The next of the times that count from when he came: after a restart not all are told at once."""
+    return max(first, first + ceil((at - first) / every) * every)
 
 
 WAITS_AGAIN = ("call.queued", "call.place_kept", "call.priority_changed", "offer.missed", "offer.rejected",

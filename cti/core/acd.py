@@ -113,7 +113,6 @@ class Router:
         self._ladders.clear()
         for stand in list(self.stands.values()):
             self.wait(stand.waiter, at)
-        self.staff.forget(set(self._asking))
 
     def queue(self, name: str) -> QueueConfig:
         """A queue's settings; of one that is unknown, the defaults."""
@@ -217,6 +216,7 @@ class Router:
         insort(self.order.setdefault(waiter.queue, []), place)
         for _, needs in stand.ladder.steps:
             self._asking.setdefault(needs, set()).add(waiter.key)
+            self.staff.can(needs)  # from now on it is told when that turns
         if stand.personal:
             insort(self.personal.setdefault(waiter.prefer, []), place)
         else:
@@ -233,6 +233,7 @@ class Router:
             self._asking[needs].discard(key)
             if not self._asking[needs]:
                 del self._asking[needs]
+                self.staff.forget(needs)
         if stand.personal:
             _take_out(self.personal, stand.waiter.prefer, stand.place)
         else:
@@ -258,7 +259,7 @@ class Router:
         return stand.ladder.steps[stand.step][1]
 
     def staffed(self, key: str) -> bool:
-        """Whether anybody is signed on who could ever serve him: now, or after a relax step."""
+        """Whether anybody is signed on who could serve him now, or after a relax step."""
         stand = self.stands[key]
         return any(self.staff.can(needs) for _, needs in stand.ladder.steps[stand.step :])
 

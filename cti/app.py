@@ -165,6 +165,7 @@ class App:
         await self._look_back()
         self.output = self.board.restore([*past.events, *past.agents], self.engine.now())
         await self._people()
+        self.submit(await postgres_start.past(self.store, self.engine.now()))
         await self._calendars()
         self.flows = LiveFlows(self.config, self.store, self.prompts, self._publish, self._versions_in_use)
         await self.flows.start()

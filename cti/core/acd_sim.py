@@ -88,10 +88,10 @@ class _Day:
         routing: Routing,
         handling: Callable[[Caller, str], Seconds],
         router: Router,
+        tally: Tally,
     ) -> None:
-        self.queues, self.handling, self.router = queues, handling, router
+        self.queues, self.handling, self.router, self.tally = queues, handling, router, tally
         self.router.configure(queues, routing, 0.0)
-        self.tally = Tally(queues)
         self.desks: dict[str, _Desk] = {}
         self.waits: dict[str, _Wait] = {}
         self.lengths = dict.fromkeys(queues, 0)
@@ -192,7 +192,7 @@ class _Day:
     def _enters(self, caller: Caller) -> None:
         queue = self.queues.get(caller.queue)
         if queue is None:
-            self.tally.ended(caller.queue, "failed", 0.0)
+            self.tally.ended(caller.key, caller.queue, "failed", 0.0)
             return
         until = self.at + caller.prefer_for if caller.prefer else 0.0
         waiter = Waiter(key=caller.key, queue=caller.queue, since=self.at, priority=caller.priority,
@@ -253,7 +253,7 @@ class _Day:
         self.lengths[caller.queue] -= 1
         if not wait.agent:
             self.router.leave(caller.key)
-        self.tally.ended(caller.queue, result, self.at - wait.entered)
+        self.tally.ended(caller.key, caller.queue, result, self.at - wait.entered)
         if caller.then is not None and result not in HUNG_UP and (result == "answered") == caller.after_talk:
             self.push(self.at + caller.then.at, self._enters, caller.then)
         if result == "callback":
@@ -318,7 +318,11 @@ def simulate(
     queues: Mapping[str, QueueConfig],
     routing: Routing,
     handling: Callable[[Caller, str], Seconds],
+    *,
     router: Router | None = None,
+    tally: Tally | None = None,
 ) -> Outcome:
-    """Play a day. `callers` in the order of their `at`; `handling` tells how long an agent takes for a caller."""
-    return _Day(queues, routing, handling, router or Router()).play(callers, shifts)
+    """Play a day. `callers` in the order of their `at`; `handling` tells how long an agent takes for a caller. A router
+    that already knows the agents' handling, or a tally that notes more, may be given."""
+    day = _Day(queues, routing, handling, router or Router(), tally or Tally(queues))
+    return day.play(callers, shifts)

@@ -74,7 +74,7 @@ class Tally:
         self._queues = {name: _Waits() for name in queues}
         self._agents: dict[str, _Hours] = {}
 
-    def ended(self, queue: str, result: str, waited: float) -> None:
+    def ended(self, key: str, queue: str, result: str, waited: float) -> None:
         waits = self._queues.setdefault(queue, _Waits())
         waits.counts[result] = waits.counts.get(result, 0) + 1
         waits.seconds[result] = waits.seconds.get(result, 0.0) + waited

@@ -97,9 +97,9 @@ def queues(board: Switchboard, stats: Stats, now: float) -> list[Row]:
     for call in board.calls.by_channel.values():
         if call.offer is not None and call.offer.connected_at is not None:
             talking[call.offer.queue] = talking.get(call.offer.queue, 0) + 1
-    free = [board.people.agents[name] for name in board.people.free]
+    free = [board.people.agents[name] for name in board.router.agents]
     rows = []
-    for name in floor.queues:
+    for name, settings in board.router.queues.items():
         figures = stats.queue(name, now)
         rows.append(
             {
@@ -107,8 +107,8 @@ def queues(board: Switchboard, stats: Stats, now: float) -> list[Row]:
                 "ready": sum(1 for agent in free if floor.can_serve(agent, name)), "talking": talking.get(name, 0),
                 "offered_today": figures.offered, "answered_today": figures.answered,
                 "abandoned_today": figures.abandoned, "short_abandoned_today": figures.short_abandoned,
-                "service_level": figures.service_level, "service_level_within": floor.queues[name].service_level.within,
-                "service_level_target": floor.queues[name].service_level.percent,
+                "service_level": figures.service_level, "service_level_within": settings.service_level.within,
+                "service_level_target": settings.service_level.percent,
                 "speed_of_answer": figures.speed_of_answer, "longest_wait_today": figures.longest_wait_today,
             }
         )  # fmt: skip

@@ -100,7 +100,7 @@ class Router:
         self.stands: dict[str, _Stand] = {}
         self.order: dict[str, list[Place]] = {}  # of each queue, whatever is required
         self.moved: set[str] = set()  # may be served by others than before; whoever routes takes them
-        self._personal: dict[str, list[Place]] = {}
+        self.personal: dict[str, list[Place]] = {}
         self._ladders: dict[tuple[str, str], Ladder] = {}
         self._asking: dict[Requirement, set[str]] = {}  # which waiters' ladders have it
         self._handled: dict[tuple[str, str], tuple[float, float]] = {}
@@ -134,7 +134,7 @@ class Router:
         if serving == (agent in self.serving):
             return
         (self.serving.add if serving else self.serving.discard)(agent)
-        for place in list(self._personal.get(agent, ())):
+        for place in list(self.personal.get(agent, ())):
             self.wait(self.stands[place.key].waiter, at)
 
     def _turned(self, requirements: list[Requirement], at: float) -> None:
@@ -218,7 +218,7 @@ class Router:
         for _, needs in stand.ladder.steps:
             self._asking.setdefault(needs, set()).add(waiter.key)
         if stand.personal:
-            insort(self._personal.setdefault(waiter.prefer, []), place)
+            insort(self.personal.setdefault(waiter.prefer, []), place)
         else:
             self.lines.add(place, waiter.queue, self.needs(waiter.key), waiter.callback, self._target(waiter.queue))
 
@@ -234,7 +234,7 @@ class Router:
             if not self._asking[needs]:
                 del self._asking[needs]
         if stand.personal:
-            _take_out(self._personal, stand.waiter.prefer, stand.place)
+            _take_out(self.personal, stand.waiter.prefer, stand.place)
         else:
             self.lines.remove(key)
 
@@ -278,7 +278,7 @@ class Router:
         if stand.personal:
             free = waiter.prefer in self.agents
             return self._match(stand, waiter.prefer, f"{waiter.prefer_why}_agent", at, 1) if free else None
-        if waiter.callback and not self._spare(waiter.queue, self.needs(key)):
+        if waiter.callback and not self.spare(waiter.queue, self.needs(key)):
             return None
         return self._chosen(stand, at)
 
@@ -309,7 +309,7 @@ class Router:
         balance = at if self.routing.balance else 0.0
         heads = self.lines.heads(self.agents.skills(agent), lambda line: self._open(line, at), balance)
         keys = [place.key for place, _ in heads]
-        own = [place for place in self._personal.get(agent, ()) if self.has_room(self._queue_of(place.key), at)]
+        own = [place for place in self.personal.get(agent, ()) if self.has_room(self._queue_of(place.key), at)]
         if own:
             rank = self._rank(own[0], at)
             keys.insert(sum(self._rank(place, at) < rank for place, _ in heads), own[0].key)
@@ -328,9 +328,10 @@ class Router:
         return self.stands[key].waiter.queue
 
     def _open(self, line: Line, at: float) -> bool:
-        return self.has_room(line.queue, at) and (not line.callback or self._spare(line.queue, line.needs))
+        return self.has_room(line.queue, at) and (not line.callback or self.spare(line.queue, line.needs))
 
-    def _spare(self, queue: str, needs: Requirement) -> bool:
+    def spare(self, queue: str, needs: Requirement) -> bool:
+        """Whether an idle agent may be taken for a callback or a campaign: enough are left for callers."""
         keep = self.queue(queue).keep_idle
         return not keep or self.agents.more_than(keep, needs)
 

@@ -7,7 +7,6 @@ from typing import Any
 from cti.core.acd import Router, Waiter
 from cti.core.queues import Capacity, QueueConfig, Relax, Routing, ServiceLevel
 
-
 PLAIN = Routing()
 
 

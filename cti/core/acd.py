@@ -262,6 +262,14 @@ class Router:
         stand = self.stands[key]
         return any(self.staff.can(needs) for _, needs in stand.ladder.steps[stand.step :])
 
+    def overfull(self, key: str, waiting: int) -> str:
+        """Why his queue takes nobody more, when with him so many wait in it: size or ratio; empty: it does."""
+        queue = self.queue(self.stands[key].waiter.queue)
+        if waiting > queue.max_size:
+            return "size"
+        most = queue.overflow.ratio
+        return "ratio" if most and waiting > most * self.staff.matching(self.needs(key)) else ""
+
     def position(self, key: str) -> int:
         """1: the next in his queue."""
         stand = self.stands[key]

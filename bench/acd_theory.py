@@ -29,7 +29,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from erlang import Theory, erlang_a, erlang_b_c, erlang_c, recursion, two_speeds
 
-from cti.core.acd_sim import Caller, Shift, simulate
+from cti.core.acd import Router
+from cti.core.acd_day import Caller, Shift
+from cti.core.acd_sim import simulate
 from cti.core.acd_tally import Outcome, Tally
 from cti.core.queues import QueueConfig, Routing, ServiceLevel
 
@@ -118,9 +120,20 @@ def play(case: Case, drawn: Sample) -> tuple[Waits, Outcome]:
     )
     outcome = simulate(
         callers, shifts, {"q": queue}, Routing(), lambda c, agent: (drawn.handles[int(c.key)] * seconds[agent], 0.0),
-        tally=tally,
+        tally=tally, router=Trunks(case.agents + case.places),
     )  # fmt: skip
     return tally, outcome
+
+
+class Trunks(Router):
+    """The skills table counts lines, as its source does: who talks and who waits, in all."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__()
+        self.all = lines
+
+    def overfull(self, key: str, waiting: int) -> str:
+        return "size" if waiting + sum(self.busy_with.values()) > self.all else ""
 
 
 KINDS = random.Random(6)

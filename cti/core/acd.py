@@ -200,7 +200,8 @@ class Router:
             self.moved.add(waiter.key)
         later = ladder.next_after(at - waiter.since)
         ends = [waiter.since + later] if later is not None else []
-        return min([*ends, waiter.prefer_until] if stand.personal else ends, default=None)
+        preferring = waiter.prefer and at < waiter.prefer_until  # the agent may sign on meanwhile
+        return min([*ends, waiter.prefer_until] if preferring else ends, default=None)
 
     def _stays(self, before: _Stand, stand: _Stand) -> bool:
         """Whether he stands where he stood, and is to be served by the same."""

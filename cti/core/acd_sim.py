@@ -15,47 +15,13 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import msgspec
-
 from cti.core.acd import Match, Router, Waiter
+from cti.core.acd_day import Caller, Handling, Shift
 from cti.core.acd_tally import AWAY, BUSY, IDLE, PAUSED, Outcome, Tally
 from cti.core.queues import QueueConfig, Routing
+from cti.core.waits import CLOSING_EVERY
 
-Seconds = tuple[float, float]  # of talk, of wrap-up
 HUNG_UP = ("abandoned", "short_abandon", "callback")
-
-
-class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who enters a queue `at` a time (seconds since any moment).
-
-    patience    seconds after which he leaves the queue, as `leaves` says: abandoned, left (another key) or callback
-                (he keeps his place and is called back)
-    luck        0 to 1: where this call's handling stands among those of whoever takes it
-    then        where he goes on, its `at` being seconds after he left this queue; after an answered wait with
-                `after_talk`, else when he was sent away"""
-
-    key: str
-    at: float
-    queue: str
-    skills: dict[str, Any] = {}
-    priority: int = 0
-    patience: float = math.inf
-    leaves: str = "abandoned"
-    luck: float = 0.5
-    prefer: str = ""
-    prefer_for: float = 0.0
-    then: Caller | None = None
-    after_talk: bool = False
-
-
-class Shift(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent's day: when he is signed on, and when he takes no calls meanwhile."""
-
-    agent: str
-    skills: dict[str, int]
-    spans: tuple[tuple[float, float], ...]
-    breaks: tuple[tuple[float, float], ...] = ()
-    answer: float = 0.0  # seconds until he picks up
 
 
 class _Desk:
@@ -86,7 +52,7 @@ class _Day:
         self,
         queues: Mapping[str, QueueConfig],
         routing: Routing,
-        handling: Callable[[Caller, str], Seconds],
+        handling: Handling,
         router: Router,
         tally: Tally,
     ) -> None:
@@ -95,6 +61,8 @@ class _Day:
         self.desks: dict[str, _Desk] = {}
         self.waits: dict[str, _Wait] = {}
         self.lengths = dict.fromkeys(queues, 0)
+        self.left: dict[tuple[str, str], tuple[float, float]] = {}  # (number, queue): the place he left, and when
+        self.watched: set[str] = set()
         self.heap: list[tuple[float, int, Callable[[Any], None], Any]] = []
         self.at = 0.0
         self.count = 0
@@ -176,8 +144,9 @@ class _Day:
 
     def _route_moved(self) -> None:
         """Those who may be served by others than before."""
-        while self.router.moved:
-            for key in sorted(self.router.moved, key=lambda key: self.router.stands[key].place):
+        moved, self.router.moved = self.router.moved, set()
+        for key in sorted(moved, key=lambda key: self.router.stands[key].place):
+            if not self._nobody(self.waits[key]):
                 self._routed(key)
 
     # ------------------------------------------------------------ callers
@@ -191,26 +160,78 @@ class _Day:
 
     def _enters(self, caller: Caller) -> None:
         queue = self.queues.get(caller.queue)
-        if queue is None:
-            self.tally.ended(caller.key, caller.queue, "failed", 0.0)
+        if queue is None or self._closed(queue):
+            self.tally.ended(caller.key, caller.queue, "closed" if queue else "failed", 0.0)
             return
-        until = self.at + caller.prefer_for if caller.prefer else 0.0
-        waiter = Waiter(key=caller.key, queue=caller.queue, since=self.at, priority=caller.priority,
-                        skills=caller.skills, prefer=caller.prefer, prefer_until=until)  # fmt: skip
-        wait = self.waits[caller.key] = _Wait(caller, self.at, waiter)
+        wait = self.waits[caller.key] = _Wait(caller, self.at, self._waiter(caller, queue))
         self.lengths[caller.queue] += 1
-        if self.lengths[caller.queue] > queue.max_size:
+        changes = self.router.wait(wait.waiter, self.at)
+        if self.router.overfull(caller.key, self.lengths[caller.queue]):
             self._leaves(wait, "full")
+        elif not self._nobody(wait):
+            self._set_limits(wait, queue)
+            self._seeks(wait, changes)
+
+    def _closed(self, queue: QueueConfig) -> bool:
+        return bool(queue.calendar) and not self.router.is_open(queue.calendar, self.at)
+
+    def _waiter(self, caller: Caller, queue: QueueConfig) -> Waiter:
+        place, left_at = self.left.pop((caller.number, caller.queue), (self.at, 0.0))
+        return Waiter(
+            key=caller.key, queue=caller.queue, since=place if self.at - left_at <= queue.return_within else self.at,
+            priority=caller.priority, skills=caller.skills, prefer=caller.prefer,
+            prefer_until=self.at + caller.prefer_for,
+        )  # fmt: skip
+
+    def _set_limits(self, wait: _Wait, queue: QueueConfig) -> None:
+        if wait.caller.patience < math.inf:
+            self.push(wait.entered + wait.caller.patience, self._gives_up, wait)
+        if queue.max_wait and queue.max_wait < wait.caller.patience:
+            self.push(wait.entered + queue.max_wait, self._sent_away, (wait, "timeout"))
+        timed = any(limit.calendar for limit in queue.capacity)
+        if ((queue.overflow.closing and queue.calendar) or timed) and queue.name not in self.watched:
+            self.watched.add(queue.name)
+            self.push(self.at + CLOSING_EVERY, self._watch, queue)
+
+    def _nobody(self, wait: _Wait) -> bool:
+        """Nobody is signed on who could ever serve him, and he does not wait for one: then he has left."""
+        patience = self.queues[wait.caller.queue].overflow.no_agents
+        if wait.waiter.callback or patience is None or self.router.staffed(wait.caller.key):
+            return False
+        if patience:
+            self.push(self.at + patience, self._still_nobody, wait)
+            return False
+        self._leaves(wait, "no_agents")
+        return True
+
+    def _still_nobody(self, wait: _Wait) -> None:
+        if not wait.over and not wait.agent and not self.router.staffed(wait.caller.key):
+            self._leaves(wait, "no_agents")
+
+    def _watch(self, queue: QueueConfig) -> None:
+        """Whether it has closed, or has room, as time goes by."""
+        if queue.overflow.closing and self._closed(queue):
+            for place in list(self.router.order.get(queue.name, ())):
+                self._sent_away((self.waits[place.key], "closed"))
+        self._route_queue(queue.name)
+        if self.lengths[queue.name]:
+            self.push(self.at + CLOSING_EVERY, self._watch, queue)
         else:
-            self._waits(wait)
-            if not wait.over:
-                self._set_limits(wait, queue)
+            self.watched.discard(queue.name)
+
+    def _sent_away(self, one: tuple[_Wait, str]) -> None:
+        wait, result = one
+        if not wait.over and not wait.agent and not wait.waiter.callback:
+            self._leaves(wait, result)
+
+    # ------------------------------------------------------------ routing
 
     def _waits(self, wait: _Wait) -> None:
-        """He is at his place, and takes an agent if he can."""
-        if wait.over or wait.agent:
-            return
-        changes = self.router.wait(wait.waiter, self.at)
+        if not wait.over and not wait.agent:
+            self._seeks(wait, self.router.wait(wait.waiter, self.at))
+
+    def _seeks(self, wait: _Wait, changes: float | None) -> None:
+        """He is at his place, and takes an agent if he can; else again when others may serve him."""
         self._routed(wait.waiter.key)
         if changes is not None and not wait.agent:
             self.push(changes, self._waits, wait)
@@ -219,12 +240,6 @@ class _Day:
         self.router.moved.discard(key)
         if key in self.router.stands:
             self._offer(self.router.agent_for(key, self.at))
-
-    def _set_limits(self, wait: _Wait, queue: QueueConfig) -> None:
-        if wait.caller.patience < math.inf:
-            self.push(wait.entered + wait.caller.patience, self._gives_up, wait)
-        if queue.max_wait and queue.max_wait < wait.caller.patience:
-            self.push(wait.entered + queue.max_wait, self._max_wait, wait)
 
     def _gives_up(self, wait: _Wait) -> None:
         if wait.over:
@@ -237,13 +252,21 @@ class _Day:
             self._call_gone(wait, self.desks[wait.agent])
 
     def _call_gone(self, wait: _Wait, desk: _Desk) -> None:
-        self.router.done(wait.caller.queue)
         desk.busy = False
         self._back(desk)
+        self._lets_go(wait.caller.queue)
 
-    def _max_wait(self, wait: _Wait) -> None:
-        if not wait.over and not wait.agent:
-            self._leaves(wait, "timeout")
+    def _lets_go(self, queue: str) -> None:
+        """One of its calls is with an agent no more."""
+        self.router.done(queue)
+        if self.router.queue(queue).capacity:
+            self._route_queue(queue)
+
+    def _route_queue(self, queue: str) -> None:
+        for place in list(self.router.order.get(queue, ())):
+            if not self.router.has_room(queue, self.at):
+                return
+            self._routed(place.key)
 
     def _leaves(self, wait: _Wait, result: str) -> None:
         """His wait ends."""
@@ -254,6 +277,8 @@ class _Day:
         if not wait.agent:
             self.router.leave(caller.key)
         self.tally.ended(caller.key, caller.queue, result, self.at - wait.entered)
+        if caller.number and result in ("abandoned", "short_abandon"):
+            self.left[caller.number, caller.queue] = wait.waiter.since, self.at
         if caller.then is not None and result not in HUNG_UP and (result == "answered") == caller.after_talk:
             self.push(self.at + caller.then.at, self._enters, caller.then)
         if result == "callback":
@@ -298,7 +323,7 @@ class _Day:
 
     def _hangs_up(self, talked: tuple[_Wait, float, float]) -> None:
         wait, _, wrap = talked
-        self.router.done(wait.caller.queue)
+        self._lets_go(wait.caller.queue)
         if wrap:
             self.push(self.at + wrap, self._wrapped, talked)
         else:
@@ -317,12 +342,12 @@ def simulate(
     shifts: Iterable[Shift],
     queues: Mapping[str, QueueConfig],
     routing: Routing,
-    handling: Callable[[Caller, str], Seconds],
+    handling: Handling,
     *,
     router: Router | None = None,
     tally: Tally | None = None,
 ) -> Outcome:
-    """Play a day. `callers` in the order of their `at`; `handling` tells how long an agent takes for a caller. A router
-    that already knows the agents' handling, or a tally that notes more, may be given."""
+    """Play a day. `callers` in the order of their `at`. A router that knows the agents' handling and the calendars
+    already, or a tally that notes more, may be given."""
     day = _Day(queues, routing, handling, router or Router(), tally or Tally(queues))
     return day.play(callers, shifts)

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from erlang import Theory, erlang_a, erlang_b_c, erlang_c, recursion, two_speeds
+from erlang import Theory, apart, erlang_a, erlang_b_c, erlang_c, recursion, two_speeds
 
 from cti.core.acd import Router
 from cti.core.acd_day import Caller, Shift
@@ -72,7 +72,8 @@ def cases() -> Iterator[Case]:
             theory = two_speeds(n // 2, n // 2, rate, speeds, order == "fastest")
             yield Case(f"{order} N={n} rho={rho}", n, rate, 180, theory, order=order, speeds=speeds)
     whole = erlang_b_c(90, 30, 8.25 / 60, 600, 30)
-    known = {1: (0.496, 160, 0.0248), 2: (0.776, 26.6, 0.00244), 3: (0.820, 20.1, 0.00179), 6: whole[1:4]}
+    alone = apart(6, 15, 120, 8.25 / 360, 600, 30)
+    known = {1: alone[1:4], 2: (0.776, 26.6, 0.00244), 3: (0.820, 20.1, 0.00179), 6: whole[1:4]}  # 2, 3: research
     for skills, (level, wait, lost) in known.items():
         theory = Theory(math.nan, level, wait, lost, math.nan)
         yield Case(f"skills {skills} of 6", 90, 8.25 / 60, 600, theory, order="best_level", places=30, skills=skills,
@@ -281,7 +282,7 @@ def line(row: dict[str, Any], calls: int) -> str:
     off = "" if row["off"] is None else f"{row['off']:.0e}"
     known = "" if math.isnan(case.theory.occupancy) else f"{case.theory.occupancy * 100:8.2f}"
     return (f"{case.name:32}| {level}   | {wait} {row['raw']['wait']:7.2f} | {lost} | "
-            f"{row['occupancy'] * 100:9.2f} {known:>8} | {row['skew']:5.2f} {off:>9} {row['seconds'] / calls * 1e6:7.1f}")  # fmt: skip
+            f"{row['occupancy'] * 100:9.2f} {known:>8} | {row['skew']:5.2f} {off:>9} {row["seconds"] / calls * 1e6:7.1f}")  # fmt: skip
 
 
 def cell(value: float, width: float, exact: float, unit: float) -> str:

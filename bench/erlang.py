@@ -128,3 +128,27 @@ def recursion(
             heapq.heapreplace(free, at + wait + handles[n])
         waits.append(wait)
     return waits
+
+
+def apart(kinds: int, agents: int, lines: int, rate: float, handle: float, within: float) -> Theory:
+    """Kinds of calls that each have agents of their own and share the telephone lines: a product of M/M/n, cut off where
+    the lines are all taken. `agents`, `rate`: of one kind. Wait and level are of those who are let in."""
+    one = [1.0]
+    for k in range(1, lines + 1):
+        one.append(one[-1] * rate * handle / min(k, agents))
+    rest = [1.0] + [0.0] * lines
+    for _ in range(kinds - 1):
+        rest = _sum_of(rest, one)
+    below = [math.fsum(rest[: lines - k + 1]) for k in range(lines + 1)]  # the others leave room for k of this kind
+    whole = math.fsum(w * below[k] for k, w in enumerate(one))
+    lost = math.fsum(w * rest[lines - k] for k, w in enumerate(one)) / whole
+    inside = [w * (below[k] - rest[lines - k]) / whole / (1 - lost) for k, w in enumerate(one)]
+    queue = math.fsum((k - agents) * w * below[k] for k, w in enumerate(one) if k > agents) / whole
+    busy = math.fsum(min(k, agents) * w * below[k] for k, w in enumerate(one)) / whole
+    mean = within * agents / handle
+    late = math.fsum(p * _poisson_up_to(k - agents, mean) for k, p in enumerate(inside) if k >= agents)
+    return Theory(math.fsum(inside[agents:]), 1 - late, queue / rate / (1 - lost), lost, busy / agents)
+
+
+def _sum_of(a: list[float], b: list[float]) -> list[float]:
+    return [math.fsum(a[i] * b[k - i] for i in range(k + 1)) for k in range(len(a))]

@@ -131,8 +131,8 @@ def recursion(
 
 
 def apart(kinds: int, agents: int, lines: int, rate: float, handle: float, within: float) -> Theory:
-    """Kinds of calls that each have agents of their own and share the telephone lines: a product of M/M/n, cut off where
-    the lines are all taken. `agents`, `rate`: of one kind. Wait and level are of those who are let in."""
+    """Kinds of calls that each have agents of their own and share the telephone lines: a product of M/M/n, cut off
+    where the lines are all taken. `agents`, `rate`: of one kind. Wait and level are of those who are let in."""
     one = [1.0]
     for k in range(1, lines + 1):
         one.append(one[-1] * rate * handle / min(k, agents))

@@ -199,7 +199,8 @@ class Router:
             self.moved.add(waiter.key)
         later = ladder.next_after(at - waiter.since)
         ends = [waiter.since + later] if later is not None else []
-        return min([*ends, waiter.prefer_until] if stand.personal else ends, default=None)
+        preferring = waiter.prefer and at < waiter.prefer_until  # the agent may sign on meanwhile
+        return min([*ends, waiter.prefer_until] if preferring else ends, default=None)
 
     def _stays(self, before: _Stand, stand: _Stand) -> bool:
         """Whether he stands where he stood, and is to be served by the same."""
@@ -262,6 +263,14 @@ class Router:
         """Whether anybody is signed on who could serve him now, or after a relax step."""
         stand = self.stands[key]
         return any(self.staff.can(needs) for _, needs in stand.ladder.steps[stand.step :])
+
+    def overfull(self, key: str, waiting: int) -> str:
+        """Why his queue takes nobody more, when with him so many wait in it: size or ratio; empty: it does."""
+        queue = self.queue(self.stands[key].waiter.queue)
+        if waiting > queue.max_size:
+            return "size"
+        most = queue.overflow.ratio
+        return "ratio" if most and waiting > most * self.staff.matching(self.needs(key)) else ""
 
     def position(self, key: str) -> int:
         """1: the next in his queue."""

@@ -157,7 +157,7 @@ class App:
         await self.store.catch_up(self.journal)
         epoch = await self.store.take_epoch()
         trunk = next((f"trunk-{trunk.name}" for trunk in self.config.sip.trunks if trunk.contact), "")
-        self.board = Switchboard(epoch, Site(country=self.config.site.country, trunk=trunk))
+        self.board = Switchboard(epoch, Site(country=self.config.site.country, trunk=trunk, limits=self.config.agents.limits))
         self.engine = Engine(self.board, self.journal, self.dispatch, self.observe)
         self.recorder = Recorder(self.config.paths.recordings, self.engine.submit, self.engine.now)
         self.prompts = prompts_of(self.config)
@@ -228,7 +228,7 @@ class App:
         settings = Settings(
             site_name=site.name, time_zone=site.time_zone, country=site.country, languages=site.languages,
             recordings=self.config.paths.recordings.resolve(), version=__version__, status_key=self.config.status_key,
-            trusted_proxies=self.config.http.trusted_proxies,
+            trusted_proxies=self.config.http.trusted_proxies, reasons=self.config.agents.limits,
         )  # fmt: skip
         self.runner = make_runner(make_app(self, self.store, settings, self.hub))
         await self.runner.setup()
@@ -313,7 +313,7 @@ class App:
     def observe(self, event: Event) -> None:
         """Every event after it is kept: the figures and the pages follow it."""
         self.figures.stats.apply(event)
-        if event.type == "agent.state_changed":
+        if event.type in ("agent.state_changed", "agent.over_limit"):
             agent = self.board.people.agents[event.agent]
             row = views.agent_row(self.board, self.figures.stats, agent, self.now())
             self.hub.push("agent_state", row, event.agent)

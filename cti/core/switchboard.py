@@ -51,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     country: str = "ID"
     trunk: str = ""  # outside numbers leave by this one
+    limits: dict[str, float] = {}  # seconds an agent may be not ready, by reason
 
 
 class Output(NamedTuple):
@@ -65,7 +66,7 @@ class Switchboard:
     def __init__(self, epoch: int, settings: Settings) -> None:
         self.calls = Calls()
         self.out = Outbox(self._fold)
-        self.people = People(self.out, self.calls)
+        self.people = People(self.out, self.calls, settings.limits)
         self.floor = Floor(self.out, self.calls, self.people, epoch)
         self.talk = Talk(self.out, self.calls, self.people, self.floor)
         self.lines = Lines(self.out, self.calls, epoch, settings.trunk, settings.country)

@@ -22,8 +22,9 @@ def agent_row(board: Switchboard, stats: Stats, agent: Agent, now: float) -> Row
     return {
         "agent_id": agent.agent, "agent": agent.agent, "name": agent.name or agent.agent, "wish": agent.wish,
         "reason": agent.reason, "work": agent.work, "state": agent.state, "next_wish": agent.next_wish,
-        "next_state": agent.next_wish, "next_reason": agent.next_reason, "station": agent.station or None,
-        "usual_station": agent.usual_station or None,
+        "next_state": agent.next_wish, "next_reason": agent.next_reason, "set_by": agent.by or None,
+        "idle_since": agent.idle_since if agent.free else None, "over_limit_since": agent.over_since,
+        "station": agent.station or None, "usual_station": agent.usual_station or None,
         "reachable": bool(board.people.stations.get(agent.station or agent.usual_station)),
         "call_id": agent.call_id or None, "since": agent.since or None, "skills": dict(agent.skills),
         "wrap_up_until": agent.wrap_until, "extended": agent.extended,

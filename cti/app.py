@@ -30,7 +30,7 @@ from cti.adapters.web.hub import Hub
 from cti.adapters.web.ports import Settings
 from cti.adapters.web.server import make_runner
 from cti.config import Config
-from cti.core import views
+from cti.core import views, views_waiting
 from cti.core.ivr import Book
 from cti.core.messages import (
     CalendarsForced,
@@ -157,7 +157,8 @@ class App:
         await self.store.catch_up(self.journal)
         epoch = await self.store.take_epoch()
         trunk = next((f"trunk-{trunk.name}" for trunk in self.config.sip.trunks if trunk.contact), "")
-        self.board = Switchboard(epoch, Site(country=self.config.site.country, trunk=trunk, limits=self.config.agents.limits))
+        site = Site(country=self.config.site.country, trunk=trunk, limits=self.config.agents.limits)
+        self.board = Switchboard(epoch, site)
         self.engine = Engine(self.board, self.journal, self.dispatch, self.observe)
         self.recorder = Recorder(self.config.paths.recordings, self.engine.submit, self.engine.now)
         self.prompts = prompts_of(self.config)
@@ -269,6 +270,15 @@ class App:
 
     def live_calls(self) -> list[views.Row]:
         return views.live_calls(self.board, self.now())
+
+    def waiting_calls(self) -> list[views.Row]:
+        return views_waiting.waiting_calls(self.board, self.now())
+
+    def why_call(self, call_id: str) -> list[views.Row] | None:
+        return views_waiting.why_call(self.board, call_id, self.now())
+
+    def why_agent(self, agent: str) -> list[views.Row]:
+        return views_waiting.why_agent(self.board, agent, self.now())
 
     def health(self) -> dict[str, views.Row]:
         """What a load balancer or `cti status` must know of each adapter."""

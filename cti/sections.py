@@ -12,6 +12,7 @@ import msgspec
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 LIMIT = re.compile(r"0|(?:([0-9]{1,2})h)?(?:([0-9]{1,4})m)?(?:([0-9]{1,5})s)?")
 SECRET = re.compile(r"[A-Za-z0-9_.~+/=-]{12,128}")
+REASONS: dict[str, str | int] = {"break": "15m", "lunch": "60m", "training": 0, "meeting": 0, "admin": "30m"}
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -109,7 +110,7 @@ class Recording(Section, frozen=True, kw_only=True):
 class Agents(Section, frozen=True, kw_only=True):
     """`reasons`: why agents may be not ready, and for how long (15m, 90s, 1h30m; 0: no limit). A closed list."""
 
-    reasons: dict[str, str | int] = {"break": "15m", "lunch": "60m", "training": 0, "meeting": 0, "admin": "30m"}
+    reasons: dict[str, str | int] = msgspec.field(default_factory=lambda: dict(REASONS))
 
     @property
     def limits(self) -> dict[str, float]:

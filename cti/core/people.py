@@ -33,8 +33,8 @@ KEPT = {name: getattr(Agent(agent=""), name) for name in (
 class People:
     """`free` are the agents that may be offered a call now. Changes only by `apply`.
 
-    limits: seconds an agent may be not ready for a reason; 0 or absent: as long as he likes. outbound_counts: a call out
-    makes idle time begin anew."""
+    limits: seconds an agent may be not ready for a reason; 0 or absent: as long as he likes. outbound_counts: a call
+    out makes idle time begin anew."""
 
     def __init__(self, out: Outbox, calls: Calls, limits: Mapping[str, float] | None = None) -> None:
         self.out = out

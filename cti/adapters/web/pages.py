@@ -11,7 +11,7 @@ from aiohttp import web
 
 from cti.adapters.web.api import Deps, me_row
 from cti.adapters.web.auth import Who
-from cti.adapters.web.ports import DISPOSITIONS, REASONS, Settings
+from cti.adapters.web.ports import DISPOSITIONS, Settings
 from cti.adapters.web.problems import Problem
 from cti.core.ivr.svg_style import STYLE
 
@@ -104,8 +104,9 @@ async def agent(deps: Deps, request: web.Request, who: Who | None) -> web.Stream
         raise web.HTTPFound("/wallboard")
     pages: Pages = request.app[PAGES]
     return pages.render(
-        "agent.html", pages.language(request, who), me=me, reasons=REASONS, dispositions=DISPOSITIONS
-    )
+        "agent.html", pages.language(request, who), me=me, reasons=dict(deps.settings.reasons),
+        dispositions=DISPOSITIONS,
+    )  # fmt: skip
 
 
 async def wallboard(deps: Deps, request: web.Request, who: Who | None) -> web.StreamResponse:
@@ -113,7 +114,7 @@ async def wallboard(deps: Deps, request: web.Request, who: Who | None) -> web.St
     if who is not None and not who.is_supervisor:
         raise Problem(403, "the wallboard is for supervisors")
     pages: Pages = request.app[PAGES]
-    return pages.render("wallboard.html", pages.language(request, who), me=me)
+    return pages.render("wallboard.html", pages.language(request, who), me=me, reasons=dict(deps.settings.reasons))
 
 
 async def admin(deps: Deps, request: web.Request, who: Who | None) -> web.StreamResponse:

@@ -68,6 +68,7 @@ from cti.vault import Vault
 log = logging.getLogger(__name__)
 OVERLAP = 60.0  # s before the last thing known that the switch's journal is read back; the core knows what comes twice
 A_DAY = 86_400.0  # s that the switch's journal is read back where the database knows no call at all
+SHOWN = 100  # callers of whom the wallboard tells; all are counted
 LINK_FIRST = 3.0  # s callers wait in the dialplan's music for the link to the switch
 
 
@@ -260,7 +261,7 @@ class App:
         return views.queues(self.board, self.figures.stats, self.now())
 
     def wallboard(self) -> views.Row:
-        return views.wallboard(self.board, self.figures.stats, self.now())
+        return views.wallboard(self.board, self.figures.stats, self.now()) | {"waiting": self.waiting_calls()[:SHOWN]}
 
     def desk(self, agent: str) -> views.Row:
         return views.desk(self.board, self.figures.stats, agent, self.now())

@@ -90,4 +90,4 @@ export function callerTable(rows, queues, levelOf) {
 }
 
 /** The rules that changed his priority, as they stand in queues.yaml. */
-const raised = (row) => (row.raised ?? []).map((one) => (typeof one === "string" ? one : `${one.by > 0 ? "+" : ""}${one.by} ${one.when ?? ""}`.trim())).join(", ");
+const raised = (row) => (row.raised ?? []).map((one) => (typeof one === "string" ? one : `${one.by > 0 ? "+" : ""}${one.by} ${String(one.when ?? "").replace(/[{}]/g, "").trim()}`.trim())).join(", ");

@@ -30,7 +30,7 @@ from cti.adapters.web.hub import Hub
 from cti.adapters.web.ports import Settings
 from cti.adapters.web.server import make_runner
 from cti.config import Config
-from cti.core import views, views_waiting
+from cti.core import views
 from cti.core.ivr import Book
 from cti.core.messages import (
     CalendarsForced,
@@ -170,7 +170,7 @@ class App:
         await self._calendars()
         self.flows = LiveFlows(self.config, self.store, self.prompts, self._publish, self._versions_in_use)
         await self.flows.start()
-        within = {name: queue.service_level.within for name, queue in self.board.floor.queues.items()}
+        within = {name: queue.service_level.within for name, queue in self.board.router.queues.items()}
         await self.figures.restore(self.store, past, within)
         log.info("restored %d calls, epoch %d", len(self.board.calls.live), epoch)
 
@@ -261,7 +261,7 @@ class App:
         return views.queues(self.board, self.figures.stats, self.now())
 
     def wallboard(self) -> views.Row:
-        return views.wallboard(self.board, self.figures.stats, self.now()) | {"waiting": self.waiting_calls()[:SHOWN]}
+        return views.wallboard(self.board, self.figures.stats, self.now()) | {"waiting": self.waiting_calls(SHOWN)}
 
     def desk(self, agent: str) -> views.Row:
         return views.desk(self.board, self.figures.stats, agent, self.now())
@@ -272,14 +272,14 @@ class App:
     def live_calls(self) -> list[views.Row]:
         return views.live_calls(self.board, self.now())
 
-    def waiting_calls(self) -> list[views.Row]:
-        return views_waiting.waiting_calls(self.board, self.now())
+    def waiting_calls(self, most: int | None = None) -> list[views.Row]:
+        return views.waiting_calls(self.board, self.now(), most)
 
-    def why_call(self, call_id: str) -> list[views.Row] | None:
-        return views_waiting.why_call(self.board, call_id, self.now())
+    def why_call(self, call_id: str) -> views.Row | None:
+        return views.why_call(self.board, call_id, self.now())
 
-    def why_agent(self, agent: str) -> list[views.Row]:
-        return views_waiting.why_agent(self.board, agent, self.now())
+    def why_agent(self, agent: str) -> views.Row:
+        return views.why_agent(self.board, agent, self.now())
 
     def health(self) -> dict[str, views.Row]:
         """What a load balancer or `cti status` must know of each adapter."""
@@ -371,7 +371,7 @@ class App:
 
     def _publish(self, book: Book, share: int) -> None:
         self.board.publish(book, FlowsPublished(at=self.now(), version=book.version, share=share))
-        queues = self.board.floor.queues
+        queues = self.board.router.queues
         self.figures.stats.configure({name: queue.service_level.within for name, queue in queues.items()})
         self.engine.settle(Output([], []))  # its timer: those who wait are looked at by the new rules
 

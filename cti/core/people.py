@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cti.core import agent as moves
-from cti.core.acd import FreeAgents
+from cti.core.acd import Router
 from cti.core.agent import LINK, REMOVED, Agent
 from cti.core.call import Calls
 from cti.core.messages import (
@@ -31,20 +31,18 @@ KEPT = {name: getattr(Agent(agent=""), name) for name in (
 
 
 class People:
-    """`free` are the agents that may be offered a call now. Changes only by `apply`.
+    """Tells the router who is signed on, who takes calls and who is free. Changes only by `apply`.
 
-    limits: seconds an agent may be not ready for a reason; 0 or absent: as long as he likes. outbound_counts: a call
-    out makes idle time begin anew."""
+    limits: seconds an agent may be not ready for a reason; 0 or absent: as long as he likes."""
 
-    def __init__(self, out: Outbox, calls: Calls, limits: Mapping[str, float] | None = None) -> None:
+    def __init__(self, out: Outbox, calls: Calls, router: Router, limits: Mapping[str, float] | None = None) -> None:
         self.out = out
         self.calls = calls
+        self.router = router
         self.limits = limits or {}
-        self.outbound_counts = True
         self.agents: dict[str, Agent] = {}
         self.stations: dict[str, bool] = {}
         self.heard: dict[str, bool] = {}  # of all phones the switch has told of, also those no station is known for yet
-        self.free = FreeAgents()
         self.handlers: dict[type, Callable[[Any], None]] = {
             PeopleChanged: self._people, StationState: self._station, SetAgentState: self._set_state,
             WrapUp: self._wrap_up, SwitchUp: self._switch_up, ClockStepped: self._clock_stepped,
@@ -68,7 +66,7 @@ class People:
         if (agent.state, agent.reason) != shown or not agent.since:
             agent.since, agent.over_since = event.at, None
         agent.wrapped = agent.work != "talking" and (agent.wrapped or (work, agent.work) == ("wrap_up", "idle"))
-        self._sort(agent)
+        self._sort(agent, event.at)
 
     def react(self, event: Event) -> None:
         """Nothing follows here: the floor routes when an agent is free."""
@@ -80,11 +78,17 @@ class People:
                 self.out.wake(agent.wrap_until, "wrap", agent.agent)
             self._watch_limit(agent)
 
-    def _sort(self, agent: Agent) -> None:
-        if agent.free and not agent.gone and self.stations.get(agent.station):
-            self.free.add(agent.agent, agent.skills, agent.idle_since)
+    def _sort(self, agent: Agent, at: float) -> None:
+        reachable = self.stations.get(agent.station, False)
+        if agent.gone or (agent.wish == "logged_out" and agent.work == "idle"):
+            self.router.sign_off(agent.agent, at)
         else:
-            self.free.remove(agent.agent)
+            serving = reachable and (agent.next_wish or agent.wish) == "ready"
+            self.router.sign_on(agent.agent, agent.skills, at, serving)
+        if agent.free and not agent.gone and reachable:
+            self.router.free(agent.agent, agent.skills, agent.idle_since)
+        else:
+            self.router.busy(agent.agent)
 
     # ------------------------------------------------------------ work
 
@@ -111,7 +115,7 @@ class People:
     def begin_wrap_up(self, agent: Agent, call_id: str, at: float, seconds: float) -> None:
         """After a conversation. `seconds` 0: none."""
         call = self.calls.live.get(call_id)
-        keeps_idle = not self.outbound_counts and call is not None and call.direction == "outbound"
+        keeps_idle = not self.router.routing.outbound_counts and call is not None and call.direction == "outbound"
         if seconds > 0:
             self.move(
                 agent, at, call_id=call_id, work="wrap_up", wrap_until=at + seconds, keeps_idle=keeps_idle
@@ -136,9 +140,11 @@ class People:
             self.end_wrap_up(agent, at, "timer")
 
     def _clock_stepped(self, m: ClockStepped) -> None:
+        """Who has been idle for how long, and how long a wrap-up still goes, is as it was."""
         for agent in self.agents.values():
-            if agent.wrap_until is not None:
-                self.move(agent, m.at, wrap_until=agent.wrap_until + m.by)
+            if agent.wish != "logged_out" or agent.work != "idle":
+                until = agent.wrap_until + m.by if agent.wrap_until is not None else None
+                self.move(agent, m.at, idle_since=agent.idle_since + m.by, wrap_until=until)
 
     def _wrap_up(self, m: WrapUp) -> None:
         """Finishing what a disposition or the timer has just finished is no mistake."""
@@ -219,12 +225,12 @@ class People:
         for info in m.agents:
             agent = self.agents.setdefault(info.agent, Agent(agent=info.agent, since=m.at))
             agent.name, agent.skills, agent.usual_station, agent.gone = info.name, info.skills, info.station, False
-            self._sort(agent)
+            self._sort(agent, m.at)
         known = {info.agent for info in m.agents}
         for agent in list(self.agents.values()):
             if agent.agent not in known and not agent.gone:
                 agent.gone = True
-                self._sort(agent)
+                self._sort(agent, m.at)
                 self._state_wish(agent, m.at, "logged_out", REMOVED)
         for station in sorted(before.keys() | self.stations.keys()):
             if before.get(station, False) != self.stations.get(station, False):
@@ -242,7 +248,7 @@ class People:
         for agent in self.agents.values():
             if agent.station != station:
                 continue
-            self._sort(agent)
+            self._sort(agent, at)
             if agent.work == "idle" and agent.wish == "ready" and not reachable:
                 self._state_wish(agent, at, "not_ready", LINK)
             elif reachable and (agent.wish, agent.reason, agent.work) == ("not_ready", LINK, "idle"):

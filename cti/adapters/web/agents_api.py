@@ -97,5 +97,5 @@ async def why_agent(deps: Deps, request: web.Request, who: Who | None) -> Row:
     need_supervisor(deps, request, who)
     name = request.match_info["id"]
     row = _agent(deps, name)
-    kept = ("agent_id", "name", "state", "reason", "since", "next_state", "station", "reachable", "skills")
-    return {**{key: row.get(key) for key in kept}, "reasons": deps.engine.why_agent(name)}
+    kept = ("agent_id", "name", "since", "next_state", "next_reason", "station", "reachable")
+    return {**{key: row.get(key) for key in kept}, **deps.engine.why_agent(name)}

@@ -92,15 +92,16 @@ class Engine(Protocol):
         """number -> whether its phone can be reached."""
 
     def live_calls(self) -> list[Row]: ...
-    def waiting_calls(self) -> list[Row]:
-        """Callers who wait, the next of each queue first: call_id, caller, caller_name, queue, priority, queued_at,
-        position, step (of relaxation), raised (rules that changed the priority)."""
+    def waiting_calls(self, most: int | None = None) -> list[Row]:
+        """Callers who wait, the next of each queue first: the row of `why_call` with caller, caller_name, language."""
 
-    def why_call(self, call_id: str) -> list[Row] | None:
-        """Why a caller still waits, one row a reason; None: he does not wait."""
+    def why_call(self, call_id: str) -> Row | None:
+        """Where a caller stands who waits, and for what: call_id, queue, position, priority, since, entered_at, step,
+        needs, why, raised (rules that changed the priority) and more; None: he does not wait."""
 
-    def why_agent(self, agent: str) -> list[Row]:
-        """Why an agent has no call, one row a reason."""
+    def why_agent(self, agent: str) -> Row:
+        """why (empty: he is free), state, reason, idle_since, skills, waiting, queues: what keeps those who wait from
+        him."""
 
     def health(self) -> dict[str, Row]:
         """name -> ok, detail, age."""

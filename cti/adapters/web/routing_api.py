@@ -41,8 +41,7 @@ async def move(deps: Deps, request: web.Request, who: Who) -> Row:
 
 def _waiting(deps: Deps, call_id: str) -> Row:
     """How he waits now; when an agent was free for him at once, only that he does not."""
-    row = next((row for row in deps.engine.waiting_calls() if row["call_id"] == call_id), None)
-    return row or {"call_id": call_id, "position": None}
+    return deps.engine.why_call(call_id) or {"call_id": call_id, "why": None}
 
 
 async def waiting(deps: Deps, request: web.Request, who: Who) -> Row:
@@ -53,13 +52,13 @@ async def why_call(deps: Deps, request: web.Request, who: Who | None) -> Row:
     """Why a caller still waits, and why each of his offers went to that agent."""
     need_supervisor(deps, request, who)
     call_id = uuid_in(request)
-    reasons = deps.engine.why_call(call_id)
+    waits = deps.engine.why_call(call_id)
     stored = await deps.store.get_call(call_id)
     now = live(deps, call_id)
-    if reasons is None and stored is None and now is None:
+    if waits is None and stored is None and now is None:
         raise Problem(404, "there is no such call")
     offers = [_offer(offer) for offer in (stored or {}).get("offers", ())]
-    return {"call_id": call_id, "waiting": reasons is not None, "reasons": reasons or [], "offers": offers}
+    return {"call_id": call_id, "waits": waits, "offers": offers}
 
 
 def _offer(offer: Row) -> dict[str, Any]:

@@ -276,7 +276,7 @@ class World:
 
     def apart(self, bridge: str) -> None:
         """A conversation ends: the agent's channel ends when it is told to, a caller is back in the loop."""
-        for name, leg in self.legs.items():
+        for name, leg in list(self.legs.items()):
             if leg.bridge == bridge:
                 leg.bridge, leg.since = "", -1.0
                 self.tell(Unbridged, name, bridge=bridge)

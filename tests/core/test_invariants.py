@@ -8,14 +8,18 @@ from __future__ import annotations
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from inspect import signature
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from cti.core.agent import Agent
 from cti.core.call import Call, Visit
+from cti.core.floor import RING_GRACE
 from cti.core.messages import (
     AnswerCall,
     ChangePriority,
@@ -31,24 +35,40 @@ from cti.core.queues import QueueConfig, matches, required_skills, requirement_a
 from cti.errors import CtiError
 from tests.core.acd_world import AGENTS, NODES, QUEUES, STATIONS, VERSIONS, World
 
-PICK = st.integers(0, 11)
-WHO = st.sampled_from(sorted(AGENTS))
+CHOICES: dict[str, Sequence[Any]] = {
+    "pick": range(12), "number": range(12), "called": sorted(NODES), "lost": [False, True], "seed": range(100),
+    "cause": [17, 19, 21, 34, 0], "station": sorted(STATIONS.values()), "yes": [True, False], "told": [True, False],
+    "who": sorted(AGENTS), "other": sorted(AGENTS), "wish": ["ready", "ready", "not_ready", "logged_out"],
+    "by": ["", "sup"], "reason": ["lunch", "training"], "priority": range(-5, 21), "queue": [*QUEUES, "nowhere"],
+    "skills": [{}, {"sales": 3}, {"support": 2, "english": 1}, {"chinese": 9}], "which": range(len(VERSIONS)),
+    "seconds": [0.01, 0.3, 1.0, 2.0, 5.0, 9.0, 20.0, 70.0], "step": [-3600.0, -3.0, 3.0, 3600.0],
+}  # fmt: skip
 STUCK = 1.0  # s that a free agent and a caller for him may be apart
 SLACK = 0.01
 
 
+def given(*names: str) -> Any:
+    """A rule whose arguments are taken from CHOICES."""
+    return rule(**{name: st.sampled_from(CHOICES[name]) for name in names})
+
+
 class Acd(RuleBasedStateMachine):
-    @initialize(signed_on=st.sets(WHO))
+    @initialize(signed_on=st.sets(st.sampled_from(sorted(AGENTS))))
     def open(self, signed_on: set[str]) -> None:
         self.world = World()
         self.apart: dict[tuple[str, str], float] = {}  # (agent, call) -> since when they could talk and do not
         self.entered: dict[tuple[str, int], float] = {}  # a visit -> when it was seen first
+        self.down_at = 0.0  # when the link was seen down last
         for name in sorted(signed_on):
             self.ask(SetAgentState(at=self.world.at, by=name, agent=name, wish="ready"))
 
     @property
     def serves(self) -> bool:
         return self.world.link != "dead"
+
+    @property
+    def up(self) -> bool:
+        return self.world.link == "up"
 
     def ask(self, request: Input) -> None:
         """What a person asks, who may be refused; nobody answers while the server is dead."""
@@ -61,12 +81,12 @@ class Acd(RuleBasedStateMachine):
 
     # ------------------------------------------------------------ callers
 
-    @rule(called=st.sampled_from(sorted(NODES)), number=PICK)
+    @given("called", "number")
     def arrives(self, called: str, number: int) -> None:
         self.world.arrives(f"+62812000{number:04d}", called)
         self.world.obey()
 
-    @rule(pick=PICK, lost=st.booleans())
+    @given("pick", "lost")
     def caller_hangs_up(self, pick: int, lost: bool) -> None:
         here = [p for p in self.world.persons.values() if not p.lost]
         if here:
@@ -74,17 +94,17 @@ class Acd(RuleBasedStateMachine):
 
     # ------------------------------------------------------------ phones
 
-    @rule(pick=PICK)
+    @given("pick")
     def phone_answers(self, pick: int) -> None:
         if names := self.world.ringing():
             self.world.phone_answers(names[pick % len(names)])
 
-    @rule(pick=PICK)
+    @given("pick")
     def is_bridged(self, pick: int) -> None:
         if names := self.world.answered():
             self.world.bridges(names[pick % len(names)])
 
-    @rule(pick=PICK)
+    @given("pick")
     def answers_and_talks(self, pick: int) -> None:
         if names := self.world.ringing():
             name = names[pick % len(names)]
@@ -92,17 +112,17 @@ class Acd(RuleBasedStateMachine):
             if name in self.world.legs:
                 self.world.bridges(name)
 
-    @rule(pick=PICK, cause=st.sampled_from([17, 19, 21, 34, 0]))
+    @given("pick", "cause")
     def phone_declines(self, pick: int, cause: int) -> None:
         if names := self.world.ringing():
             self.world.phone_gone(names[pick % len(names)], cause)
 
-    @rule(pick=PICK)
+    @given("pick")
     def agent_hangs_up(self, pick: int) -> None:
         if names := self.world.talking() + self.world.answered():
             self.world.phone_gone(names[pick % len(names)], told=True)
 
-    @rule(station=st.sampled_from(sorted(STATIONS.values())), yes=st.booleans())
+    @given("station", "yes")
     def registers(self, station: str, yes: bool) -> None:
         self.world.reachable[station] = yes
         if self.world.link == "up":
@@ -110,17 +130,16 @@ class Acd(RuleBasedStateMachine):
 
     # ------------------------------------------------------------ agents and supervisors
 
-    @rule(who=WHO, wish=st.sampled_from(["ready", "ready", "not_ready", "logged_out"]), by=st.sampled_from(["", "sup"]),
-          reason=st.sampled_from(["lunch", "training"]))  # fmt: skip
+    @given("who", "wish", "by", "reason")
     def wishes(self, who: str, wish: str, by: str, reason: str) -> None:
         why = reason if wish == "not_ready" else ""
         self.ask(SetAgentState(at=self.world.at, by=by or who, agent=who, wish=wish, reason=why))  # type: ignore[arg-type]
 
-    @rule(who=WHO, other=WHO)
+    @given("who", "other")
     def wants_anothers_station(self, who: str, other: str) -> None:
         self.ask(SetAgentState(at=self.world.at, by=who, agent=who, wish="ready", station=STATIONS[other]))
 
-    @rule(who=WHO, pick=PICK)
+    @given("who", "pick")
     def acts(self, who: str, pick: int) -> None:
         at, call = self.world.at, self.world.board.people.agents[who].call_id
         self.ask([
@@ -129,77 +148,76 @@ class Acd(RuleBasedStateMachine):
             HangUpCall(at=at, by=who, agent=who, call_id=call), RejectCall(at=at, by=who, agent=who, call_id=call),
         ][pick % 6])  # fmt: skip
 
-    @rule(pick=PICK, priority=st.integers(-5, 20))
+    @given("pick", "priority")
     def changes_a_priority(self, pick: int, priority: int) -> None:
         if calls := self.waiting():
             call = calls[pick % len(calls)].call_id
             self.ask(ChangePriority(at=self.world.at, by="sup", call_id=call, priority=priority))
 
-    @rule(pick=PICK, queue=st.sampled_from([*QUEUES, "nowhere"]))
+    @given("pick", "queue")
     def moves_a_caller(self, pick: int, queue: str) -> None:
         if calls := self.waiting():
             self.ask(MoveCall(at=self.world.at, by="sup", call_id=calls[pick % len(calls)].call_id, queue=queue))
 
-    @rule(pick=PICK)
+    @given("pick")
     def ends_a_call(self, pick: int) -> None:
         if calls := list(self.world.board.calls.live.values()):
             self.ask(HangUpCall(at=self.world.at, by="sup", call_id=calls[pick % len(calls)].call_id))
 
-    @rule(who=WHO, skills=st.sampled_from([{}, {"sales": 3}, {"support": 2, "english": 1}, {"chinese": 9}]))
+    @given("who", "skills")
     def changes_skills(self, who: str, skills: dict[str, int]) -> None:
         self.world.skills[who] = skills
         if self.serves:
             self.world.people()
 
-    @rule(who=WHO)
+    @given("who")
     def leaves_or_joins_the_company(self, who: str) -> None:
         if self.world.skills.pop(who, None) is None:
             self.world.skills[who] = dict(AGENTS[who])
         if self.serves:
             self.world.people()
 
-    @rule(which=st.integers(0, len(VERSIONS) - 1))
+    @given("which")
     def publishes(self, which: int) -> None:
         if self.serves:
             self.world.publish(which)
 
     # ------------------------------------------------------------ time and trouble
 
-    @rule(seconds=st.sampled_from([0.01, 0.3, 1.0, 2.0, 5.0, 9.0, 20.0, 70.0]))
+    @given("seconds")
     def time_passes(self, seconds: float) -> None:
         self.world.passes(seconds)
 
-    @rule(by=st.sampled_from([-3600.0, -3.0, 3.0, 3600.0]))
-    @precondition(lambda self: self.serves)
-    def the_clock_is_set(self, by: float) -> None:
-        self.world.clock_set(by)
+    @given("step")
+    def the_clock_is_set(self, step: float) -> None:
+        if self.serves:
+            self.world.clock_set(step)
 
-    @rule(seed=st.integers(0, 99))
-    @precondition(lambda self: self.world.link == "up")
+    @given("seed")
     def an_old_fact_comes_again(self, seed: int) -> None:
-        if (fact := self.world.some_old_fact(random.Random(seed))) is not None:
+        if self.up and (fact := self.world.some_old_fact(random.Random(seed))) is not None:
             self.world.do(fact)
 
-    @rule()
-    @precondition(lambda self: self.world.link == "up")
+    @given()
     def the_link_breaks(self) -> None:
-        self.world.switch_down()
+        if self.up:
+            self.world.switch_down()
 
-    @rule()
-    @precondition(lambda self: self.world.link == "up")
+    @given()
     def killed(self) -> None:
-        self.world.killed()
+        if self.up:
+            self.world.killed()
 
-    @rule(told=st.booleans())
-    @precondition(lambda self: self.world.link != "up")
+    @given("told")
     def is_back(self, told: bool) -> None:
-        self.world.back(told)
+        if not self.up:
+            self.world.back(told)
 
-    @rule()
-    @precondition(lambda self: self.world.link == "up")
+    @given()
     def killed_and_back(self) -> None:
-        self.world.killed()
-        self.world.back(True)
+        if self.up:
+            self.world.killed()
+            self.world.back(True)
 
     # ------------------------------------------------------------ what always holds
 
@@ -239,7 +257,8 @@ class Acd(RuleBasedStateMachine):
         pairs = set(self.could_talk()) if self.world.link == "up" else set()
         self.apart = {pair: self.apart.get(pair, self.world.now) for pair in pairs}
         for (agent, call), since in self.apart.items():
-            assert self.world.now - since < STUCK, f"{agent} is free and {call} waits: {self.world.board.calls.live[call]}"
+            waits = self.world.board.calls.live[call]
+            assert self.world.now - since < STUCK, f"{agent} is free and {call} waits: {waits}"
 
     def could_talk(self) -> Iterator[tuple[str, str]]:
         board = self.world.board
@@ -261,10 +280,12 @@ class Acd(RuleBasedStateMachine):
     def nobody_waits_longer_than_he_may(self) -> None:
         if self.world.link == "dead":
             return
+        if self.world.link == "down":
+            self.down_at = self.world.now
         here = {(c.call_id, c.visit.number): c.visit for c in self.waiting() if c.visit is not None}
         self.entered = {key: self.entered.get(key, self.world.now) for key in here}
         for key, visit in here.items():
-            if not visit.offer and self.world.link == "up":
+            if not visit.offer and self.world.now > self.down_at + RING_GRACE:
                 assert self.world.now - self.entered[key] <= visit.max_wait + SLACK, visit
 
     # ------------------------------------------------------------ and in the end
@@ -311,6 +332,41 @@ def in_line(world: World) -> set[str]:
 
 
 Acd.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=400, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestAcd = Acd.TestCase
+
+# The same in long walks, where queues are full and much is going on at once. How often each step is taken.
+STEPS = {
+    "arrives": 10, "caller_hangs_up": 2, "phone_answers": 3, "is_bridged": 3, "answers_and_talks": 4,
+    "phone_declines": 2, "agent_hangs_up": 4, "registers": 2, "wishes": 8, "wants_anothers_station": 1, "acts": 4,
+    "changes_a_priority": 1, "moves_a_caller": 1, "ends_a_call": 0.5, "changes_skills": 1,
+    "leaves_or_joins_the_company": 0.5, "publishes": 1, "time_passes": 10, "the_clock_is_set": 0.3,
+    "an_old_fact_comes_again": 3, "the_link_breaks": 0.5, "killed": 0.5, "is_back": 3, "killed_and_back": 0.5,
+}  # fmt: skip
+INVARIANTS = [name for name in vars(Acd) if hasattr(vars(Acd)[name], "hypothesis_stateful_invariant")]
+
+
+def one_step(machine: Acd, chance: random.Random, done: list[str]) -> None:
+    """Take one and look."""
+    name = chance.choices(list(STEPS), list(STEPS.values()))[0]
+    step = getattr(machine, name)
+    values = {key: chance.choice(CHOICES[key]) for key in signature(step).parameters}
+    done.append(f"{machine.world.now:.2f} {name}({values})")
+    step(**values)
+    for look in INVARIANTS:
+        getattr(machine, look)()
+
+
+@pytest.mark.parametrize("seed", [*range(40), *(pytest.param(n, marks=pytest.mark.soak) for n in range(40, 2000))])
+def test_a_long_walk(seed: int) -> None:
+    chance, machine = random.Random(seed), Acd()
+    machine.open(signed_on=set(AGENTS))
+    done: list[str] = []
+    try:
+        for _ in range(300):
+            one_step(machine, chance, done)
+        machine.teardown()
+    except Exception:
+        print(*done[-30:], sep="\n")
+        raise

@@ -31,7 +31,7 @@ from cti.core.messages import (
     StationState,
     WrapUp,
 )  # fmt: skip
-from cti.core.queues import QueueConfig, matches, required_skills, requirement_at
+from cti.core.queues import Requirement, matches, relaxed, required_skills
 from cti.errors import CtiError
 from tests.core.acd_world import AGENTS, NODES, QUEUES, STATIONS, VERSIONS, World
 
@@ -244,7 +244,7 @@ class Acd(RuleBasedStateMachine):
     @invariant()
     def queues_are_as_long_as_callers_wait(self) -> None:
         lengths = Counter(c.visit.queue for c in self.world.board.calls.live.values() if c.visit is not None)
-        assert {name: n for name, n in self.world.board.floor.lengths.items() if n} == dict(lengths)
+        assert {name: n for name, n in self.world.board.waits.lengths.items() if n} == dict(lengths)
 
     @invariant()
     def who_waits_is_in_line_and_nobody_else(self) -> None:
@@ -261,20 +261,40 @@ class Acd(RuleBasedStateMachine):
             assert self.world.now - since < STUCK, f"{agent} is free and {call} waits: {waits}"
 
     def could_talk(self) -> Iterator[tuple[str, str]]:
-        board = self.world.board
-        free = [a for a in board.people.agents.values() if self.is_free(a)]
+        free = [a for a in self.world.board.people.agents.values() if self.is_free(a)]
         for call in self.waiting() if free else ():
-            if call.visit is not None and not call.visit.offer:
-                needs = self.needs(call.visit)
-                yield from ((a.agent, call.call_id) for a in free if matches(needs, a.skills))
+            if call.visit is not None and not call.visit.offer and self.has_room(call.visit.queue):
+                yield from ((a.agent, call.call_id) for a in free if self.may_serve(a, call.visit))
 
     def is_free(self, agent: Agent) -> bool:
-        up = self.world.board.people.stations.get(agent.station)
-        return bool(up) and not agent.gone and (agent.wish, agent.work) == ("ready", "idle")
+        return self.serves_when_free(agent) and (agent.wish, agent.work) == ("ready", "idle")
 
-    def needs(self, visit: Visit) -> object:
-        queue: QueueConfig = self.world.board.floor.queue(visit.queue)
-        return requirement_at(required_skills(queue, visit.skills), queue.relax, self.world.at - visit.entered_at)
+    def serves_when_free(self, agent: Agent) -> bool:
+        up = self.world.board.people.stations.get(agent.station)
+        return bool(up) and self.is_signed_on(agent) and (agent.next_wish or agent.wish) == "ready"
+
+    def is_signed_on(self, agent: Agent) -> bool:
+        return not agent.gone and (agent.wish, agent.work) != ("logged_out", "idle")
+
+    def has_room(self, name: str) -> bool:
+        taken = sum(c.offer is not None and c.offer.queue == name for c in self.world.board.calls.live.values())
+        return all(taken < limit.calls for limit in self.world.board.floor.queue(name).capacity)
+
+    def may_serve(self, agent: Agent, visit: Visit) -> bool:
+        preferred = self.world.board.people.agents.get(visit.prefer)
+        if preferred is not None and self.world.at < visit.prefer_until and self.serves_when_free(preferred):
+            return agent is preferred
+        return matches(self.needs(visit), agent.skills)
+
+    def needs(self, visit: Visit) -> Requirement:
+        """What his queue asks for after so long a wait, or later if nobody signed on has that now."""
+        queue = self.world.board.floor.queue(visit.queue)
+        signed_on = [a.skills for a in self.world.board.people.agents.values() if self.is_signed_on(a)]
+        asked = [required_skills(queue, visit.skills)]
+        for step in queue.relax:
+            asked.append(relaxed(asked[-1], step))
+        due = sum(step.after <= self.world.at - visit.since + SLACK for step in queue.relax)
+        return next((one for one in asked[due:] if any(matches(one, s) for s in signed_on)), asked[due])
 
     @invariant()
     def nobody_waits_longer_than_he_may(self) -> None:
@@ -307,7 +327,7 @@ class Acd(RuleBasedStateMachine):
         self.every_offer_and_visit_has_one_result()
         assert not world.board.calls.live
         assert all(a.work == "idle" for a in world.board.people.agents.values())
-        assert not any(world.board.floor.lengths.values())
+        assert not any(world.board.waits.lengths.values())
         assert in_line(world) == set()
 
     def every_offer_and_visit_has_one_result(self) -> None:
@@ -328,7 +348,7 @@ class Acd(RuleBasedStateMachine):
 
 def in_line(world: World) -> set[str]:
     """Who stands in the router's line."""
-    return set(world.board.floor.waiting._where)
+    return set(world.board.router.stands)
 
 
 Acd.TestCase.settings = settings(

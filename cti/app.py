@@ -192,7 +192,7 @@ class App:
         self.ami = AmiLink(
             host=config.ami.host, port=config.ami.port, username=config.ami.username, secret=config.ami.secret,
             node="main", submit=self._switch_says, cel=self._missed, now=self.engine.now,
-            alive_until=lost.alive_until(self.alive_mark),
+            alive_until=lost.alive_until(self.alive_mark), render=self.prompts.render,
         )  # fmt: skip
         self.engine.settle(self.output)
         await self.recorder.recover()

@@ -128,13 +128,9 @@ class Waits:
 
     def _overfull(self, call: Call, visit: Visit, at: float) -> str:
         """Why the queue takes nobody more; empty: it does."""
-        queue, waiting = self.floor.queue(visit.queue), self.lengths[visit.queue]
-        if waiting > queue.max_size:
-            return "size"
-        most = queue.overflow.ratio
-        if most and waiting > most * self.router.staff.matching(self.router.needs(call.call_id)):
-            return "ratio"
-        return "wait" if queue.overflow.wait and self._too_long(call, queue.overflow.wait, at) else ""
+        why = self.router.overfull(call.call_id, self.lengths[visit.queue])
+        longest = self.floor.queue(visit.queue).overflow.wait
+        return why or ("wait" if longest and self._too_long(call, longest, at) else "")
 
     def _too_long(self, call: Call, most: float, at: float) -> bool:
         """Nobody is free for him, and he would wait longer than that."""

@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from cti.core.call import Call, Calls
 from cti.core.messages import CustomerFound, LookUpCustomer
 from cti.core.outbox import Outbox
+
+REPEAT_WITHIN = 86_400.0  # s
+COMPLAINTS = ("complaint", "keluhan", "投诉")  # a case with such a word in its title is one
+
+
+def complains(cases: Iterable[Mapping[str, Any]]) -> bool:
+    titles = [str(case.get("title", "")).casefold() for case in cases]
+    return any(word in title for title in titles for word in COMPLAINTS)
+
+
+def repeats(history: Iterable[Mapping[str, Any]], at: float) -> int:
+    """How many of these calls waited in a queue in the last 24 hours, and no agent talked to them."""
+    unserved = [call for call in history if call.get("queue") and not call.get("connected_at")]
+    return sum(call.get("direction") == "inbound" and at - _seconds(call) <= REPEAT_WITHIN for call in unserved)
+
+
+def _seconds(call: Mapping[str, Any]) -> float:
+    """When it began; for ever ago when that is not told."""
+    try:
+        return datetime.fromisoformat(str(call.get("started_at"))).timestamp()
+    except ValueError:
+        return float("-inf")
+
+
+def last_agent(history: Iterable[Mapping[str, Any]]) -> str | None:
+    """Who talked last in these calls, the last one first; None: nobody."""
+    return next((str(call["agent"]) for call in history if call.get("agent") and call.get("connected_at")), None)
 
 
 class Callers:
@@ -30,9 +59,17 @@ class Callers:
             self._tell(call, "number", self._by_number(call), m.at)
 
     def customer(self, call: Call) -> dict[str, Any]:
-        """The record of the caller when exactly one customer has his number, else empty."""
+        """The record of the caller when exactly one customer has his number, with his cases; else empty."""
         found = self.known.get(call.call_id)
-        return dict(found.customers[0]) if found is not None and len(found.customers) == 1 else {}
+        if found is None or len(found.customers) != 1:
+            return {}
+        return {**found.customers[0], "open_cases": len(found.cases), "complaint": complains(found.cases)}
+
+    def past(self, call: Call, at: float) -> dict[str, Any]:
+        """What is known of his calls before: how many of the last day's nobody answered, and who talked to him last."""
+        found = self.known.get(call.call_id)
+        history = found.history if found is not None else ()
+        return {"repeat": repeats(history, at), "last_agent": call.agent or last_agent(history)}
 
     def flow_says(self, call: Call, who: str, proven: bool, at: float) -> None:
         """`who`: the customer he is by what the flow has learned, `proven`: by his PIN; empty: as his number says."""

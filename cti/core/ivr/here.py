@@ -59,7 +59,11 @@ class Here:
 
     @property
     def customer(self) -> dict[str, Any]:
-        return self.context.customer if self.line.customer is None else self.line.customer
+        """Whom a lookup has found, with what is known besides of the customer who calls when it is he."""
+        found, caller = self.line.customer, self.context.customer
+        if found is None:
+            return caller
+        return {**caller, **found} if str(found.get("customer_id")) == str(caller.get("customer_id")) else found
 
     def change(self, **changes: Any) -> None:
         self.line = msgspec.structs.replace(self.line, **changes)

@@ -43,6 +43,7 @@ class Callers:
         self.out = out
         self.calls = calls
         self.known: dict[str, CustomerFound] = {}  # by call: who has the caller's number
+        self.chosen: dict[str, CustomerFound] = {}  # by call: whom the flow has found
 
     def look_up(self, call: Call) -> None:
         """By his number, for the flow; and as whom the flow has found, for the agent's page."""
@@ -50,20 +51,28 @@ class Callers:
             self._ask(call, who)
 
     def found(self, m: CustomerFound) -> None:
-        """An answer about the number. What is told of a customer the flow has found is the page's alone."""
+        """An answer about the number, or about a customer the flow has found: of him it knows the record already."""
         call = self.calls.live[m.call_id]
         if m.customer_id:
+            self.chosen[m.call_id] = m
             return
         self.known[m.call_id] = m
         if m.customers and not call.identified:
             self._tell(call, "number", self._by_number(call), m.at)
 
     def customer(self, call: Call) -> dict[str, Any]:
-        """The record of the caller when exactly one customer has his number, with his cases; else empty."""
+        """The record of the caller when exactly one customer has his number, else empty."""
         found = self.known.get(call.call_id)
-        if found is None or len(found.customers) != 1:
-            return {}
-        return {**found.customers[0], "open_cases": len(found.cases), "complaint": complains(found.cases)}
+        return dict(found.customers[0]) if found is not None and len(found.customers) == 1 else {}
+
+    def besides(self, call: Call) -> dict[str, dict[str, Any]]:
+        """By id, of whose number it is and whom the flow has found: how many cases are open, and whether one is a
+        complaint."""
+        told = [held[call.call_id] for held in (self.known, self.chosen) if call.call_id in held]
+        return {
+            str(m.customers[0].get("customer_id")): {"open_cases": len(m.cases), "complaint": complains(m.cases)}
+            for m in told if len(m.customers) == 1
+        }  # fmt: skip
 
     def past(self, call: Call, at: float) -> dict[str, Any]:
         """What is known of his calls before: how many of the last day's nobody answered, and who talked to him last."""
@@ -84,6 +93,7 @@ class Callers:
 
     def forget(self, call: Call) -> None:
         self.known.pop(call.call_id, None)
+        self.chosen.pop(call.call_id, None)
 
     def _by_number(self, call: Call) -> list[str]:
         return [str(customer.get("customer_id")) for customer in self.known[call.call_id].customers]

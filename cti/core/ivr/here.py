@@ -59,11 +59,9 @@ class Here:
 
     @property
     def customer(self) -> dict[str, Any]:
-        """Whom a lookup has found, with what is known besides of the customer who calls when it is he."""
-        found, caller = self.line.customer, self.context.customer
-        if found is None:
-            return caller
-        return {**caller, **found} if str(found.get("customer_id")) == str(caller.get("customer_id")) else found
+        """Whom a lookup has found, else whose number it is; with what is known besides of him."""
+        who = self.context.customer if self.line.customer is None else self.line.customer
+        return {**self.context.besides.get(str(who.get("customer_id")), {}), **who}
 
     def change(self, **changes: Any) -> None:
         self.line = msgspec.structs.replace(self.line, **changes)

@@ -218,7 +218,7 @@ class Phone:
         queue, again = self.book.queues.get(wait.queue), self.waited.get("queue") == wait.queue
         since = self.waited["since"] if again else self._queued_at
         priority = wait.priority if wait.priority is not None else queue.priority if queue else 0
-        self.waited = {"queue": wait.queue, "since": since, "priority": priority, "skills": wait.skills, "at": self.at}
+        self.waited = {"queue": wait.queue, "since": since, "priority": priority, "skills": wait.skills}
 
     def dial_ended(self, result: str) -> None:
         """answered, talked, as of a queue; busy, no_answer, fail."""

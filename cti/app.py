@@ -168,7 +168,7 @@ class App:
         await self._calendars()
         self.flows = LiveFlows(self.config, self.store, self.prompts, self._publish, self._versions_in_use)
         await self.flows.start()
-        within = {name: queue.service_level.within for name, queue in self.board.floor.queues.items()}
+        within = {name: queue.service_level.within for name, queue in self.board.router.queues.items()}
         await self.figures.restore(self.store, past, within)
         log.info("restored %d calls, epoch %d", len(self.board.calls.live), epoch)
 
@@ -360,7 +360,7 @@ class App:
 
     def _publish(self, book: Book, share: int) -> None:
         self.board.publish(book, FlowsPublished(at=self.now(), version=book.version, share=share))
-        queues = self.board.floor.queues
+        queues = self.board.router.queues
         self.figures.stats.configure({name: queue.service_level.within for name, queue in queues.items()})
         self.engine.settle(Output([], []))  # its timer: those who wait are looked at by the new rules
 

@@ -15,15 +15,23 @@ SLACK = 2.0  # s that the switch's clock and ours may differ
 
 
 class Visit(msgspec.Struct, kw_only=True):
-    """One wait in a queue. `offer` is the offer that is ringing now, if any."""
+    """One wait in a queue. `offer` is the offer that is ringing now, if any; `since` the place in time that he has,
+    earlier than he entered when he kept one; `minutes` what he was last told he would wait."""
 
     number: int
     queue: str
     entered_at: float
+    since: float
     priority: int = 0
     skills: dict[str, Any] = {}
     max_wait: float = 0.0
     offer: str = ""
+    keys: str = ""
+    raised: list[str] = []
+    prefer: str = ""
+    prefer_until: float = 0.0
+    prefer_why: str = "named"
+    minutes: int | None = None
 
 
 class Offer(msgspec.Struct, kw_only=True):
@@ -81,12 +89,14 @@ class Call(msgspec.Struct, kw_only=True):
     messages: int = 0  # recorded by the caller
     visit: Visit | None = None
     visits: int = 0
+    last_visit: dict[str, Any] = {}  # the wait before: queue, since, priority, skills
     rings: int = 0
     offer: Offer | None = None
     unmet: list[str] = []  # agents whose phone answered and was gone before the bridge
     dial: Dial | None = None
     dialed: str = ""  # how the last dial ended, until the flow has gone on
     dequeued: str = ""  # how the last visit ended, until the flow has gone on
+    pressed: str = ""  # the key that ended it
     talked: bool = False  # the last conversation is over and the flow has not gone on yet
     agent: str = ""  # who talked last
     last_by: str = ""  # who ended the last conversation
@@ -239,16 +249,44 @@ def _queued(call: Call, event: Event) -> None:
         number=data["visit"],
         queue=event.queue,
         entered_at=data["entered_at"],
+        since=data.get("since") or data["entered_at"],
         priority=data["priority"],
         skills=data["skills"],
         max_wait=data["max_wait"],
+        keys=data.get("keys") or "",
+        raised=data.get("raised") or [],
+        prefer=data.get("prefer") or "",
+        prefer_until=data["entered_at"] + (data.get("prefer_for") or 0.0),
+        prefer_why=data.get("prefer_why") or "named",
     )
 
 
+def _place_kept(call: Call, event: Event) -> None:
+    visit, by = call.visit, event.data.get("by", 0.0)
+    if visit is not None:
+        visit.since = event.data["since"]
+        visit.entered_at, visit.prefer_until = visit.entered_at + by, visit.prefer_until + by
+
+
+def _priority_changed(call: Call, event: Event) -> None:
+    if call.visit is not None:
+        call.visit.priority = event.data["priority"]
+
+
+def _announced(call: Call, event: Event) -> None:
+    if call.visit is not None and event.data["minutes"] is not None:
+        call.visit.minutes = event.data["minutes"]
+
+
 def _dequeued(call: Call, event: Event) -> None:
-    call.visit = None
-    if event.data["result"] != "answered":
+    visit, call.visit = call.visit, None
+    if visit is not None:
+        call.last_visit = {
+            "queue": visit.queue, "since": visit.since, "priority": visit.priority, "skills": visit.skills,
+        }  # fmt: skip
+    if event.data["result"] != "answered" and not event.data.get("to"):
         call.dequeued = event.data["result"]
+        call.pressed = event.data.get("key") or ""
 
 
 def _offered(call: Call, event: Event) -> None:
@@ -332,6 +370,9 @@ _FOLDS = {
     "flow.at": _flow_at,
     "flow.ended": _flow_ended,
     "call.queued": _queued,
+    "call.place_kept": _place_kept,
+    "call.priority_changed": _priority_changed,
+    "call.announced": _announced,
     "call.dequeued": _dequeued,
     "call.offered": _offered,
     "offer.missed": _offer_ended,

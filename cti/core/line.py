@@ -90,7 +90,7 @@ class Lines:
         """Go on with the flow when what it waited for has ended."""
         if event.type == "recording.stopped":
             self.work.filed(event)
-        unserved = event.type == "call.dequeued" and event.data["result"] != "answered"
+        unserved = event.type == "call.dequeued" and event.data["result"] != "answered" and not event.data.get("to")
         if not unserved and event.type not in ("call.disconnected", "call.dial_ended"):
             return
         call = self.calls.live[event.call_id]

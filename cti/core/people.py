@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cti.core import agent as moves
-from cti.core.acd import FreeAgents
+from cti.core.acd import Router
 from cti.core.agent import LINK, Agent
 from cti.core.call import Calls
 from cti.core.messages import (
@@ -26,15 +26,15 @@ KEPT = ("wish", "reason", "work", "station", "next_wish", "next_reason", "idle_s
 
 
 class People:
-    """`free` are the agents that may be offered a call now. Changes only by `apply(agent.state_changed)`."""
+    """Tells the router who is signed on, who takes calls and who is free. Changes only by agent.state_changed."""
 
-    def __init__(self, out: Outbox, calls: Calls) -> None:
+    def __init__(self, out: Outbox, calls: Calls, router: Router) -> None:
         self.out = out
         self.calls = calls
+        self.router = router
         self.agents: dict[str, Agent] = {}
         self.stations: dict[str, bool] = {}
         self.heard: dict[str, bool] = {}  # of all phones the switch has told of, also those no station is known for yet
-        self.free = FreeAgents()
         self.handlers: dict[type, Callable[[Any], None]] = {
             PeopleChanged: self._people, StationState: self._station, SetAgentState: self._set_state,
             WrapUp: self._wrap_up, SwitchUp: self._switch_up, ClockStepped: self._clock_stepped,
@@ -54,7 +54,7 @@ class People:
         agent.call_id = event.call_id if agent.work != "idle" else ""
         if (agent.state, agent.reason) != shown or not agent.since:
             agent.since = event.at
-        self._sort(agent)
+        self._sort(agent, event.at)
 
     def react(self, event: Event) -> None:
         """Nothing follows here: the floor routes when an agent is free."""
@@ -65,11 +65,17 @@ class People:
             if agent.wrap_until is not None:
                 self.out.wake(agent.wrap_until, "wrap", agent.agent)
 
-    def _sort(self, agent: Agent) -> None:
-        if agent.free and not agent.gone and self.stations.get(agent.station):
-            self.free.add(agent.agent, agent.skills, agent.idle_since)
+    def _sort(self, agent: Agent, at: float) -> None:
+        reachable = self.stations.get(agent.station, False)
+        if agent.gone or (agent.wish == "logged_out" and agent.work == "idle"):
+            self.router.sign_off(agent.agent, at)
         else:
-            self.free.remove(agent.agent)
+            serving = reachable and (agent.next_wish or agent.wish) == "ready"
+            self.router.sign_on(agent.agent, agent.skills, at, serving)
+        if agent.free and not agent.gone and reachable:
+            self.router.free(agent.agent, agent.skills, agent.idle_since)
+        else:
+            self.router.busy(agent.agent)
 
     # ------------------------------------------------------------ work
 
@@ -108,9 +114,11 @@ class People:
             self._end_wrap_up(agent, agent.call_id, at, "timer")
 
     def _clock_stepped(self, m: ClockStepped) -> None:
+        """Who has been idle for how long, and how long a wrap-up still goes, is as it was."""
         for agent in self.agents.values():
-            if agent.wrap_until is not None:
-                self.move(agent, m.at, wrap_until=agent.wrap_until + m.by)
+            if agent.wish != "logged_out" or agent.work != "idle":
+                until = agent.wrap_until + m.by if agent.wrap_until is not None else None
+                self.move(agent, m.at, idle_since=agent.idle_since + m.by, wrap_until=until)
 
     def _wrap_up(self, m: WrapUp) -> None:
         agent = self.agent(m.agent)
@@ -172,12 +180,12 @@ class People:
         for info in m.agents:
             agent = self.agents.setdefault(info.agent, Agent(agent=info.agent, since=m.at))
             agent.name, agent.skills, agent.usual_station, agent.gone = info.name, info.skills, info.station, False
-            self._sort(agent)
+            self._sort(agent, m.at)
         known = {info.agent for info in m.agents}
         for agent in list(self.agents.values()):
             if agent.agent not in known and not agent.gone:
                 agent.gone = True
-                self._sort(agent)
+                self._sort(agent, m.at)
                 self._state_wish(agent, m.at, "logged_out", "removed")
 
     def _station(self, m: StationState) -> None:
@@ -189,7 +197,7 @@ class People:
         for agent in self.agents.values():
             if agent.station != m.station:
                 continue
-            self._sort(agent)
+            self._sort(agent, m.at)
             if agent.work == "idle" and agent.wish == "ready" and not m.reachable:
                 self._state_wish(agent, m.at, "not_ready", LINK)
             elif m.reachable and (agent.wish, agent.reason, agent.work) == ("not_ready", LINK, "idle"):

@@ -14,9 +14,11 @@ from typing import NamedTuple
 import msgspec
 
 from cti.core import ivr
+from cti.core.acd import Router
 from cti.core.call import Call, Calls
 from cti.core.floor import Floor
 from cti.core.ids import call_id
+from cti.core.ivr.calendars import hours
 from cti.core.line import Lines
 from cti.core.messages import (
     ChannelGone,
@@ -36,7 +38,9 @@ from cti.core.messages import (
 )  # fmt: skip
 from cti.core.outbox import Outbox
 from cti.core.people import People
+from cti.core.queues import Routing
 from cti.core.talk import Talk
+from cti.core.waits import Waits
 from cti.errors import CtiError
 
 AFTER_ALL = 1_000_000  # what is learnt of a call after it was closed is numbered from here, by its content
@@ -65,12 +69,15 @@ class Switchboard:
     def __init__(self, epoch: int, settings: Settings) -> None:
         self.calls = Calls()
         self.out = Outbox(self._fold)
-        self.people = People(self.out, self.calls)
-        self.floor = Floor(self.out, self.calls, self.people, epoch)
+        self.router = Router()
+        self.people = People(self.out, self.calls, self.router)
+        self.floor = Floor(self.out, self.calls, self.people, self.router, epoch)
+        self.waits = Waits(self.out, self.calls, self.floor, self.router)
         self.talk = Talk(self.out, self.calls, self.people, self.floor)
         self.lines = Lines(self.out, self.calls, epoch, settings.trunk, settings.country)
+        self.router.is_open = self._is_open
         # In the order in which a message is shown to them: a conversation ends before its call does.
-        self.parts = (self.people, self.talk, self.floor, self.lines)
+        self.parts = (self.people, self.talk, self.waits, self.floor, self.lines)
         self._deadlines = {kind: handler for part in self.parts for kind, handler in part.deadlines.items()}
         self._reactions: deque[Event] = deque()
 
@@ -197,9 +204,17 @@ class Switchboard:
         used = {version: known[version] for version in self._versions_in_use() if version in known}
         serves = {version: known[version] for version in (serving.canary, serving.live) if version in known}
         lines.books = {**used, **serves}
+        live = serves.get(serving.live)
         beside = {version: one for version, one in lines.books.items() if version != serving.live}
         earlier = {name: queue for version in sorted(beside) for name, queue in beside[version].queues.items()}
-        self.floor.configure(serves[serving.live].queues if serving.live in serves else {}, message.at, earlier)
+        self.waits.configure(live.queues if live else {}, message.at, earlier, live.routing if live else Routing())
+
+    def _is_open(self, calendar: str, at: float) -> bool:
+        """Whether a calendar of the live version is open; one that it does not know is."""
+        book = self.lines.books.get(self.lines.serving.live)
+        if book is None or calendar not in book.calendars:
+            return True
+        return hours(book.calendars[calendar], at, book.zone, self.lines.forced.get(calendar)).state == "open"
 
     def _versions_in_use(self) -> set[int]:
         return {call.version for call in self.calls.live.values()}

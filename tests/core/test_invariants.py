@@ -186,8 +186,8 @@ class Floor(RuleBasedStateMachine):
         if not hasattr(self, "office"):
             return
         board = self.office.board
-        for name in board.people.free:
-            assert board.floor.waiting.best_for(board.people.agents[name].skills)[0] is None
+        for name in board.router.agents:
+            assert board.router.caller_for(name, self.office.at) is None
 
     def teardown(self) -> None:
         if not hasattr(self, "office"):

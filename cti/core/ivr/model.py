@@ -13,7 +13,7 @@ from cti.core.ivr.expressions import Expression
 from cti.core.ivr.problems import Problem
 from cti.core.messages import Prompt, Sound, Text
 from cti.core.numbers import to_e164
-from cti.core.queues import QueueConfig
+from cti.core.queues import QueueConfig, Routing
 
 Value = str | int | float | bool | Expression  # a constant, or what is computed for each call
 TARGETS = ("hangup", "return", "repeat")
@@ -325,6 +325,7 @@ class Book(msgspec.Struct, frozen=True):
     phrases: Mapping[str, Mapping[str, str]] = {}
     calendars: Mapping[str, Calendar] = {}
     zone: str = "UTC"
+    routing: Routing = Routing()
 
     def flow_for(self, called: str) -> tuple[str, str] | None:
         """Flow and language of a called number, as entered in numbers.yaml or as E.164; None: not ours."""

@@ -51,6 +51,7 @@ from tests.kit_home import RunningHome, clean  # noqa: E402
 
 PARTS = ("asterisk", "cti", "postgres", "redis")
 FEW = 10
+AGENTS_MEDIA, CALLERS_MEDIA = 22000, 27000  # four RTP ports a call, where nobody else is
 FLOW = """
 flow: {name}
 language: en
@@ -166,15 +167,15 @@ async def quiet(config: Config, seconds: float) -> None:
 
 async def turn(system: System, few: bool, rate: float, calls: int, args: argparse.Namespace, folder: Path) -> Turn:
     stations = chosen(system.secrets, few)
-    numbers = [(f"62811{n:06d}", "SIPp") for n in range(calls)]
+    numbers = [(f"+62811{n:06d}", "SIPp") for n in range(calls)]
     async with sipp_agents(system.sip, stations, folder / "agents", answer_after=args.answer, talk=args.talk,
-                           sound=args.agent_sound):  # fmt: skip
+                           sound=args.agent_sound, media=AGENTS_MEDIA):  # fmt: skip
         await system.staff(few)
         before = system.cpu()
         with Wire() as wire:
             done = await sipp_callers(system.sip, system.dials(few), folder / "callers", count=calls, rate=rate,
                                       numbers=numbers, key="", key_after=0, sound=args.caller_sound,
-                                      timeout=2 * args.seconds + 120)  # fmt: skip
+                                      media=CALLERS_MEDIA, timeout=2 * args.seconds + 120)  # fmt: skip
             await quiet(system.config, 20)
             await asyncio.sleep(args.wrap_up + 1)
         after = system.cpu()
@@ -313,9 +314,9 @@ def main() -> int:
     parser.add_argument("--rivals", default="default,tuned", help="of app_queue")
     args = parser.parse_args()
     print(f"{platform.platform()}, {os.cpu_count()} x {processor()}, Python {platform.python_version()}; callers and "
-          f"phones on the same machine\nload before {os.getloadavg()[0]:.1f}; "
-          f"{args.rounds} rounds of {args.seconds:g} s; {args.agents} agents, {args.talk:g} s talk, {args.wrap_up} s wrap-up, phones answer after "
-          f"{args.answer * 1000:.0f} ms, recording {'on' if args.recording else 'off'} on both sides")  # fmt: skip
+          f"phones on the same machine\n{args.rounds} rounds of {args.seconds:g} s; {args.agents} agents, "
+          f"{args.talk:g} s talk, {args.wrap_up} s wrap-up, phones answer after {args.answer * 1000:.0f} ms, recording "
+          f"{'on' if args.recording else 'off'} on both sides; load before {os.getloadavg()[0]:.1f}")  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="cti-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)

@@ -71,13 +71,15 @@ async def sipp_callers(
     key_after: float = 1.0,
     talk: float = 0,
     sound: Path | None = None,
+    media: int = 0,
     timeout: float = 120,
 ) -> LoadResult:
     """`count` calls at `rate` a second from the trunk, numbers [(number, name)] taken in turn.
 
     Each is answered, presses `key` (needs root: SIPp replays a capture) `key_after` seconds later, and hangs
     up `talk` seconds after that; 0: waits for the other side's BYE. `sound`, a capture, is sent (needs root) from the
-    answer on. `folder` takes the logs."""
+    answer on. Four RTP ports a call from `media` on (0: from a free one on, which may pass over a port in use).
+    `folder` takes the logs."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = _rows(folder / "callers.csv", [(number, name.replace(";", " ")) for number, name in numbers])
     press = PCAPS / f"dtmf_2833_{ {'*': 'star', '#': 'pound'}.get(key, key) }.pcap" if key else None
@@ -85,7 +87,7 @@ async def sipp_callers(
                          END=_text("end_bye" if talk else "end_wait"), TALK=str(int(talk * 1000)))  # fmt: skip
     process = await _sipp(
         folder, scenario, server, "-s", dials, "-inf", str(rows), "-m", str(count), "-r", str(rate),
-        "-p", str(free_port()), "-mp", str(free_port()), "-l", str(count), "-trace_stat",
+        "-p", str(free_port()), "-mp", str(media or free_port()), "-l", str(count), "-trace_stat",
         "-stf", "stat.csv", "-fd", "1", "-trace_rtt", "-rtt_freq", "1",
         "-trace_err", "-error_file", "errors.log",
     )  # fmt: skip
@@ -115,11 +117,11 @@ def _result(folder: Path) -> LoadResult:
 @asynccontextmanager
 async def sipp_agents(
     server: Server, secrets: dict[str, str], folder: Path, *, answer_after: float = 0.1, talk: float = 0,
-    sound: Path | None = None,
+    sound: Path | None = None, media: int = 0,
 ) -> AsyncIterator[None]:  # fmt: skip
     """All numbers register from one SIPp port, which then answers every call after `answer_after`
     seconds and hangs up `talk` seconds later; 0: waits for the other side's BYE. `sound`, a capture, is sent (needs
-    root) from the answer on. Raises RuntimeError when a registration is refused."""
+    root) from the answer on. `media` as for callers. Raises RuntimeError when a registration is refused."""
     folder.mkdir(parents=True, exist_ok=True)
     port = str(free_port())
     users = _rows(
@@ -135,7 +137,7 @@ async def sipp_agents(
     scenario = _scenario(folder, "agent", SOUND=_sent(sound), END=_text("agent_bye" if talk else "agent_wait"),
                          TALK=str(int(talk * 1000)))  # fmt: skip
     uas = await _sipp(
-        folder, scenario, server, "-aa", "-p", port, "-mp", str(free_port()),
+        folder, scenario, server, "-aa", "-p", port, "-mp", str(media or free_port()),
         "-d", str(int(answer_after * 1000)), "-trace_err", "-error_file", "agents.log",
         "-trace_shortmsg", "-shortmessage_file", "agents_messages.csv",
     )  # fmt: skip

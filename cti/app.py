@@ -167,6 +167,7 @@ class App:
         await self._look_back()
         self.output = self.board.restore([*past.events, *past.agents], self.engine.now())
         await self._people()
+        self.submit(await postgres_start.past(self.store, self.engine.now()))
         await self._calendars()
         self.flows = LiveFlows(self.config, self.store, self.prompts, self._publish, self._versions_in_use)
         await self.flows.start()
@@ -191,7 +192,7 @@ class App:
         self.ami = AmiLink(
             host=config.ami.host, port=config.ami.port, username=config.ami.username, secret=config.ami.secret,
             node="main", submit=self._switch_says, cel=self._missed, now=self.engine.now,
-            alive_until=lost.alive_until(self.alive_mark),
+            alive_until=lost.alive_until(self.alive_mark), render=self.prompts.render,
         )  # fmt: skip
         self.engine.settle(self.output)
         await self.recorder.recover()

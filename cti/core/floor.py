@@ -20,6 +20,7 @@ from cti.core.messages import (
     AnswerCall,
     ChannelGone,
     ChannelUp,
+    ClockStepped,
     Event,
     HangUp,
     OriginateFailed,
@@ -67,6 +68,7 @@ class Floor:
             PeopleChanged: self._people_changed, AnswerCall: self._answer, RejectCall: self._reject,
             ChannelUp: self._channel_up, ChannelGone: self._channel_gone, OriginateFailed: self._originate_failed,
             SwitchUp: self._switch_up, SwitchDown: self._switch_down, StationState: self._station,
+            ClockStepped: self._clock_stepped,
         }  # fmt: skip
         self.deadlines: dict[str, Callable[[str, float], None]] = {
             "bridge": self._due_bridge, "ring": self._due_ring,
@@ -302,6 +304,9 @@ class Floor:
 
     def _station(self, m: StationState) -> None:
         self.route_moved(m.at)
+
+    def _clock_stepped(self, m: ClockStepped) -> None:
+        self._talks = {agent: (queue, began + m.by) for agent, (queue, began) in self._talks.items()}
 
     def _switch_down(self, m: SwitchDown) -> None:
         self.nodes_down.add(m.node)

@@ -261,7 +261,9 @@ class Lines:
                 self.out.emit("flow.node", at, call_id=call.call_id, **msgspec.to_builtins(passed))
             else:
                 agent = call.agent if passed.type == "survey.answered" else ""
-                self.out.emit(passed.type, at, call_id=call.call_id, agent=agent, queue=passed.queue, **passed.data)
+                place = _place_of(call, passed.queue) if passed.type == "callback.requested" else {}
+                self.out.emit(passed.type, at, call_id=call.call_id, agent=agent, queue=passed.queue,
+                              **passed.data, **place)  # fmt: skip
 
     def _say(self, call: Call, action: ivr.Say, at: float) -> None:
         op = self.work.start(call)
@@ -416,6 +418,13 @@ class Lines:
         bridges = {channel.uniqueid: channel.bridge for channel in m.channels}
         waiting = {bridges.get(call.uniqueid) for call in self.calls.live.values() if call.visit is not None} - {""}
         for channel in m.channels:
-            known = channel.uniqueid in self.calls.by_channel or channel.uniqueid in self.dials
+            known = any(channel.uniqueid in one for one in (self.calls.by_channel, self.calls.by_uniqueid, self.dials))
             if is_ours(channel.uniqueid) and not known and (not channel.bridge or channel.bridge in waiting):
                 self.out.command(HangUp(node=m.node, uniqueid=channel.uniqueid))
+
+
+def _place_of(call: Call, queue: str) -> dict[str, Any]:
+    """What a callback keeps of the wait in that queue just before, and what the caller speaks."""
+    kept = call.last_visit if call.last_visit.get("queue") == queue else {}
+    place = {name: kept[name] for name in ("since", "priority", "skills") if name in kept}
+    return place | {"language": call.language}

@@ -437,7 +437,7 @@ def test_a_callback_is_asked_for_in_its_queue() -> None:
     caller.heard("digits", "1")
     asked = office.last("callback.requested")
     assert asked.queue == "support"
-    assert asked.data == {"number": "+62811555666", "entered": "", "flow": "main", "node": "c"}
+    assert asked.data == {"number": "+62811555666", "entered": "", "flow": "main", "node": "c", "language": "en"}
 
 
 def test_what_a_flow_publishes_and_a_call_keeps_its_version() -> None:

@@ -77,6 +77,8 @@ class CallbackCalls:
             return
         if event.type in OFFER_ENDS and call.ended_at is None:
             self._without_agent(call, event.at)
+        elif event.type == "call.identified" and call.calls_back:
+            self._show(call, event.at)
         elif event.type == "call.connected":
             one = self.callbacks.open.get(call.callback)
             if one is not None:
@@ -106,10 +108,14 @@ class CallbackCalls:
         self.out.wake(at + self.floor.queue(one.queue).ring + RING_GRACE, "agent_phone", made)
 
     def _customer_found(self, m: CustomerFound) -> None:
-        """The page is told once more, with who he is."""
+        """The page is told once more, with what is known of the number; of customers when `call.identified` says so."""
         call = self._underway(self.calls.live.get(m.call_id))
-        if call is not None and call.offer is not None and not m.customer_id:
-            self.out.command(Push(type="screen_pop", agent=call.offer.agent, data=self.floor.pop(call, m.at)))
+        if call is not None and not m.customer_id and not m.customers:
+            self._show(call, m.at)
+
+    def _show(self, call: Call, at: float) -> None:
+        if call.offer is not None:
+            self.out.command(Push(type="screen_pop", agent=call.offer.agent, data=self.floor.pop(call, at)))
 
     def _underway(self, call: Call | None) -> Call | None:
         """A call of ours whose two sides have not met."""

@@ -85,7 +85,9 @@ class Callbacks:
             CallbacksFound: self._found, CancelCallback: self._cancel, CalendarsForced: self._calendars,
             ClockStepped: self._clock_stepped,
         }  # fmt: skip
-        self.deadlines: dict[str, Callable[[str, float], None]] = {"callback": self._due}
+        self.deadlines: dict[str, Callable[[str, float], None]] = {
+            "callback": self._due, "callbacks": lambda _, at: self._look_all(at),
+        }  # fmt: skip
 
     def of(self, number: str) -> list[Callback]:
         """The open ones of a number, in the order in which they came."""
@@ -174,10 +176,13 @@ class Callbacks:
             self.look(one, at)
             return
         if self._place(one) < self._place(first):
-            self.out.emit("callback.moved", at, call_id=first.call_id, queue=first.queue, callback=first.callback_id,
-                          since=one.since, priority=one.priority)  # fmt: skip
+            self._move(first, one.since, one.priority, at)
             self.look(first, at)
         self.end(one, at, "merged", "system")
+
+    def _move(self, one: Callback, since: float, priority: int, at: float) -> None:
+        self.out.emit("callback.moved", at, call_id=one.call_id, queue=one.queue, callback=one.callback_id, since=since,
+                      priority=priority)  # fmt: skip
 
     def _place(self, one: Callback) -> tuple[float, float]:
         aging = self.router.routing.aging
@@ -313,9 +318,13 @@ class Callbacks:
         self.end(one, m.at, "cancelled", m.by)
 
     def _calendars(self, m: CalendarsForced) -> None:
-        self._look_all(m.at)
+        """Others have still to take it in."""
+        self.out.wake(m.at, "callbacks", "")
 
     def _clock_stepped(self, m: ClockStepped) -> None:
         """Everybody has waited as long as he had. Deadlines are moved by the outbox."""
         for one in self.open.values():
             one.wakes += m.by
+            one.not_before += m.by if one.not_before else 0.0
+            self._move(one, one.since + m.by, one.priority, m.at)
+        self.out.wake(m.at, "callbacks", "")

@@ -172,9 +172,16 @@ class Switchboard:
         if event.call_id:
             call = self.calls.live.get(event.call_id)
             if call is None and event.type != "call.arrived":
-                return msgspec.structs.replace(event, seq=AFTER_ALL + _number_of(event))
+                return self._fold_late(msgspec.structs.replace(event, seq=AFTER_ALL + _number_of(event)))
             event = msgspec.structs.replace(event, seq=(call.seq if call else 0) + 1)
             self.calls.fold(event)
+        return self._show(event)
+
+    def _fold_late(self, event: Event) -> Event:
+        """A call that is closed is not opened again; a callback that was asked for in it lives on."""
+        return self._show(event) if event.type.startswith("callback.") else event
+
+    def _show(self, event: Event) -> Event:
         for part in self.parts:
             part.apply(event)
         self._reactions.append(event)

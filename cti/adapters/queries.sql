@@ -105,6 +105,26 @@ FROM (SELECT *, result = 'answered' AND disconnected_at >= to_timestamp($1) AS t
 WHERE NOT EXISTS (SELECT FROM unnest($2::uuid[]) AS other(id) WHERE other.id = o.call_id)
 GROUP BY 1, 2
 
+-- name: left_lately
+-- Who left a queue in the last day before he was served, the last time for each caller and queue: oldest first.
+SELECT caller, queue, extract(epoch FROM entered_at)::float8 AS since, extract(epoch FROM left_at)::float8 AS left_at
+FROM (SELECT DISTINCT ON (c.caller, v.queue) c.caller, v.queue, v.entered_at, v.left_at, v.result
+      FROM crm.queue_visits AS v JOIN crm.calls AS c USING (call_id)
+      WHERE v.entered_at > now() - interval '1 day' AND v.left_at IS NOT NULL AND c.caller <> ''
+      ORDER BY c.caller, v.queue, v.left_at DESC) AS last
+WHERE result IN ('abandoned', 'short_abandon')
+ORDER BY left_at
+
+-- name: handled_lately
+-- How many calls of each queue each agent dealt with in the last 30 days, and how long it took him, with wrap-up.
+SELECT agent, queue, count(*) AS calls,
+    sum(extract(epoch FROM coalesce(wrapped_at, disconnected_at) - ended_at))::float8 AS seconds
+FROM crm.offers
+WHERE offered_at > now() - interval '30 days' AND result = 'answered' AND disconnected_at >= ended_at
+    AND agent <> '' AND queue <> ''
+GROUP BY agent, queue
+ORDER BY agent, queue
+
 -- ---------------------------------------------------------------- people
 
 -- name: agents

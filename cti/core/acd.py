@@ -113,7 +113,6 @@ class Router:
         self._ladders.clear()
         for stand in list(self.stands.values()):
             self.wait(stand.waiter, at)
-        self.staff.forget(set(self._asking))
 
     def queue(self, name: str) -> QueueConfig:
         """A queue's settings; of one that is unknown, the defaults."""
@@ -200,7 +199,8 @@ class Router:
             self.moved.add(waiter.key)
         later = ladder.next_after(at - waiter.since)
         ends = [waiter.since + later] if later is not None else []
-        return min([*ends, waiter.prefer_until] if stand.personal else ends, default=None)
+        preferring = waiter.prefer and at < waiter.prefer_until  # the agent may sign on meanwhile
+        return min([*ends, waiter.prefer_until] if preferring else ends, default=None)
 
     def _stays(self, before: _Stand, stand: _Stand) -> bool:
         """Whether he stands where he stood, and is to be served by the same."""
@@ -217,6 +217,7 @@ class Router:
         insort(self.order.setdefault(waiter.queue, []), place)
         for _, needs in stand.ladder.steps:
             self._asking.setdefault(needs, set()).add(waiter.key)
+            self.staff.can(needs)  # from now on it is told when that turns
         if stand.personal:
             insort(self.personal.setdefault(waiter.prefer, []), place)
         else:
@@ -233,6 +234,7 @@ class Router:
             self._asking[needs].discard(key)
             if not self._asking[needs]:
                 del self._asking[needs]
+                self.staff.forget(needs)
         if stand.personal:
             _take_out(self.personal, stand.waiter.prefer, stand.place)
         else:
@@ -258,9 +260,17 @@ class Router:
         return stand.ladder.steps[stand.step][1]
 
     def staffed(self, key: str) -> bool:
-        """Whether anybody is signed on who could ever serve him: now, or after a relax step."""
+        """Whether anybody is signed on who could serve him now, or after a relax step."""
         stand = self.stands[key]
         return any(self.staff.can(needs) for _, needs in stand.ladder.steps[stand.step :])
+
+    def overfull(self, key: str, waiting: int) -> str:
+        """Why his queue takes nobody more, when with him so many wait in it: size or ratio; empty: it does."""
+        queue = self.queue(self.stands[key].waiter.queue)
+        if waiting > queue.max_size:
+            return "size"
+        most = queue.overflow.ratio
+        return "ratio" if most and waiting > most * self.staff.matching(self.needs(key)) else ""
 
     def position(self, key: str) -> int:
         """1: the next in his queue."""

@@ -46,6 +46,7 @@ class Offer(msgspec.Struct, kw_only=True):
     channel_id: str
     at: float
     recorded: bool = False
+    decision: dict[str, Any] = {}
     connected_at: float | None = None
 
 
@@ -324,6 +325,7 @@ def _offered(call: Call, event: Event) -> None:
         channel_id=data["channel_id"],
         at=event.at,
         recorded=data.get("recorded", False),
+        decision=data.get("decision") or {},
     )
     if call.visit is not None:
         call.visit.offer = data["offer"]

@@ -195,7 +195,7 @@ class Floor:
             "call_id": call.call_id, "direction": call.direction, "caller": call.caller or call.caller_entered or None,
             "caller_name": call.caller_name, "called": call.called, "queue": queue, "flow_path": list(call.path),
             "variables": dict((call.line or {}).get("vars", {})), "waited_seconds": round(max(0.0, waited), 1),
-            "identified_by": call.by or None,
+            "identified_by": call.by or None, "decision": call.offer.decision if call.offer else None,
         }  # fmt: skip
         if call.callback:
             about["callback"] = {"requested_at": call.requested_at, "tries": call.tries}

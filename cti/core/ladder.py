@@ -6,7 +6,7 @@ step whose time has come; a step that nobody signed on could serve is skipped at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -46,37 +46,55 @@ def ladder_of(queue: QueueConfig, extra: Mapping[str, Any]) -> Ladder:
 
 
 class Staff:
-    """The agents who are signed on, whatever they do now, and how many of them meet a requirement."""
+    """The agents who are signed on, whatever they do now. Of each requirement that is asked about one agent is
+    remembered who meets it, so that the question costs nothing when it comes again."""
 
     def __init__(self) -> None:
         self.skills: dict[str, Mapping[str, int]] = {}
-        self._counts: dict[Requirement, int] = {}
+        self._having: dict[str, dict[str, None]] = {}  # agents by skill
+        self._witness: dict[Requirement, str] = {}  # empty: nobody
 
     def put(self, agent: str, skills: Mapping[str, int] | None) -> list[Requirement]:
         """None: signed off. Returns the requirements that somebody meets now and nobody did before, or the reverse."""
-        before = self.skills.pop(agent, None)
-        if skills is not None:
-            self.skills[agent] = dict(skills)
+        before = self.skills.get(agent)
         if before == skills:
             return []
+        for skill in before or ():
+            del self._having[skill][agent]
+        self.skills.pop(agent, None)
+        if skills is not None:
+            self.skills[agent] = dict(skills)
+            for skill in skills:
+                self._having.setdefault(skill, {})[agent] = None
+        return self._turned(agent, skills)
+
+    def _turned(self, agent: str, skills: Mapping[str, int] | None) -> list[Requirement]:
         turned = []
-        for needs, count in self._counts.items():
-            after = count + (skills is not None and matches(needs, skills))
-            after -= before is not None and matches(needs, before)
-            self._counts[needs] = after
-            if bool(after) != bool(count):
-                turned.append(needs)
+        for needs, witness in self._witness.items():
+            fits = skills is not None and matches(needs, skills)
+            if (witness == agent and not fits) or (not witness and fits):
+                self._witness[needs] = agent if fits else next(self.fitting(needs), "")
+                if bool(self._witness[needs]) != bool(witness):
+                    turned.append(needs)
         return turned
 
+    def fitting(self, needs: Requirement) -> Iterator[str]:
+        """Those signed on who have what is required."""
+        found: Collection[str] = self.skills
+        if needs.needs and not needs.also:
+            found = min((self._having.get(skill, {}).keys() for skill, _ in needs.needs), key=len)
+        return (agent for agent in found if matches(needs, self.skills[agent]))
+
     def matching(self, needs: Requirement) -> int:
-        """How many signed on have what is required."""
-        if needs not in self._counts:
-            self._counts[needs] = sum(matches(needs, skills) for skills in self.skills.values())
-        return self._counts[needs]
+        """How many they are."""
+        return sum(1 for _ in self.fitting(needs))
 
     def can(self, needs: Requirement) -> bool:
-        return self.matching(needs) > 0
+        """Whether there is any."""
+        if needs not in self._witness:
+            self._witness[needs] = next(self.fitting(needs), "")
+        return bool(self._witness[needs])
 
-    def forget(self, kept: set[Requirement]) -> None:
-        """Requirements nobody asks for any more need not be counted."""
-        self._counts = {needs: count for needs, count in self._counts.items() if needs in kept}
+    def forget(self, needs: Requirement) -> None:
+        """Nobody asks for it any more."""
+        self._witness.pop(needs, None)

@@ -352,10 +352,13 @@ class CancelCallback(Request, frozen=True, kw_only=True):
 
 
 class SetDisposition(Request, frozen=True, kw_only=True):
+    """How a call ended; it ends the agent's wrap-up, but for a draft (what a page keeps while he types)."""
+
     call_id: str
     agent: str
     code: str
     note: str = ""
+    draft: bool = False
 
 
 # ---------------------------------------------------------------- events
@@ -404,10 +407,11 @@ class Event(Message, frozen=True, kw_only=True):
     call.dialed           to, channel_id; then call.dial_connected  to; call.dial_ended  to, result
     call.ended            cause, side (caller, agent, system), flow_result, leaving (on_hangup has still to end)
     voicemail.left        box, seconds; recording_id, or file (of the fallback)
-    call.wrapped          agent; how (finish, timer, state)
+    call.wrapped          agent; how (finish, disposition, timer, supervisor, none: the queue has none), by
     call.disposition_set  agent; code, note
-    agent.state_changed   agent; wish, reason, work, station, next_wish, next_reason, idle_since, wrap_until, extended
-                          (call_id while busy)
+    agent.state_changed   agent; wish, reason, by (who stated it; empty: the system), work, station, next_wish,
+                          next_reason, next_by, idle_since, wrap_until, extended, keeps_idle (call_id while busy)
+    agent.over_limit      agent; reason, since: he is not ready for longer than the site allows for that reason
     """
 
     type: str

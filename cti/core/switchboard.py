@@ -57,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     country: str = "ID"
     trunk: str = ""  # outside numbers leave by this one
+    limits: dict[str, float] = {}  # seconds an agent may be not ready, by reason
 
 
 class Output(NamedTuple):
@@ -72,7 +73,7 @@ class Switchboard:
         self.calls = Calls()
         self.out = Outbox(self._fold)
         self.router = Router()
-        self.people = People(self.out, self.calls, self.router)
+        self.people = People(self.out, self.calls, self.router, settings.limits)
         self.floor = Floor(self.out, self.calls, self.people, self.router, epoch)
         self.waits = Waits(self.out, self.calls, self.floor, self.router)
         self.talk = Talk(self.out, self.calls, self.people, self.floor)

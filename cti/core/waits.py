@@ -126,13 +126,7 @@ class Waits:
 
     def _overfull(self, call: Call, visit: Visit) -> str:
         """Why the queue takes nobody more; empty: it does."""
-        queue, waiting = self.floor.queue(visit.queue), self.lengths[visit.queue]
-        if waiting > queue.max_size:
-            return "size"
-        most = queue.overflow.ratio
-        if most and waiting > most * self.router.staff.matching(self.router.needs(call.call_id)):
-            return "ratio"
-        return ""
+        return self.router.overfull(call.call_id, self.lengths[visit.queue])
 
     def _nobody(self, call: Call, visit: Visit, at: float) -> bool:
         """Nobody is signed on who could ever serve him, and he does not wait for one: then he has left. Else, when

@@ -229,6 +229,20 @@ def test_position_and_staff() -> None:
     assert not made.staffed("a")
 
 
+def test_who_changes_his_place_still_hears_of_those_who_sign_on() -> None:
+    made = router(sales={"relax": (Relax(after=10, skills={"sales": 5}),)})
+    wait(made, "a", 0.0)
+    wait(made, "a", 1.0, since=0.5)
+    made.moved.clear()
+    made.sign_on("ani", {"sales": 1}, 2.0)
+    made.sign_on("budi", {"sales": 1}, 2.0)
+    made.sign_off("ani", 3.0)
+    assert made.moved == {"a"} and made.staffed("a")
+    made.moved.clear()
+    made.sign_off("budi", 3.0)
+    assert made.moved == {"a"} and not made.staffed("a")
+
+
 def test_settings_change_under_those_who_wait() -> None:
     made = router()
     hire(made, "ani", sales=1)

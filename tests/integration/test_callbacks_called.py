@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Self
 
 import pytest
 from kit import Caller, World, siege, tone, wav_tones
+from kit.sound import loudest
 
 from cti.demo.call import Call
 from cti.demo.phone import Phone
-from kit.sound import loudest
 from tests.kit_home import FLOWS, RunningHome, clean
 from tests.kit_ports import free_port
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("callbacks")]
 ASK = "6950"  # "1": call me back; "2": queue `back`
-QUEUE = "  back: {ring: 4s, wrap_up: 0s, skills: {sales: 1}, callback: {tries: 2, every: 1s, ring: 6s}}\n"
+QUEUE = "  back: {ring: 5s, wrap_up: 0s, skills: {sales: 1}}\n"
 FLOW = """
 flow: back
 language: en
@@ -81,7 +80,8 @@ def back(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Runnin
     """One home with a way out, whose server the tests here may kill."""
     home = RunningHome(tmp_path_factory.mktemp("back") / "home")
     toml = home.path / "cti.toml"
-    toml.write_text(toml.read_text().replace('match = ["127.0.0.1"]', f'match = ["127.0.0.1"], contact = "sip:127.0.0.1:{port}"'))
+    trunk = 'match = ["127.0.0.1"]'
+    toml.write_text(toml.read_text().replace(trunk, f'{trunk}, contact = "sip:127.0.0.1:{port}"'))
     flows = home.path / "flows"
     (flows / "numbers.yaml").write_text(FLOWS["numbers.yaml"].replace("{", '{"6950": back, '))
     (flows / "queues.yaml").write_text(FLOWS["queues.yaml"] + QUEUE)

@@ -51,7 +51,7 @@ def _line(pair: tuple[str, str]) -> bytes:
 
 
 def ring(command: Ring, action_id: str, whisper_files: Sequence[str] = ()) -> bytes:
-    """Originate for `command`; its answer goes to [agent] of the dialplan, which plays those files to it first; then to
+    """Originate for `command`; its answer goes to [agent] of the dialplan, which plays those files to it first: then to
     its peer, or to wait for one. Raises ValueError."""
     return encode(
         "Originate",

@@ -14,6 +14,7 @@ import msgspec
 from cti.core.acd import Match, Router
 from cti.core.agent import LINK, MISSED, REJECTED, Agent
 from cti.core.call import Call, Calls, Offer, gone_at
+from cti.core.expect import Expect
 from cti.core.ids import channel_id, offer_id
 from cti.core.messages import (
     AnswerCall,
@@ -55,6 +56,7 @@ class Floor:
         self.people = people
         self.router = router
         self.epoch = epoch
+        self.expect = Expect()
         self.customers: dict[str, dict[str, Any]] = {}
         self.nodes_down: set[str] = set()
         self.callbacks: Callable[[Match, float], None] = lambda match, at: None  # an agent for a callback
@@ -90,7 +92,9 @@ class Floor:
     def _handled(self, event: Event) -> None:
         queue, began = self._talks.pop(event.agent, ("", 0.0))
         if queue:
-            self.router.handled(event.agent, queue, max(0.0, event.at - began))
+            seconds = max(0.0, event.at - began)
+            self.router.handled(event.agent, queue, seconds)
+            self.expect.handled(event.agent, queue, seconds, event.at)
 
     def _identified(self, event: Event) -> None:
         """What is known of somebody else is not shown; who he is, is being looked up."""

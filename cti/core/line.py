@@ -241,7 +241,10 @@ class Lines:
 
     def _context(self, call: Call, at: float) -> ivr.Context:
         about = {"id": call.call_id, "caller": call.caller, "caller_name": call.caller_name, "called": call.called}
-        return ivr.Context(call=about, customer=self.callers.customer(call), at=at, forced=self.forced)
+        return ivr.Context(
+            call=about | self.callers.past(call, at), customer=self.callers.customer(call), at=at, forced=self.forced,
+            waited=call.last_visit, besides=self.callers.besides(call),
+        )  # fmt: skip
 
     def _begin(self, call: Call, at: float) -> None:
         version = self.serving.version_for(call.caller, call.call_id)
@@ -273,9 +276,7 @@ class Lines:
                 self.out.emit("flow.node", at, call_id=call.call_id, **msgspec.to_builtins(passed))
             else:
                 agent = call.agent if passed.type == "survey.answered" else ""
-                place = _place_of(call, passed.queue) if passed.type == "callback.requested" else {}
-                self.out.emit(passed.type, at, call_id=call.call_id, agent=agent, queue=passed.queue,
-                              **passed.data, **place)  # fmt: skip
+                self.out.emit(passed.type, at, call_id=call.call_id, agent=agent, queue=passed.queue, **passed.data)
 
     def _say(self, call: Call, action: ivr.Say, at: float) -> None:
         op = self.work.start(call)
@@ -435,10 +436,3 @@ class Lines:
             known = any(channel.uniqueid in one for one in (self.calls.by_channel, self.calls.by_uniqueid, self.dials))
             if is_ours(channel.uniqueid) and not known and (not channel.bridge or channel.bridge in waiting):
                 self.out.command(HangUp(node=m.node, uniqueid=channel.uniqueid))
-
-
-def _place_of(call: Call, queue: str) -> dict[str, Any]:
-    """What a callback keeps of the wait in that queue just before, and what the caller speaks."""
-    kept = call.last_visit if call.last_visit.get("queue") == queue else {}
-    place = {name: kept[name] for name in ("since", "priority", "skills") if name in kept}
-    return place | {"language": call.language}

@@ -5,11 +5,13 @@ Invariant: every queue visit ends with exactly one result.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from cti.core.acd import Router, Waiter
 from cti.core.call import Call, Calls, Visit
+from cti.core.expect import spoken
 from cti.core.floor import RING_GRACE, Floor
 from cti.core.messages import ChangePriority, ClockStepped, Event, MoveCall, PastFound
 from cti.core.outbox import Outbox
@@ -113,7 +115,7 @@ class Waits:
         visit = call.visit
         assert visit is not None
         self._keep_place(call, visit, at)
-        why = self._overfull(call, visit)
+        why = self._overfull(call, visit, at)
         if visit.queue not in self.router.queues:
             self.floor.leave(call, at, "failed")
         elif closed:
@@ -124,9 +126,21 @@ class Waits:
             self._set_deadlines(call, visit, at)
             self.floor.route_call(call.call_id, at)
 
-    def _overfull(self, call: Call, visit: Visit) -> str:
-        """Why the queue takes nobody more; empty: it does."""
-        return self.router.overfull(call.call_id, self.lengths[visit.queue])
+    def _overfull(self, call: Call, visit: Visit, at: float) -> str:
+        """Why the queue takes nobody more; empty: it does. Whom an agent is free for gets in."""
+        why = self.router.overfull(call.call_id, self.lengths[visit.queue])
+        limit = self.floor.queue(visit.queue).overflow.wait
+        if not why and limit and (self.expected(call.call_id, at) or 0.0) > limit:
+            why = "wait"
+        return "" if why and why != "size" and self.router.agent_for(call.call_id, at) is not None else why
+
+    def expected(self, key: str, at: float) -> float | None:
+        """Seconds that he will wait, as far as anybody can tell."""
+        router, stand = self.router, self.router.stands[key]
+        ahead = {queue: float(bisect_left(places, stand.place)) for queue, places in router.order.items()}
+        ahead[stand.waiter.queue] += 1.0
+        agents = [agent for agent in router.staff.fitting(router.needs(key)) if agent in router.serving]
+        return self.floor.expect.wait(stand.waiter.queue, ahead, agents, at)
 
     def _nobody(self, call: Call, visit: Visit, at: float) -> bool:
         """Nobody is signed on who could ever serve him, and he does not wait for one: then he has left. Else, when
@@ -245,15 +259,12 @@ class Waits:
         announce = self.floor.queue(call.visit.queue).announce
         if not call.visit.offer and call.node not in self.floor.nodes_down:
             position = self.router.position(call.call_id) if announce.position else None
-            minutes = self.minutes(call, at) if announce.wait else None
+            wait = self.expected(call.call_id, at) if announce.wait else None
+            minutes = spoken(wait, call.visit.minutes)
             if position is not None or minutes is not None or announce.texts or announce.names:
                 self.out.emit("call.announced", at, call_id=call.call_id, queue=call.visit.queue,
                               visit=call.visit.number, position=position, minutes=minutes)  # fmt: skip
         self.out.wake(at + announce.every, "announce", key)
-
-    def minutes(self, call: Call, at: float) -> int | None:
-        """What he may be told of how long he will wait, when it is less than he was told; None: nothing."""
-        return None
 
     # ------------------------------------------------------------ requests and settings
 
@@ -293,6 +304,7 @@ class Waits:
             self._leave_place(one.caller, one.queue, one.since, one.left_at)
         for agent, queue, calls, seconds in m.handled:
             self.router.handled(agent, queue, seconds, calls)
+            self.floor.expect.before(queue, calls, seconds)
 
     def _clock_stepped(self, m: ClockStepped) -> None:
         """Everybody has waited as long as he had. Deadlines are moved by the outbox."""

@@ -17,7 +17,7 @@ from tests.kit_ports import free_port
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("callbacks")]
 ASK = "6950"  # "1": call me back; "2": queue `back`
-QUEUE = "  back: {ring: 5s, wrap_up: 0s, skills: {sales: 1}}\n"
+QUEUE = "  back: {ring: 5s, wrap_up: 0s, skills: {sales: 1}, callback: {tries: 2, every: 60s, ring: 5s}}\n"
 FLOW = """
 flow: back
 language: en

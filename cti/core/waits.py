@@ -103,7 +103,7 @@ class Waits:
         if event.type == "call.queued":
             self._entered(self.calls.live[event.call_id], event.at, event.data.get("closed", False))
         elif event.type in ("offer.missed", "offer.rejected", "offer.cancelled"):
-            self._back_in_place(event.call_id, event.at)
+            self._back_in_place(event)
         elif event.type in ("call.place_kept", "call.priority_changed"):
             self.floor.route_call(event.call_id, event.at)
         elif event.type == "call.pressed":
@@ -112,8 +112,10 @@ class Waits:
             self._staff_changed(event.at)
 
     def _entered(self, call: Call, at: float, closed: bool) -> None:
+        """The agent whose phone rang for somebody who is moved is free before he is here: he may have him already."""
         visit = call.visit
-        assert visit is not None
+        if visit is None or visit.offer:
+            return
         self._keep_place(call, visit, at)
         why = self._overfull(call, visit, at)
         if visit.queue not in self.router.queues:
@@ -127,16 +129,13 @@ class Waits:
             self.floor.route_call(call.call_id, at)
 
     def _overfull(self, call: Call, visit: Visit, at: float) -> str:
-        """Why the queue takes nobody more; empty: it does."""
+        """Why the queue takes nobody more; empty: it does. Whom an agent is free for gets in, as long as there is room
+        to stand."""
         why = self.router.overfull(call.call_id, self.lengths[visit.queue])
         longest = self.floor.queue(visit.queue).overflow.wait
-        return why or ("wait" if longest and self._too_long(call, longest, at) else "")
-
-    def _too_long(self, call: Call, most: float, at: float) -> bool:
-        """Nobody is free for him, and he would wait longer than that."""
-        if self.router.agent_for(call.call_id, at) is not None:
-            return False
-        return (self.expected(call, at, float("inf")) or 0.0) > most
+        if not why and longest and (self.expected(call, at, float("inf")) or 0.0) > longest:
+            why = "wait"
+        return "" if why in ("ratio", "wait") and self.router.agent_for(call.call_id, at) is not None else why
 
     def _nobody(self, call: Call, visit: Visit, at: float) -> bool:
         """Nobody is signed on who could ever serve him, and he does not wait for one: then he has left. Else, when
@@ -184,17 +183,17 @@ class Waits:
             self._watched.add(queue.name)
             self.out.wake(at + CLOSING_EVERY, "closing", queue.name)
 
-    def _back_in_place(self, call_id: str, at: float) -> None:
-        """A phone rang in vain: he waits where he waited, and what fell due meanwhile is done now."""
-        call = self.calls.live[call_id]
+    def _back_in_place(self, event: Event) -> None:
+        """A phone rang in vain: he waits where he waited, unless he was moved, and what fell due meanwhile is done now."""
+        call, at = self.calls.live[event.call_id], event.at
         visit = call.visit
-        if visit is None or visit.offer or call.ended_at is not None:
+        if visit is None or visit.offer or visit.queue != event.queue or call.ended_at is not None:
             return
         if at >= visit.entered_at + visit.max_wait:
             self.floor.leave(call, at, "timeout")
         else:
             self._set_deadlines(call, visit, at)
-            self.floor.route_call(call_id, at)
+            self.floor.route_call(call.call_id, at)
 
     # ------------------------------------------------------------ leaving
 
@@ -315,11 +314,8 @@ class Waits:
             self.floor.expect.before(queue, calls, seconds)
 
     def _clock_stepped(self, m: ClockStepped) -> None:
-        """Everybody has waited as long as he had. Deadlines are moved by the outbox."""
-        for call in self.calls.live.values():
-            if call.visit is not None:
-                self.out.emit("call.place_kept", m.at, call_id=call.call_id, queue=call.visit.queue,
-                              visit=call.visit.number, since=call.visit.since + m.by, why="clock", by=m.by)  # fmt: skip
+        """Deadlines and calls have been moved; so are the places of those who left."""
+        self.left = {who: (since + m.by, at + m.by) for who, (since, at) in self.left.items()}
 
 
 def _next(first: float, every: float, at: float) -> float:
@@ -327,5 +323,5 @@ def _next(first: float, every: float, at: float) -> float:
     return max(first, first + ceil((at - first) / every) * every)
 
 
-WAITS_AGAIN = ("call.queued", "call.place_kept", "call.priority_changed", "offer.missed", "offer.rejected",
-               "offer.cancelled")  # fmt: skip
+WAITS_AGAIN = ("call.queued", "call.place_kept", "call.clock_set", "call.priority_changed", "offer.missed",
+               "offer.rejected", "offer.cancelled")  # fmt: skip

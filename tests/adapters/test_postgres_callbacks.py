@@ -164,7 +164,8 @@ def entered(number: str = NUMBER, queue: str = "sales") -> Entered:
 async def test_one_is_entered_by_hand_once(store: Store) -> None:
     at = float(round(time.time()))
     made = await callbacks.add_callback(store, entered(), at)
-    assert (made["state"], made["number"], made["entered"], made["asked_by"]) == ("open", NUMBER, "021 1234 5678", "sue")
+    assert (made["state"], made["number"]) == ("open", NUMBER)
+    assert (made["entered"], made["asked_by"]) == ("021 1234 5678", "sue")
     assert made["call_id"] == made["callback_id"]
     with pytest.raises(Refused) as refused:
         await callbacks.add_callback(store, entered(), at + 1)

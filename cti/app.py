@@ -18,7 +18,7 @@ import msgspec
 from aiohttp import web
 
 from cti import __version__, lost
-from cti.adapters import cel, postgres_callbacks, postgres_start, prompts_tones, voicemail
+from cti.adapters import cel, postgres_start, prompts_tones, voicemail
 from cti.adapters.agi import AgiServer
 from cti.adapters.ami import AmiLink
 from cti.adapters.journal import Journal
@@ -202,7 +202,7 @@ class App:
         self._keep(lost.end_lost(self.board.calls, self.ami.channels, self.submit, self.now), "lost")
         self._keep(self.store.watch_people(self._people), "people")
         self._keep(self.store.watch_calendars(self._calendars), "calendars")
-        self._keep(postgres_callbacks.watch_callbacks(self.store, self._callbacks), "callbacks")
+        self._keep(self.store.watch_callbacks(self._callbacks), "callbacks")
         self._keep(self.flows.watch(), "flows")
         self._keep(self.flows.follow(), "versions")
         folder = self.config.paths.home / "voicemail"
@@ -374,7 +374,7 @@ class App:
 
     async def _callbacks(self) -> None:
         """Those that are open, as the database has them now."""
-        self.submit(CallbacksFound(at=self.now(), callbacks=await postgres_callbacks.open_callbacks(self.store)))
+        self.submit(CallbacksFound(at=self.now(), callbacks=await self.store.open_callbacks()))
 
     def _publish(self, book: Book, share: int) -> None:
         self.board.publish(book, FlowsPublished(at=self.now(), version=book.version, share=share))

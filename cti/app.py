@@ -68,6 +68,7 @@ from cti.vault import Vault
 log = logging.getLogger(__name__)
 OVERLAP = 60.0  # s before the last thing known that the switch's journal is read back; the core knows what comes twice
 A_DAY = 86_400.0  # s that the switch's journal is read back where the database knows no call at all
+SHOWN = 100  # callers of whom the wallboard tells; all are counted
 LINK_FIRST = 3.0  # s callers wait in the dialplan's music for the link to the switch
 
 
@@ -157,7 +158,8 @@ class App:
         await self.store.catch_up(self.journal)
         epoch = await self.store.take_epoch()
         trunk = next((f"trunk-{trunk.name}" for trunk in self.config.sip.trunks if trunk.contact), "")
-        self.board = Switchboard(epoch, Site(country=self.config.site.country, trunk=trunk))
+        site = Site(country=self.config.site.country, trunk=trunk, limits=self.config.agents.limits)
+        self.board = Switchboard(epoch, site)
         self.engine = Engine(self.board, self.journal, self.dispatch, self.observe)
         self.recorder = Recorder(self.config.paths.recordings, self.engine.submit, self.engine.now)
         self.prompts = prompts_of(self.config)
@@ -165,6 +167,7 @@ class App:
         await self._look_back()
         self.output = self.board.restore([*past.events, *past.agents], self.engine.now())
         await self._people()
+        self.submit(await postgres_start.past(self.store, self.engine.now()))
         await self._calendars()
         self.flows = LiveFlows(self.config, self.store, self.prompts, self._publish, self._versions_in_use)
         await self.flows.start()
@@ -189,7 +192,7 @@ class App:
         self.ami = AmiLink(
             host=config.ami.host, port=config.ami.port, username=config.ami.username, secret=config.ami.secret,
             node="main", submit=self._switch_says, cel=self._missed, now=self.engine.now,
-            alive_until=lost.alive_until(self.alive_mark),
+            alive_until=lost.alive_until(self.alive_mark), render=self.prompts.render,
         )  # fmt: skip
         self.engine.settle(self.output)
         await self.recorder.recover()
@@ -228,7 +231,7 @@ class App:
         settings = Settings(
             site_name=site.name, time_zone=site.time_zone, country=site.country, languages=site.languages,
             recordings=self.config.paths.recordings.resolve(), version=__version__, status_key=self.config.status_key,
-            trusted_proxies=self.config.http.trusted_proxies,
+            trusted_proxies=self.config.http.trusted_proxies, reasons=self.config.agents.limits,
         )  # fmt: skip
         self.runner = make_runner(make_app(self, self.store, settings, self.hub))
         await self.runner.setup()
@@ -259,7 +262,7 @@ class App:
         return views.queues(self.board, self.figures.stats, self.now())
 
     def wallboard(self) -> views.Row:
-        return views.wallboard(self.board, self.figures.stats, self.now())
+        return views.wallboard(self.board, self.figures.stats, self.now()) | {"waiting": self.waiting_calls(SHOWN)}
 
     def desk(self, agent: str) -> views.Row:
         return views.desk(self.board, self.figures.stats, agent, self.now())
@@ -269,6 +272,15 @@ class App:
 
     def live_calls(self) -> list[views.Row]:
         return views.live_calls(self.board, self.now())
+
+    def waiting_calls(self, most: int | None = None) -> list[views.Row]:
+        return views.waiting_calls(self.board, self.now(), most)
+
+    def why_call(self, call_id: str) -> views.Row | None:
+        return views.why_call(self.board, call_id, self.now())
+
+    def why_agent(self, agent: str) -> views.Row:
+        return views.why_agent(self.board, agent, self.now())
 
     def health(self) -> dict[str, views.Row]:
         """What a load balancer or `cti status` must know of each adapter."""
@@ -313,7 +325,7 @@ class App:
     def observe(self, event: Event) -> None:
         """Every event after it is kept: the figures and the pages follow it."""
         self.figures.stats.apply(event)
-        if event.type == "agent.state_changed":
+        if event.type in ("agent.state_changed", "agent.over_limit"):
             agent = self.board.people.agents[event.agent]
             row = views.agent_row(self.board, self.figures.stats, agent, self.now())
             self.hub.push("agent_state", row, event.agent)

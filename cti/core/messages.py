@@ -351,10 +351,13 @@ class CancelCallback(Request, frozen=True, kw_only=True):
 
 
 class SetDisposition(Request, frozen=True, kw_only=True):
+    """How a call ended; it ends the agent's wrap-up, but for a draft (what a page keeps while he types)."""
+
     call_id: str
     agent: str
     code: str
     note: str = ""
+    draft: bool = False
 
 
 # ---------------------------------------------------------------- events
@@ -381,8 +384,8 @@ class Event(Message, frozen=True, kw_only=True):
                           max_wait, node (flow node), closed (its calendar: he leaves at once), keys, prefer (an agent),
                           prefer_for (seconds), prefer_why (named, last), raised (rules that changed the priority),
                           since (of a caller who was moved: his place)
-    call.place_kept       queue; visit, since, why (returned: he had left and called again; again: in the same call;
-                          clock: it was set, by so many seconds: `by`)
+    call.place_kept       queue; visit, since, why (returned: he had left and called again; again: in the same call)
+    call.clock_set        by: the machine's clock was set by so many seconds; what was told before has the old times
     call.pressed          queue; visit, key, result: he ends his wait by a key
     call.priority_changed queue; visit, priority, by
     call.announced        queue; visit, position, minutes (null: not said)
@@ -398,10 +401,11 @@ class Event(Message, frozen=True, kw_only=True):
     call.dialed           to, channel_id; then call.dial_connected  to; call.dial_ended  to, result
     call.ended            cause, side (caller, agent, system), flow_result, leaving (on_hangup has still to end)
     voicemail.left        box, seconds; recording_id, or file (of the fallback)
-    call.wrapped          agent; how (finish, timer, state)
+    call.wrapped          agent; how (finish, disposition, timer, supervisor, none: the queue has none), by
     call.disposition_set  agent; code, note
-    agent.state_changed   agent; wish, reason, work, station, next_wish, next_reason, idle_since, wrap_until, extended
-                          (call_id while busy)
+    agent.state_changed   agent; wish, reason, by (who stated it; empty: the system), work, station, next_wish,
+                          next_reason, next_by, idle_since, wrap_until, extended, keeps_idle (call_id while busy)
+    agent.over_limit      agent; reason, since: he is not ready for longer than the site allows for that reason
     """
 
     type: str

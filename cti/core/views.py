@@ -23,8 +23,9 @@ def agent_row(board: Switchboard, stats: Stats, agent: Agent, now: float) -> Row
     return {
         "agent_id": agent.agent, "agent": agent.agent, "name": agent.name or agent.agent, "wish": agent.wish,
         "reason": agent.reason, "work": agent.work, "state": agent.state, "next_wish": agent.next_wish,
-        "next_state": agent.next_wish, "next_reason": agent.next_reason, "station": agent.station or None,
-        "usual_station": agent.usual_station or None,
+        "next_state": agent.next_wish, "next_reason": agent.next_reason, "set_by": agent.by or None,
+        "idle_since": agent.idle_since if agent.free else None, "over_limit_since": agent.over_since,
+        "station": agent.station or None, "usual_station": agent.usual_station or None,
         "reachable": bool(board.people.stations.get(agent.station or agent.usual_station)),
         "call_id": agent.call_id or None, "since": agent.since or None, "skills": dict(agent.skills),
         "wrap_up_until": agent.wrap_until, "extended": agent.extended,
@@ -185,10 +186,12 @@ def why_call(board: Switchboard, call_id: str, now: float) -> Row | None:
     }  # fmt: skip
 
 
-def waiting_calls(board: Switchboard, now: float) -> list[Row]:
-    """Everybody who waits in a queue, in the order of the queues and of their places."""
+def waiting_calls(board: Switchboard, now: float, most: int | None = None) -> list[Row]:
+    """Everybody who waits in a queue, in the order of the queues and of their places; at most so many, those who have
+    waited longest."""
+    waiting = sorted((call.visit.since, call.call_id) for call in board.calls.live.values() if call.visit is not None)
     rows = []
-    for call in board.calls.live.values():
+    for call in [board.calls.live[call_id] for _, call_id in waiting[:most]]:
         row = why_call(board, call.call_id, now)
         if row is not None:
             rows.append({**row, "caller": call.caller or None, "caller_name": call.caller_name,

@@ -12,7 +12,16 @@ import msgspec
 from fake_flows import FILES, FlowsEngine, FlowsStore
 
 from cti.adapters.web import Hub
-from cti.core.messages import AnswerCall, HangUpCall, RejectCall, SetAgentState, SetDisposition, WrapUp
+from cti.core.messages import (
+    AnswerCall,
+    ChangePriority,
+    HangUpCall,
+    MoveCall,
+    RejectCall,
+    SetAgentState,
+    SetDisposition,
+    WrapUp,
+)  # fmt: skip
 from cti.errors import Refused
 
 PASSWORD = "correct horse"
@@ -132,6 +141,8 @@ class FakeEngine(FlowsEngine):
         self.pops: dict[str, dict[str, Any]] = {}
         self.waiting = {"sales": 0, "support": 0}
         self.longest: dict[str, float | None] = {"sales": None, "support": None}
+        self.callers: list[dict[str, Any]] = []
+        self.why: dict[str, Any] = {"why": "", "waiting": 0, "queues": []}
         self.parts = {"ami": {"ok": True, "detail": "up", "age": 1.0}}
 
     def submit(self, message: Any) -> None:
@@ -143,7 +154,10 @@ class FakeEngine(FlowsEngine):
                 self.change(message.agent, next_wish=message.wish, next_reason=message.reason)
             case SetAgentState():
                 station = message.station or self.rows[message.agent]["station"]
-                self.change(message.agent, wish=message.wish, reason=message.reason, station=station)
+                self.change(message.agent, wish=message.wish, reason=message.reason, station=station,
+                            set_by=message.by, over_limit_since=None, since=time.time())  # fmt: skip
+            case WrapUp(action="finish") if self.rows[message.agent]["work"] == "idle":
+                pass
             case WrapUp(action="finish"):
                 self.change(message.agent, work="idle", call_id="", wrap_up_until=None)
             case WrapUp():
@@ -159,10 +173,22 @@ class FakeEngine(FlowsEngine):
                 self.change(agent, work="wrap_up", wrap_up_until=time.time() + 30)
             case SetDisposition():
                 self._own(message)
+                if not message.draft and self.rows[message.agent]["work"] == "wrap_up":
+                    self.change(message.agent, work="idle", call_id="", wrap_up_until=None)
+            case ChangePriority():
+                self._waits(message.call_id)["priority"] = message.priority
+            case MoveCall():
+                self._waits(message.call_id)["queue"] = message.queue
 
     def _own(self, message: Any) -> None:
         if self.rows[message.agent]["call_id"] != message.call_id:
             raise Refused("this call is not with you", "not_your_call")
+
+    def _waits(self, call_id: str) -> dict[str, Any]:
+        row = next((row for row in self.callers if row["call_id"] == call_id), None)
+        if row is None:
+            raise Refused("this caller does not wait any more", "not_waiting")
+        return row
 
     def change(self, agent: str, **changes: Any) -> None:
         row = self.rows[agent]
@@ -197,7 +223,31 @@ class FakeEngine(FlowsEngine):
         ]  # fmt: skip
 
     def wallboard(self) -> dict[str, Any]:
-        return {"at": time.time(), "queues": self.queues(), "agents": self.agents(), "totals": {}}
+        return {"at": time.time(), "queues": self.queues(), "agents": self.agents(), "totals": {},
+                "waiting": self.waiting_calls()}  # fmt: skip
+
+    def waiting_calls(self, most: int | None = None) -> list[dict[str, Any]]:
+        return [dict(row) for row in self.callers]
+
+    def why_call(self, call_id: str) -> dict[str, Any] | None:
+        return next((dict(row) for row in self.callers if row["call_id"] == call_id), None)
+
+    def why_agent(self, agent: str) -> dict[str, Any]:
+        row = self.rows[agent]
+        return {"agent": agent, "state": row["state"], "reason": row["reason"], **self.why}
+
+    def waits(self, queue: str = "sales", **more: Any) -> str:
+        """A caller who waits, as `views.why_call` tells of him; `waited` seconds."""
+        call_id = str(uuid.uuid4())
+        now = time.time()
+        since = now - more.pop("waited", 10.0)
+        self.callers.append({
+            "call_id": call_id, "caller": "+628123456780", "caller_name": "", "language": "en", "queue": queue,
+            "position": len(self.callers) + 1, "priority": 0, "since": since, "entered_at": since, "step": 0,
+            "steps": 1, "needs": {"sales": 1}, "signed_on": 3, "free": 0, "why": "busy", "for": None, "until": None,
+            "next_step_at": None, "raised": [],
+        } | more)  # fmt: skip
+        return call_id
 
     def desk(self, agent: str) -> dict[str, Any]:
         row = self.rows[agent]

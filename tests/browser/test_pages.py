@@ -192,9 +192,9 @@ async def test_a_refusal_is_told_in_the_readers_language(desk: Any) -> None:
     site, page = desk.site, desk.page
     site.store.users["anna"].language = "zh"
     await desk.login("anna")
-    codes = {"station_in_use": "同事正在使用", "busy": "通话中无法操作", "never_heard_of": "现在无法执行"}
+    codes = {"station_in_use": "Budi 已在分机", "busy": "通话中无法操作", "never_heard_of": "现在无法执行"}
     for code, text in codes.items():
-        problem = json.dumps({"status": 409, "code": code, "detail": "in English"})
+        problem = json.dumps({"status": 409, "code": code, "detail": "in English", "name": "Budi", "station": "2002"})
         await page.unroute_all()
         await page.route("**/state", lambda route: route.fulfill(status=409, body=problem))  # noqa: B023
         await page.click("#sign-on")

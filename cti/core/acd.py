@@ -25,7 +25,7 @@ import msgspec
 
 from cti.core.acd_lines import FreeAgents, Line, Lines, Place
 from cti.core.ladder import Ladder, Staff, ladder_of
-from cti.core.queues import QueueConfig, Requirement, Routing
+from cti.core.queues import QueueConfig, Requirement, Routing, matches
 
 K = TypeVar("K")
 
@@ -283,6 +283,19 @@ class Router:
         """1: the next in his queue."""
         stand = self.stands[key]
         return bisect_left(self.order[stand.waiter.queue], stand.place) + 1
+
+    def ahead(self, key: str) -> dict[str, int]:
+        """By queue, how many have a place before his; in his own with himself."""
+        stand = self.stands[key]
+        before = {name: bisect_left(places, stand.place) for name, places in self.order.items()}
+        return before | {stand.waiter.queue: self.position(key)}
+
+    def servants(self, key: str) -> list[str]:
+        """Agents who will take calls and may take this one; none while it waits for one agent alone."""
+        needs = self.needs(key)
+        if self.stands[key].personal:
+            return []
+        return [agent for agent in self.serving if matches(needs, self.staff.skills[agent])]
 
     # ------------------------------------------------------------ decisions
 

@@ -51,8 +51,8 @@ def _line(pair: tuple[str, str]) -> bytes:
 
 
 def ring(command: Ring, action_id: str, whisper_files: Sequence[str] = ()) -> bytes:
-    """Originate for `command`; its answer goes to [agent] of the dialplan, which plays those files to it first.
-    Raises ValueError."""
+    """Originate for `command`; its answer goes to [agent] of the dialplan, which plays those files to it first: then to
+    its peer, or to wait for one. Raises ValueError."""
     return encode(
         "Originate",
         [
@@ -65,7 +65,7 @@ def ring(command: Ring, action_id: str, whisper_files: Sequence[str] = ()) -> by
             ("Timeout", str(_milliseconds(command.timeout))),
             ("CallerID", caller_id(command.caller_name, command.caller)),
             ("Account", _exact(_TOKEN, command.call_id, "call_id")),
-            ("Variable", variable("CTI_PEER", _exact(CHANNEL, command.peer, "peer"))),
+            *([("Variable", variable("CTI_PEER", _exact(CHANNEL, command.peer, "peer")))] if command.peer else []),
             ("Variable", variable("CTI_CALL", command.call_id)),
             ("Variable", variable("CTI_RECORDING", _exact(_TOKEN, command.recording_id, "recording_id"))),
             *([("Variable", f"CTI_WHISPER={whisper(whisper_files)}")] if whisper_files else ()),

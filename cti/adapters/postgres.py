@@ -113,13 +113,13 @@ class Store(FlowStore, FlowStats):
 
     async def watch_people(self, changed: Callable[[], Awaitable[None] | None]) -> None:
         """Calls `changed` after every change of users, skills or stations, until cancelled."""
-        await self._watch("crm_people", changed)
+        await self.watch("crm_people", changed)
 
     async def watch_flows(self, changed: Callable[[], Awaitable[None] | None]) -> None:
         """Calls `changed` now and after every change of what is live or has a share, until cancelled."""
-        await self._watch("crm_flows", changed, lost=True)
+        await self.watch("crm_flows", changed, lost=True)
 
-    async def _watch(self, channel: str, changed: Callable[[], Awaitable[None] | None], *, lost: bool = False) -> None:
+    async def watch(self, channel: str, changed: Callable[[], Awaitable[None] | None], *, lost: bool = False) -> None:
         """After a lost connection something may have been missed: `changed` is called then, too."""
         wake = asyncio.Event()
         while True:
@@ -221,9 +221,9 @@ class Store(FlowStore, FlowStats):
         queue: str | None = None, outcome: str | None = None, cursor: str | None = None, limit: int = 50,
     ) -> Page:  # fmt: skip
         """Newest first. Raises BadInput for a cursor that is not ours."""
-        at, after = _place(cursor)
+        at, after = place_of(cursor)
         rows = await self.db.rows("list_calls", since, until, agent, queue, outcome, at, after, limit + 1)
-        return _page(rows, limit, "started_at", "call_id")
+        return page_of(rows, limit, "started_at", "call_id")
 
     async def get_call(self, call_id: str) -> Row | None:
         """The row of v_calls with `events`, `visits`, `offers`, `recordings` and the `customer`."""
@@ -260,9 +260,9 @@ class Store(FlowStore, FlowStats):
 
     async def list_recordings(self, *, agent: str | None = None, cursor: str | None = None, limit: int = 50) -> Page:
         """Newest first."""
-        at, after = _place(cursor)
+        at, after = place_of(cursor)
         rows = await self.db.rows("list_recordings", agent, at, after, limit + 1)
-        return _page(rows, limit, "started_at", "recording_id")
+        return page_of(rows, limit, "started_at", "recording_id")
 
     async def get_recording(self, recording_id: str) -> Row | None:
         return plain(await self.db.row("get_recording", recording_id))  # type: ignore[no-any-return]
@@ -292,7 +292,7 @@ class Store(FlowStore, FlowStats):
 
     async def watch_calendars(self, changed: Callable[[], Awaitable[None] | None]) -> None:
         """Calls `changed` at first, and after every change of them, until cancelled."""
-        await self._watch("crm_calendars", changed, lost=True)
+        await self.watch("crm_calendars", changed, lost=True)
 
 
 def _user(row: Row | None) -> User | None:
@@ -317,7 +317,7 @@ def like(q: str) -> str | None:
     return f"%{q}%" if q else None
 
 
-def _page(rows: list[Row], limit: int, time: str, key: str) -> Page:
+def page_of(rows: list[Row], limit: int, time: str, key: str) -> Page:
     last = rows[limit - 1] if len(rows) > limit else None
     return plain(rows[:limit]), _join(last[time].isoformat(), str(last[key])) if last else None
 
@@ -335,7 +335,7 @@ def _split(cursor: str | None) -> tuple[str | None, str | None]:
         raise BadInput("the cursor is not one of ours", "bad_cursor") from e
 
 
-def _place(cursor: str | None) -> tuple[datetime | None, str | None]:
+def place_of(cursor: str | None) -> tuple[datetime | None, str | None]:
     at, key = _split(cursor)
     try:
         return (datetime.fromisoformat(at) if at else None), key

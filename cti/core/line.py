@@ -241,7 +241,10 @@ class Lines:
 
     def _context(self, call: Call, at: float) -> ivr.Context:
         about = {"id": call.call_id, "caller": call.caller, "caller_name": call.caller_name, "called": call.called}
-        return ivr.Context(call=about, customer=self.callers.customer(call), at=at, forced=self.forced)
+        return ivr.Context(
+            call=about | self.callers.past(call, at), customer=self.callers.customer(call), at=at, forced=self.forced,
+            waited=call.last_visit, besides=self.callers.besides(call),
+        )  # fmt: skip
 
     def _begin(self, call: Call, at: float) -> None:
         version = self.serving.version_for(call.caller, call.call_id)

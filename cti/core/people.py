@@ -143,6 +143,7 @@ class People:
     def _clock_stepped(self, m: ClockStepped) -> None:
         """Who has been idle for how long, and how long a wrap-up still goes, is as it was."""
         for agent in self.agents.values():
+            agent.since += m.by if agent.since else 0.0
             if agent.wish != "logged_out" or agent.work != "idle":
                 until = agent.wrap_until + m.by if agent.wrap_until is not None else None
                 self.move(agent, m.at, idle_since=agent.idle_since + m.by, wrap_until=until)

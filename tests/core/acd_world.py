@@ -10,6 +10,8 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from cti.core import ivr
 from cti.core.messages import (
     AgentInfo,
@@ -143,6 +145,7 @@ class World:
     untold: list[Fact] = field(default_factory=list)
     errands: list[Any] = field(default_factory=list)  # commands the switch has still to obey
     calls: int = 0
+    looked_at: float = 0.0  # when it was last compared which channels there are
 
     def __post_init__(self) -> None:
         self.board = Switchboard(self.epoch, Settings(country="ID", trunk="t"))
@@ -153,7 +156,8 @@ class World:
     # ------------------------------------------------------------ the server
 
     def do(self, message: Input) -> list[Event]:
-        """One input. Raises what the core raises; a fault of the core is one of the test."""
+        """One input, as `engine` submits it. Raises what the core raises; a fault of the core is one of the test."""
+        message = msgspec.structs.replace(message, at=min(message.at, self.at))
         output = self.board.handle(message)
         if output.fault is not None:
             raise output.fault
@@ -366,6 +370,16 @@ class World:
             for name in self.ringing():
                 if name in self.legs and self.now >= self.legs[name].since + self.legs[name].ring.timeout:
                     self.phone_gone(name, 19)
+
+            if self.link == "up" and self.now >= self.looked_at + 5.0:
+                self.end_lost()
+
+    def end_lost(self) -> None:
+        """What `cti.lost` does every five seconds: a channel that the switch has not got is over."""
+        self.looked_at = self.now
+        listed = {*self.persons, *self.legs}
+        for uniqueid in sorted(self.board.calls.lost("main", listed, self.at)):
+            self.do(ChannelGone(at=self.at, uniqueid=uniqueid, cause=0))
 
     def clock_set(self, by: float) -> None:
         self.at += by

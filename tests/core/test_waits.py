@@ -66,6 +66,21 @@ def test_a_queue_with_too_many_for_its_agents_takes_nobody_more() -> None:
     assert order(made) == [first.call_id]
 
 
+def test_a_queue_where_it_would_take_too_long_takes_nobody_more_but_whom_an_agent_is_free_for() -> None:
+    made = office(agents=TWO, overflow=Overflow(wait=60.0), wrap_up=0.0)
+    made.ready("ani")
+    for _ in range(5):
+        caller = made.waiting_caller()
+        caller.answer()
+        made.wait(90)
+        caller.hangs_up()
+    rung = made.waiting_caller("0812000001")
+    assert len(rung.rings) == 1
+    rung.answer()
+    made.waiting_caller("0812000002")
+    assert result(made) == ("full", "wait")
+
+
 def test_a_queue_of_its_size_is_full() -> None:
     made = office(max_size=1)
     made.waiting_caller("0812000001")
@@ -289,6 +304,28 @@ def test_nothing_is_announced_where_there_is_nothing_to_say() -> None:
     made.waiting_caller()
     made.wait(60)
     assert "call.announced" not in made.types()
+
+
+def test_he_is_told_how_long_when_it_is_known_and_less_than_he_was_told() -> None:
+    made = office(agents=TWO, announce=Announce(wait=True, first=10.0, every=20.0), wrap_up=0.0)
+    made.ready("ani")
+    for _ in range(5):
+        caller = made.waiting_caller()
+        caller.answer()
+        made.wait(90)
+        caller.hangs_up()
+    talking = made.waiting_caller("0812000001")
+    talking.answer()
+    first = made.waiting_caller("0812000002")
+    second = made.waiting_caller("0812000003")
+    made.wait(31)
+    told = [e.data["minutes"] for e in made.events if e.type == "call.announced" and e.call_id == second.call_id]
+    assert told == [3]
+    talking.hangs_up()
+    first.answer()
+    made.wait(20)
+    told = [e.data["minutes"] for e in made.events if e.type == "call.announced" and e.call_id == second.call_id]
+    assert told == [3, 2]
 
 
 # ---------------------------------------------------------------- the clock

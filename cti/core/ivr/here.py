@@ -59,7 +59,9 @@ class Here:
 
     @property
     def customer(self) -> dict[str, Any]:
-        return self.context.customer if self.line.customer is None else self.line.customer
+        """Whom a lookup has found, else whose number it is; with what is known besides of him."""
+        who = self.context.customer if self.line.customer is None else self.line.customer
+        return {**self.context.besides.get(str(who.get("customer_id")), {}), **who}
 
     def change(self, **changes: Any) -> None:
         self.line = msgspec.structs.replace(self.line, **changes)

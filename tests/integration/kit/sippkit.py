@@ -32,6 +32,24 @@ def _rows(path: Path, rows: Sequence[Sequence[str]]) -> Path:
     return path
 
 
+def _text(name: str) -> str:
+    return (SCENARIOS / f"{name}.xml").read_text()
+
+
+def _sent(capture: Path | None) -> str:
+    return f'<nop><action><exec play_pcap_audio="{capture}"/></action></nop>' if capture else ""
+
+
+def _scenario(folder: Path, name: str, **parts: str) -> Path:
+    """The scenario with its parts put in, in this order: a later one may stand in an earlier one."""
+    text = _text(name)
+    for mark, part in parts.items():
+        text = text.replace(f"@{mark}@", part)
+    path = folder / f"{name}.xml"
+    path.write_text(text)
+    return path
+
+
 async def _sipp(folder: Path, scenario: Path, server: Server, *args: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         "sipp", f"{server[0]}:{server[1]}", "-sf", str(scenario), "-i", "127.0.0.1", "-mi", "127.0.0.1",
@@ -52,30 +70,24 @@ async def sipp_callers(
     key: str = "1",
     key_after: float = 1.0,
     talk: float = 0,
+    sound: Path | None = None,
+    media: int = 0,
     timeout: float = 120,
 ) -> LoadResult:
     """`count` calls at `rate` a second from the trunk, numbers [(number, name)] taken in turn.
 
     Each is answered, presses `key` (needs root: SIPp replays a capture) `key_after` seconds later, and hangs
-    up `talk` seconds after that; 0: waits for the other side's BYE. `folder` takes the logs."""
+    up `talk` seconds after that; 0: waits for the other side's BYE. `sound`, a capture, is sent (needs root) from the
+    answer on. Four RTP ports a call from `media` on (0: from a free one on, which may pass over a port in use).
+    `folder` takes the logs."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = _rows(folder / "callers.csv", [(number, name.replace(";", " ")) for number, name in numbers])
-    text = (SCENARIOS / "caller.xml").read_text()
-    press = ""
-    if key:
-        capture = PCAPS / f"dtmf_2833_{ {'*': 'star', '#': 'pound'}.get(key, key) }.pcap"
-        press = f'<nop><action><exec play_pcap_audio="{capture}"/></action></nop>'
-    end = "bye" if talk else "wait"
-    scenario = folder / "caller.xml"
-    scenario.write_text(
-        text.replace("@KEY@", press)
-        .replace("@KEY_AFTER@", str(int(key_after * 1000)))
-        .replace("@END@", (SCENARIOS / f"end_{end}.xml").read_text())
-        .replace("@TALK@", str(int(talk * 1000)))
-    )
+    press = PCAPS / f"dtmf_2833_{ {'*': 'star', '#': 'pound'}.get(key, key) }.pcap" if key else None
+    scenario = _scenario(folder, "caller", KEY=_sent(press), KEY_AFTER=str(int(key_after * 1000)), SOUND=_sent(sound),
+                         END=_text("end_bye" if talk else "end_wait"), TALK=str(int(talk * 1000)))  # fmt: skip
     process = await _sipp(
         folder, scenario, server, "-s", dials, "-inf", str(rows), "-m", str(count), "-r", str(rate),
-        "-p", str(free_port()), "-mp", str(free_port()), "-l", str(count), "-trace_stat",
+        "-p", str(free_port()), "-mp", str(media or free_port()), "-l", str(count), "-trace_stat",
         "-stf", "stat.csv", "-fd", "1", "-trace_rtt", "-rtt_freq", "1",
         "-trace_err", "-error_file", "errors.log",
     )  # fmt: skip
@@ -104,10 +116,12 @@ def _result(folder: Path) -> LoadResult:
 
 @asynccontextmanager
 async def sipp_agents(
-    server: Server, secrets: dict[str, str], folder: Path, *, answer_after: float = 0.1
-) -> AsyncIterator[None]:
-    """All numbers register from one SIPp port, which then answers every call after `answer_after` seconds and
-    waits for the other side's BYE. Raises RuntimeError when a registration is refused."""
+    server: Server, secrets: dict[str, str], folder: Path, *, answer_after: float = 0.1, talk: float = 0,
+    sound: Path | None = None, media: int = 0,
+) -> AsyncIterator[None]:  # fmt: skip
+    """All numbers register from one SIPp port, which then answers every call after `answer_after`
+    seconds and hangs up `talk` seconds later; 0: waits for the other side's BYE. `sound`, a capture, is sent (needs
+    root) from the answer on. `media` as for callers. Raises RuntimeError when a registration is refused."""
     folder.mkdir(parents=True, exist_ok=True)
     port = str(free_port())
     users = _rows(
@@ -120,8 +134,10 @@ async def sipp_agents(
     )  # fmt: skip
     if await register.wait():
         raise RuntimeError("a registration was refused, see register.log")
+    scenario = _scenario(folder, "agent", SOUND=_sent(sound), END=_text("agent_bye" if talk else "agent_wait"),
+                         TALK=str(int(talk * 1000)))  # fmt: skip
     uas = await _sipp(
-        folder, SCENARIOS / "agent.xml", server, "-aa", "-p", port, "-mp", str(free_port()),
+        folder, scenario, server, "-aa", "-p", port, "-mp", str(media or free_port()),
         "-d", str(int(answer_after * 1000)), "-trace_err", "-error_file", "agents.log",
         "-trace_shortmsg", "-shortmessage_file", "agents_messages.csv",
     )  # fmt: skip

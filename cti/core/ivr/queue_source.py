@@ -91,7 +91,7 @@ ANNOUNCE: dict[str, Read] = {
 
 def _announce(reader: Reader, path: Path, value: Any) -> Announce:
     found = reader.fields(path, value, ANNOUNCE, "an announcement")
-    if isinstance(value, dict) and not any(found.get(key) for key in ("position", "wait", "say", "play")):
+    if isinstance(value, dict) and all(value.get(key) in (None, False) for key in ("position", "wait", "say", "play")):
         hint = "position: true, wait: true, `say` or `play`; or remove it"
         reader.useless(path, "this announcement says nothing", hint, of_key=True)
     return Announce(texts=found.pop("say", {}), names=found.pop("play", ()), **found)

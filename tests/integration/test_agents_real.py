@@ -105,7 +105,8 @@ async def test_a_supervisor_raises_moves_and_asks_why(world: World) -> None:
         assert "nobody is signed on" in await world.cti("call", "why", call)
         status, said = await world.call("POST", f"/calls/{call}/move", sari, {"queue": "support"})
         assert (status, said["queue"], said["since"]) == (200, "support", row["since"])
-        assert (await world.call("POST", f"/calls/{call}/move", sari, {"queue": "nowhere"}))[1]["code"] == "no_such_queue"
+        _, said = await world.call("POST", f"/calls/{call}/move", sari, {"queue": "nowhere"})
+        assert said["code"] == "no_such_queue"
         async with at_work(world) as (name, phone), open_page(world, name) as page:
             status, said = await world.call("GET", f"/agents/{name}/why", sari)
             [about] = [r for r in said["queues"] if r["queue"] == "support" and r["why"] == "skills"]

@@ -60,7 +60,8 @@ def test_skills_and_lengths() -> None:
 
 WAITS = {
     "queue": "sales", "position": 2, "priority": 5, "why": "busy", "signed_on": 3, "for": None, "until": None,
-    "step": 1, "steps": 3, "needs": {"english": 1}, "next_step_at": "2026-11-25T03:00:30Z", "raised": ["{{ customer.tier }}"],
+    "step": 1, "steps": 3, "needs": {"english": 1}, "next_step_at": "2026-11-25T03:00:30Z",
+    "raised": ["{{ customer.tier }}"],
 }  # fmt: skip
 BEST = {"rule": "best_level"}
 OFFER = {"agent": "ani", "offered_at": "2026-11-25T03:00:00Z", "result": "missed", "decision": BEST}

@@ -319,7 +319,7 @@ class Acd(RuleBasedStateMachine):
     def was_fair(self, events: list[Event]) -> None:
         """Whom an agent took who became free: nobody whom he may serve, and who waits still, was before him."""
         took = [e for e in events if e.type == "call.offered"]
-        if len(took) != 1 or took[0].data["decision"]["rule"] != "next_caller":
+        if self.world.late or len(took) != 1 or took[0].data["decision"]["rule"] != "next_caller":
             return
         just_came = {e.call_id for e in events if e.type == "call.queued"}
         agent, decided = self.world.board.people.agents[took[0].agent], took[0].data["decision"]
@@ -327,7 +327,9 @@ class Acd(RuleBasedStateMachine):
         first = self.key(decided["since"], decided["priority"])
         for call in self.waiting():
             visit = call.visit
-            if visit is None or visit.offer or call.call_id in just_came or (routing.balance and visit.queue != took[0].queue):
+            if visit is None or visit.offer or call.call_id in just_came:
+                continue
+            if routing.balance and visit.queue != took[0].queue:
                 continue
             if self.has_room(visit.queue) and self.may_serve(agent, visit):
                 assert first <= self.key(visit.since, visit.priority), (decided, call)

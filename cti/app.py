@@ -34,6 +34,7 @@ from cti.core import views
 from cti.core.ivr import Book
 from cti.core.messages import (
     CalendarsForced,
+    CallbacksFound,
     ChannelGone,
     Collect,
     Command,
@@ -201,6 +202,7 @@ class App:
         self._keep(lost.end_lost(self.board.calls, self.ami.channels, self.submit, self.now), "lost")
         self._keep(self.store.watch_people(self._people), "people")
         self._keep(self.store.watch_calendars(self._calendars), "calendars")
+        self._keep(self.store.watch_callbacks(self._callbacks), "callbacks")
         self._keep(self.flows.watch(), "flows")
         self._keep(self.flows.follow(), "versions")
         folder = self.config.paths.home / "voicemail"
@@ -369,6 +371,10 @@ class App:
     async def _calendars(self) -> None:
         """Calendars opened or closed by hand, as they are in the database now; while it is away, as they were."""
         self.submit(CalendarsForced(at=self.now(), calendars=await self.store.forced_calendars()))
+
+    async def _callbacks(self) -> None:
+        """Those that are open, as the database has them now."""
+        self.submit(CallbacksFound(at=self.now(), callbacks=await self.store.open_callbacks()))
 
     def _publish(self, book: Book, share: int) -> None:
         self.board.publish(book, FlowsPublished(at=self.now(), version=book.version, share=share))

@@ -142,7 +142,7 @@ class FakeEngine(FlowsEngine):
         self.waiting = {"sales": 0, "support": 0}
         self.longest: dict[str, float | None] = {"sales": None, "support": None}
         self.callers: list[dict[str, Any]] = []
-        self.why: dict[str, Any] = {"why": "", "waiting": 0, "queues": []}
+        self.why: dict[str, Any] = {"why": "", "waiting": 0, "idle_since": time.time(), "queues": []}
         self.parts = {"ami": {"ok": True, "detail": "up", "age": 1.0}}
 
     def submit(self, message: Any) -> None:

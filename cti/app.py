@@ -400,6 +400,9 @@ class App:
     async def flows_state(self) -> views.Row:
         return self.flows.state()
 
+    def queues_of(self, agent: str) -> list[str]:
+        return views.queues_of(self.board, agent)
+
     def flow_callers(self) -> list[views.Row]:
         return views.flow_callers(self.board, self.now())
 

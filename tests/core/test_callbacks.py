@@ -916,4 +916,4 @@ def test_events_that_nobody_here_knows_are_left_alone(office: Desk) -> None:
     stray = Event(type="callback.dialed", at=office.at, call_id="c9", queue="sales", data={"callback": "x", "to": "y"})
     office.board.callbacks.apply(stray)
     office.do(CustomerFound(at=office.at, call_id="none"))
-    assert office.board.callbacks.waiting("sales") == 0
+    assert office.board.callbacks.lengths()["sales"] == 0

@@ -307,6 +307,8 @@ class Callbacks:
         self._keep(one)
         if made is not None and made.calls_back:
             one.made = made.call_id
+        elif made is not None and made.connected_at is not None:
+            self.end(one, at, "done", made.agent, to=made.call_id)
         else:
             self._enter(one, at)
 

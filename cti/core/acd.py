@@ -19,13 +19,15 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from cti.core.acd_lines import FreeAgents, Line, Lines, Place
 from cti.core.ladder import Ladder, Staff, ladder_of
-from cti.core.queues import QueueConfig, Requirement, Routing
+from cti.core.queues import QueueConfig, Requirement, Routing, matches
+
+K = TypeVar("K")
 
 LOOK = 100  # agents that are compared, by idle time, for another order than that
 SHOWN = 5  # of those who came after, in a decision
@@ -101,6 +103,7 @@ class Router:
         self.order: dict[str, list[Place]] = {}  # of each queue, whatever is required
         self.moved: set[str] = set()  # may be served by others than before; whoever routes takes them
         self.personal: dict[str, list[Place]] = {}
+        self._naming: dict[str, set[str]] = {}  # who would wait for an agent alone, whether he serves or not
         self._ladders: dict[tuple[str, str], Ladder] = {}
         self._asking: dict[Requirement, set[str]] = {}  # which waiters' ladders have it
         self._handled: dict[tuple[str, str], tuple[float, float]] = {}
@@ -133,8 +136,8 @@ class Router:
         if serving == (agent in self.serving):
             return
         (self.serving.add if serving else self.serving.discard)(agent)
-        for place in list(self.personal.get(agent, ())):
-            self.wait(self.stands[place.key].waiter, at)
+        for key in sorted(self._naming.get(agent, ())):
+            self.wait(self.stands[key].waiter, at)
 
     def _turned(self, requirements: list[Requirement], at: float) -> None:
         keys = sorted(key for needs in requirements for key in self._asking.get(needs, ()))
@@ -206,8 +209,10 @@ class Router:
         """Whether he stands where he stood, and is to be served by the same."""
         if (before.waiter.queue, before.place, before.ladder) != (stand.waiter.queue, stand.place, stand.ladder):
             return False
-        if before.personal or stand.personal:
-            return (before.personal, before.waiter.prefer) == (stand.personal, stand.waiter.prefer)
+        if (before.personal, before.waiter.prefer) != (stand.personal, stand.waiter.prefer):
+            return False
+        if stand.personal:
+            return True
         line = self.lines.line_of(stand.waiter.key)
         return line.needs == stand.ladder.steps[stand.step][1] and line.target == self._target(stand.waiter.queue)
 
@@ -218,6 +223,8 @@ class Router:
         for _, needs in stand.ladder.steps:
             self._asking.setdefault(needs, set()).add(waiter.key)
             self.staff.can(needs)  # from now on it is told when that turns
+        if waiter.prefer:
+            self._naming.setdefault(waiter.prefer, set()).add(waiter.key)
         if stand.personal:
             insort(self.personal.setdefault(waiter.prefer, []), place)
         else:
@@ -230,11 +237,11 @@ class Router:
             return
         self.moved.discard(key)
         _take_out(self.order, stand.waiter.queue, stand.place)
-        for _, needs in stand.ladder.steps:
-            self._asking[needs].discard(key)
-            if not self._asking[needs]:
-                del self._asking[needs]
+        for needs in {needs for _, needs in stand.ladder.steps}:
+            if _discard(self._asking, needs, key):
                 self.staff.forget(needs)
+        if stand.waiter.prefer:
+            _discard(self._naming, stand.waiter.prefer, key)
         if stand.personal:
             _take_out(self.personal, stand.waiter.prefer, stand.place)
         else:
@@ -276,6 +283,19 @@ class Router:
         """1: the next in his queue."""
         stand = self.stands[key]
         return bisect_left(self.order[stand.waiter.queue], stand.place) + 1
+
+    def ahead(self, key: str) -> dict[str, int]:
+        """By queue, how many have a place before his; in his own with himself."""
+        stand = self.stands[key]
+        before = {name: bisect_left(places, stand.place) for name, places in self.order.items()}
+        return before | {stand.waiter.queue: self.position(key)}
+
+    def servants(self, key: str) -> list[str]:
+        """Agents who will take calls and may take this one; none while it waits for one agent alone."""
+        needs = self.needs(key)
+        if self.stands[key].personal:
+            return []
+        return [agent for agent in self.serving if matches(needs, self.staff.skills[agent])]
 
     # ------------------------------------------------------------ decisions
 
@@ -386,6 +406,15 @@ def _take_out(held: dict[str, list[Place]], name: str, place: Place) -> None:
     del line[bisect_left(line, place)]
     if not line:
         del held[name]
+
+
+def _discard(held: dict[K, set[str]], name: K, key: str) -> bool:
+    """Whether that was the last one."""
+    held[name].discard(key)
+    if held[name]:
+        return False
+    del held[name]
+    return True
 
 
 def _seconds(value: float) -> float:

@@ -285,10 +285,21 @@ def _queued(call: Call, event: Event) -> None:
 
 
 def _place_kept(call: Call, event: Event) -> None:
-    visit, by = call.visit, event.data.get("by", 0.0)
-    if visit is not None:
-        visit.since = event.data["since"]
-        visit.entered_at, visit.prefer_until = visit.entered_at + by, visit.prefer_until + by
+    if call.visit is not None:
+        call.visit.since = event.data["since"]
+
+
+def _clock_set(call: Call, event: Event) -> None:
+    """Everything is as long ago as it was."""
+    by = event.data["by"]
+    moments = ("arrived_at", "queued_at", "node_since", "connected_at", "wrapped_at", "entered_at", "since",
+               "prefer_until", "at")  # fmt: skip
+    for held in (call, call.visit, call.offer, call.dial):
+        for name in moments:
+            if getattr(held, name, None):
+                setattr(held, name, getattr(held, name) + by)
+    if "since" in call.last_visit:
+        call.last_visit = call.last_visit | {"since": call.last_visit["since"] + by}
 
 
 def _priority_changed(call: Call, event: Event) -> None:
@@ -396,6 +407,7 @@ _FOLDS = {
     "flow.ended": _flow_ended,
     "call.queued": _queued,
     "call.place_kept": _place_kept,
+    "call.clock_set": _clock_set,
     "call.priority_changed": _priority_changed,
     "call.announced": _announced,
     "call.dequeued": _dequeued,

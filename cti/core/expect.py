@@ -58,7 +58,9 @@ class Expect:
         last = self._last.get(queue)
         return sum(last) / len(last) if last else None
 
-    def wait(self, queue: str, ahead: Mapping[str, float], agents: Iterable[str], at: float) -> float | None:
+    def wait(
+        self, queue: str, ahead: Mapping[str, float], agents: Iterable[str], at: float, longest: float = LONGEST
+    ) -> float | None:
         """Seconds that he will wait. `ahead`: by queue, callers and callbacks whose place is before his; in his own
         queue with himself, so that is his position."""
         self._forget(at - WINDOW)
@@ -69,7 +71,7 @@ class Expect:
         handling = {name: self.handling(name) or 0.0 for name in ahead}
         work = sum(many * self._part(name, queue, there) * handling[name] for name, many in ahead.items())
         wait = work / len(there)
-        return wait if wait <= LONGEST else None
+        return wait if wait <= longest else None
 
     def _part(self, name: str, own: str, there: Iterable[Counter[str]]) -> float:
         if name == own:

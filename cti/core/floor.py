@@ -20,11 +20,13 @@ from cti.core.messages import (
     AnswerCall,
     ChannelGone,
     ChannelUp,
+    ClockStepped,
     Event,
     HangUp,
     OriginateFailed,
     PeopleChanged,
     PickUp,
+    Prompt,
     Push,
     RejectCall,
     Ring,
@@ -35,6 +37,7 @@ from cti.core.messages import (
 from cti.core.outbox import Outbox
 from cti.core.people import People
 from cti.core.queues import QueueConfig, matches, required_skills
+from cti.core.said import WHISPER_MOST, whisper_prompts
 from cti.errors import Refused
 
 BRIDGE_WITHIN = 3.0  # s from the phone's answer to the bridge
@@ -65,6 +68,7 @@ class Floor:
             PeopleChanged: self._people_changed, AnswerCall: self._answer, RejectCall: self._reject,
             ChannelUp: self._channel_up, ChannelGone: self._channel_gone, OriginateFailed: self._originate_failed,
             SwitchUp: self._switch_up, SwitchDown: self._switch_down, StationState: self._station,
+            ClockStepped: self._clock_stepped,
         }  # fmt: skip
         self.deadlines: dict[str, Callable[[str, float], None]] = {
             "bridge": self._due_bridge, "ring": self._due_ring,
@@ -179,17 +183,20 @@ class Floor:
         )  # fmt: skip
         self.people.move(agent, at, call_id=call.call_id, work="reserved")
         self.out.command(Push(type="screen_pop", agent=agent.agent, data=self.pop(call, at)))
-        self._ring(call, agent, channel, self.queue(match.queue).ring, offer if recorded else "")
+        self._ring(call, agent, channel, match.queue, offer if recorded else "")
         self.out.wake(at + self.queue(match.queue).ring + RING_GRACE, "ring", channel)
 
-    def _ring(self, call: Call, agent: Agent, channel: str, timeout: float, recording: str) -> None:
+    def _ring(self, call: Call, agent: Agent, channel: str, queue: str, recording: str) -> None:
         self.out.command(
             Ring(
                 node=call.node, channel_id=channel, call_id=call.call_id, endpoint=agent.station, peer=call.channel,
-                timeout=timeout, caller=call.customer or call.caller_entered, caller_name=call.caller_name,
-                recording_id=recording,
+                timeout=self.queue(queue).ring, caller=call.customer or call.caller_entered,
+                caller_name=call.caller_name, recording_id=recording, whisper=self._whisper(call, queue),
             )
         )  # fmt: skip
+
+    def _whisper(self, call: Call, queue: str) -> tuple[Prompt, ...]:
+        return whisper_prompts(self.queue(queue).whisper, call.language, call.version)
 
     def pop(self, call: Call, at: float) -> dict[str, Any]:
         """The screen-pop's data: all that the page needs to draw it."""
@@ -245,9 +252,11 @@ class Floor:
     # ------------------------------------------------------------ facts
 
     def _channel_up(self, m: ChannelUp) -> None:
-        if self._ringing(m.uniqueid) is not None:
+        ringing = self._ringing(m.uniqueid)
+        if ringing is not None:
             self.calls.answered.add(m.uniqueid)
-            self.out.wake(m.at + BRIDGE_WITHIN, "bridge", m.uniqueid)
+            first = WHISPER_MOST if self._whisper(ringing[0], ringing[1].queue) else 0.0
+            self.out.wake(m.at + first + BRIDGE_WITHIN, "bridge", m.uniqueid)
 
     def _channel_gone(self, m: ChannelGone) -> None:
         ringing = self._ringing(m.uniqueid)
@@ -268,9 +277,11 @@ class Floor:
     def _caller_gone(self, call: Call, at: float) -> None:
         """The caller left: his visit ends, his agent's phone stops ringing.
 
-        When the phone has answered already, its channel will say whether they met."""
+        When the phone has answered already, its channel will say whether they met; a whisper ends at once."""
         offer = call.offer
         if offer is not None and offer.connected_at is None and offer.channel_id in self.calls.answered:
+            if self._whisper(call, offer.queue):
+                self.out.command(HangUp(node=call.node, uniqueid=offer.channel_id))
             return
         self._abandon(call, at)
         if offer is not None and offer.connected_at is None:
@@ -296,6 +307,9 @@ class Floor:
 
     def _station(self, m: StationState) -> None:
         self.route_moved(m.at)
+
+    def _clock_stepped(self, m: ClockStepped) -> None:
+        self._talks = {agent: (queue, began + m.by) for agent, (queue, began) in self._talks.items()}
 
     def _switch_down(self, m: SwitchDown) -> None:
         self.nodes_down.add(m.node)
@@ -367,6 +381,6 @@ class Floor:
 
     def _due_ring(self, channel: str, at: float) -> None:
         ringing = self._overdue("ring", channel, at)
-        if ringing is not None:
+        if ringing is not None and channel not in self.calls.answered:  # an answer has a deadline of its own
             self.out.command(HangUp(node=ringing[0].node, uniqueid=channel))
             self.end_offer(*ringing, at, "missed", MISSED)

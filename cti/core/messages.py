@@ -390,8 +390,8 @@ class Event(Message, frozen=True, kw_only=True):
                           max_wait, node (flow node), closed (its calendar: he leaves at once), keys, prefer (an agent),
                           prefer_for (seconds), prefer_why (named, last), raised (rules that changed the priority),
                           since (of a caller who was moved: his place)
-    call.place_kept       queue; visit, since, why (returned: he had left and called again; again: in the same call;
-                          clock: it was set, by so many seconds: `by`)
+    call.place_kept       queue; visit, since, why (returned: he had left and called again; again: in the same call)
+    call.clock_set        by: the machine's clock was set by so many seconds; what was told before has the old times
     call.pressed          queue; visit, key, result: he ends his wait by a key
     call.priority_changed queue; visit, priority, by
     call.announced        queue; visit, position, minutes (null: not said)

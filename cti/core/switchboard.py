@@ -130,7 +130,7 @@ class Switchboard:
             if isinstance(message, CustomerFound):
                 self._customer(message)
             if isinstance(message, ClockStepped):
-                self.out.shift(message.by)
+                self._clock_stepped(message)
             for part in self.parts:
                 handler = part.handlers.get(type(message))
                 if handler is not None:
@@ -139,6 +139,13 @@ class Switchboard:
                 self.calls.requested.pop(message.uniqueid, None)
             if isinstance(message, SwitchUp):  # whose end was never told
                 self.calls.requested = {u: at for u, at in self.calls.requested.items() if at > message.at - 60}
+
+    def _clock_stepped(self, m: ClockStepped) -> None:
+        """What is due in ten seconds is due in ten seconds, and who has waited for an hour has waited for an hour."""
+        self.out.shift(m.by)
+        self.calls.requested = {uniqueid: at + m.by for uniqueid, at in self.calls.requested.items()}
+        for call in list(self.calls.live.values()):
+            self.out.emit("call.clock_set", m.at, call_id=call.call_id, by=m.by)
 
     def _tick(self, at: float) -> None:
         for kind, key in self.out.due(at):

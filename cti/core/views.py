@@ -200,8 +200,7 @@ def waiting_calls(board: Switchboard, now: float, most: int | None = None) -> li
     waiting = sorted((call.visit.since, call.call_id) for call in board.calls.live.values() if call.visit is not None)
     rows = []
     for call in [board.calls.live[call_id] for _, call_id in waiting[:most]]:
-        row = why_call(board, call.call_id, now)
-        if row is not None:
-            rows.append({**row, "caller": call.caller or None, "caller_name": call.caller_name,
-                         "language": call.language})  # fmt: skip
+        row = why_call(board, call.call_id, now) or {}
+        rows.append({**row, "caller": call.caller or None, "caller_name": call.caller_name,
+                     "language": call.language})  # fmt: skip
     return sorted(rows, key=lambda row: (row["queue"], row.get("position", 0), row["since"]))

@@ -5,13 +5,13 @@ Invariant: every queue visit ends with exactly one result.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from math import ceil
 from typing import Any
 
 from cti.core.acd import Router, Waiter
 from cti.core.call import Call, Calls, Visit
-from cti.core.expect import spoken
+from cti.core.expect import LONGEST, spoken
 from cti.core.floor import RING_GRACE, Floor
 from cti.core.messages import ChangePriority, ClockStepped, Event, MoveCall, PastFound
 from cti.core.outbox import Outbox
@@ -103,7 +103,7 @@ class Waits:
         if event.type == "call.queued":
             self._entered(self.calls.live[event.call_id], event.at, event.data.get("closed", False))
         elif event.type in ("offer.missed", "offer.rejected", "offer.cancelled"):
-            self._back_in_place(event.call_id, event.at)
+            self._back_in_place(event)
         elif event.type in ("call.place_kept", "call.priority_changed"):
             self.floor.route_call(event.call_id, event.at)
         elif event.type == "call.pressed":
@@ -112,8 +112,10 @@ class Waits:
             self._staff_changed(event.at)
 
     def _entered(self, call: Call, at: float, closed: bool) -> None:
+        """The agent whose phone rang for somebody who is moved is free before he is here: he may have him already."""
         visit = call.visit
-        assert visit is not None
+        if visit is None or visit.offer:
+            return
         self._keep_place(call, visit, at)
         why = self._overfull(call, visit, at)
         if visit.queue not in self.router.queues:
@@ -127,20 +129,13 @@ class Waits:
             self.floor.route_call(call.call_id, at)
 
     def _overfull(self, call: Call, visit: Visit, at: float) -> str:
-        """Why the queue takes nobody more; empty: it does. Whom an agent is free for gets in."""
+        """Why the queue takes nobody more; empty: it does. Whom an agent is free for gets in, as long as there is room
+        to stand."""
         why = self.router.overfull(call.call_id, self.lengths[visit.queue])
-        limit = self.floor.queue(visit.queue).overflow.wait
-        if not why and limit and (self.expected(call.call_id, at) or 0.0) > limit:
+        longest = self.floor.queue(visit.queue).overflow.wait
+        if not why and longest and (self.expected(call, at, float("inf")) or 0.0) > longest:
             why = "wait"
-        return "" if why and why != "size" and self.router.agent_for(call.call_id, at) is not None else why
-
-    def expected(self, key: str, at: float) -> float | None:
-        """Seconds that he will wait, as far as anybody can tell."""
-        router, stand = self.router, self.router.stands[key]
-        ahead = {queue: float(bisect_left(places, stand.place)) for queue, places in router.order.items()}
-        ahead[stand.waiter.queue] += 1.0
-        agents = [agent for agent in router.staff.fitting(router.needs(key)) if agent in router.serving]
-        return self.floor.expect.wait(stand.waiter.queue, ahead, agents, at)
+        return "" if why in ("ratio", "wait") and self.router.agent_for(call.call_id, at) is not None else why
 
     def _nobody(self, call: Call, visit: Visit, at: float) -> bool:
         """Nobody is signed on who could ever serve him, and he does not wait for one: then he has left. Else, when
@@ -181,23 +176,24 @@ class Waits:
         self.out.wake(visit.entered_at + visit.max_wait, "max_wait", key)
         if queue.announce.speaks and key not in self._told:
             self._told.add(key)
-            self.out.wake(max(at, visit.entered_at + queue.announce.first), "announce", key)
+            first = visit.entered_at + queue.announce.first
+            self.out.wake(_next(first, queue.announce.every, at), "announce", key)
         timed = any(limit.calendar for limit in queue.capacity)
         if ((queue.overflow.closing and queue.calendar) or timed) and queue.name not in self._watched:
             self._watched.add(queue.name)
             self.out.wake(at + CLOSING_EVERY, "closing", queue.name)
 
-    def _back_in_place(self, call_id: str, at: float) -> None:
-        """A phone rang in vain: he waits where he waited, and what fell due meanwhile is done now."""
-        call = self.calls.live[call_id]
+    def _back_in_place(self, event: Event) -> None:
+        """A phone rang in vain: he waits where he waited, unless he was moved; what fell due meanwhile is done now."""
+        call, at = self.calls.live[event.call_id], event.at
         visit = call.visit
-        if visit is None or visit.offer or call.ended_at is not None:
+        if visit is None or visit.offer or visit.queue != event.queue or call.ended_at is not None:
             return
         if at >= visit.entered_at + visit.max_wait:
             self.floor.leave(call, at, "timeout")
         else:
             self._set_deadlines(call, visit, at)
-            self.floor.route_call(call_id, at)
+            self.floor.route_call(call.call_id, at)
 
     # ------------------------------------------------------------ leaving
 
@@ -205,6 +201,8 @@ class Waits:
         """A key ends the wait, also while a phone rings for him; not any more when it was answered."""
         call = self.calls.live.get(event.call_id)
         if call is None or call.visit is None or call.visit.number != event.data["visit"]:
+            return
+        if call.offer is not None and call.offer.channel_id in self.calls.answered:
             return
         self.floor.withdraw(call, event.at, "caller_left")
         self.floor.leave(call, event.at, event.data["result"], key=event.data["key"])
@@ -259,12 +257,21 @@ class Waits:
         announce = self.floor.queue(call.visit.queue).announce
         if not call.visit.offer and call.node not in self.floor.nodes_down:
             position = self.router.position(call.call_id) if announce.position else None
-            wait = self.expected(call.call_id, at) if announce.wait else None
-            minutes = spoken(wait, call.visit.minutes)
+            minutes = self.minutes(call, call.visit, at) if announce.wait else None
             if position is not None or minutes is not None or announce.texts or announce.names:
                 self.out.emit("call.announced", at, call_id=call.call_id, queue=call.visit.queue,
                               visit=call.visit.number, position=position, minutes=minutes)  # fmt: skip
         self.out.wake(at + announce.every, "announce", key)
+
+    def minutes(self, call: Call, visit: Visit, at: float) -> int | None:
+        """What he may be told of how long he will wait, when it is less than he was told; None: nothing."""
+        return spoken(self.expected(call, at), visit.minutes)
+
+    def expected(self, call: Call, at: float, longest: float = LONGEST) -> float | None:
+        """Seconds that he will wait yet; None: not known, or longer than that."""
+        key = call.call_id
+        queue = self.router.stands[key].waiter.queue
+        return self.floor.expect.wait(queue, self.router.ahead(key), self.router.servants(key), at, longest)
 
     # ------------------------------------------------------------ requests and settings
 
@@ -307,12 +314,14 @@ class Waits:
             self.floor.expect.before(queue, calls, seconds)
 
     def _clock_stepped(self, m: ClockStepped) -> None:
-        """Everybody has waited as long as he had. Deadlines are moved by the outbox."""
-        for call in self.calls.live.values():
-            if call.visit is not None:
-                self.out.emit("call.place_kept", m.at, call_id=call.call_id, queue=call.visit.queue,
-                              visit=call.visit.number, since=call.visit.since + m.by, why="clock", by=m.by)  # fmt: skip
+        """Deadlines and calls have been moved; so are the places of those who left."""
+        self.left = {who: (since + m.by, at + m.by) for who, (since, at) in self.left.items()}
 
 
-WAITS_AGAIN = ("call.queued", "call.place_kept", "call.priority_changed", "offer.missed", "offer.rejected",
-               "offer.cancelled")  # fmt: skip
+def _next(first: float, every: float, at: float) -> float:
+    """The next of the times that count from when he came: after a restart not all are told at once."""
+    return max(first, first + ceil((at - first) / every) * every)
+
+
+WAITS_AGAIN = ("call.queued", "call.place_kept", "call.clock_set", "call.priority_changed", "offer.missed",
+               "offer.rejected", "offer.cancelled")  # fmt: skip

@@ -158,7 +158,7 @@ class FakeEngine(FlowsEngine):
         self.waiting = {"sales": 0, "support": 0}
         self.longest: dict[str, float | None] = {"sales": None, "support": None}
         self.callers: list[dict[str, Any]] = []
-        self.reasons: list[dict[str, Any]] = []
+        self.why: dict[str, Any] = {"why": "", "waiting": 0, "idle_since": time.time(), "queues": []}
         self.open_callbacks: list[str] = []
         self.parts = {"ami": {"ok": True, "detail": "up", "age": 1.0}}
 
@@ -207,7 +207,7 @@ class FakeEngine(FlowsEngine):
     def _waits(self, call_id: str) -> dict[str, Any]:
         row = next((row for row in self.callers if row["call_id"] == call_id), None)
         if row is None:
-            raise Refused("this caller does not wait any more", "call_gone")
+            raise Refused("this caller does not wait any more", "not_waiting")
         return row
 
     def change(self, agent: str, **changes: Any) -> None:
@@ -249,14 +249,28 @@ class FakeEngine(FlowsEngine):
         return {"at": time.time(), "queues": self.queues(), "agents": self.agents(), "totals": {},
                 "waiting": self.waiting_calls()}  # fmt: skip
 
-    def waiting_calls(self) -> list[dict[str, Any]]:
+    def waiting_calls(self, most: int | None = None) -> list[dict[str, Any]]:
         return [dict(row) for row in self.callers]
 
-    def why_call(self, call_id: str) -> list[dict[str, Any]] | None:
-        return self.reasons if any(row["call_id"] == call_id for row in self.callers) else None
+    def why_call(self, call_id: str) -> dict[str, Any] | None:
+        return next((dict(row) for row in self.callers if row["call_id"] == call_id), None)
 
-    def why_agent(self, agent: str) -> list[dict[str, Any]]:
-        return self.reasons
+    def why_agent(self, agent: str) -> dict[str, Any]:
+        row = self.rows[agent]
+        return {"agent": agent, "state": row["state"], "reason": row["reason"], **self.why}
+
+    def waits(self, queue: str = "sales", **more: Any) -> str:
+        """A caller who waits, as `views.why_call` tells of him; `waited` seconds."""
+        call_id = str(uuid.uuid4())
+        now = time.time()
+        since = now - more.pop("waited", 10.0)
+        self.callers.append({
+            "call_id": call_id, "caller": "+628123456780", "caller_name": "", "language": "en", "queue": queue,
+            "position": len(self.callers) + 1, "priority": 0, "since": since, "entered_at": since, "step": 0,
+            "steps": 1, "needs": {"sales": 1}, "signed_on": 3, "free": 0, "why": "busy", "for": None, "until": None,
+            "next_step_at": None, "raised": [],
+        } | more)  # fmt: skip
+        return call_id
 
     def desk(self, agent: str) -> dict[str, Any]:
         row = self.rows[agent]

@@ -100,7 +100,7 @@ const COLUMNS = [["w", "waiting"], ["l", "longest"], ["s", "sl"], ["asa", "asa"]
   ["o", "answered"], ["a", "answered"], ["x", "abandoned"]];
 
 const goalOf = (row) => target(board.queues.find((queue) => queue.queue === row.queue) ?? {});
-const levelOfCaller = (row) => levelOfLongest(row.queued_at, goalOf(row));
+const levelOfCaller = (row) => levelOfLongest(row.since, goalOf(row));
 
 const columns = () => (board.queues.some((queue) => queue.callbacks != null) ? [...COLUMNS, ["c", "callbacks"]] : COLUMNS);
 

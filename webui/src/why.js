@@ -1,5 +1,5 @@
 // Why this agent, why not: the decisions of routing in the reader's language.
-import { boot, length, number, plain, t } from "./lib.js";
+import { boot, clock, length, number, plain, reasonName, t } from "./lib.js";
 
 const levels = (needs) => Object.entries(needs ?? {}).filter(([skill]) => skill !== "any").map(([skill, level]) => `${plain(skill)} ${number(level)}`).join(", ");
 
@@ -16,21 +16,31 @@ export function whyMe(decision) {
   return parts.join(" · ");
 }
 
-/** One reason why somebody waits or has no call, as a row of the server tells it. */
-export function reasonText(row) {
-  if (typeof row === "string") return row;
-  const id = `whynot.${row.why}`;
-  return id in boot.texts ? t(id, shown(row)) : row.text ?? Object.values(row).filter((value) => typeof value !== "object").join(" · ");
+const at = (time) => clock(Date.parse(time));
+
+/** What a caller who waits is waiting for, in a few words. */
+export function callWhy(row) {
+  return t(`whycall.${row.why || "free"}`, { count: number(row.signed_on ?? 0), agent: row.for ?? "", time: row.until ? at(row.until) : "" });
 }
 
-const SECONDS = /(seconds|waited|idle|wait|_for|after)$/;
-/** Values as people read them: names made readable, seconds as a length, levels as words. */
-function shown(row) {
-  const one = ([key, value]) => {
-    if (value && typeof value === "object" && !Array.isArray(value)) return [key, levels(value) || "–"];
-    if (Array.isArray(value)) return [key, value.join(", ")];
-    if (typeof value === "number") return [key, SECONDS.test(key) ? length(value) : number(value)];
-    return [key, key === "queue" || key === "skill" ? plain(value) : value ?? "–"];
-  };
-  return Object.fromEntries(Object.entries(row).map(one));
+/** The same with what is needed now, and what comes next. */
+export function callLines(row) {
+  const needs = levels(row.needs) || t("whycall.anybody");
+  return [
+    callWhy(row),
+    row.steps ? t("whycall.needs", { needs, step: number(row.step + 1), steps: number(row.steps) }) : null,
+    row.next_step_at ? t("whycall.next", { time: at(row.next_step_at) }) : null,
+  ].filter(Boolean);
+}
+
+/** Why an agent has no call: what he does, or what keeps those who wait from him. */
+export function agentLines(row) {
+  if (row.why) return [t(`whyagent.${row.why}`, { reason: row.reason ? reasonName(row.reason) : "–" })];
+  if (!row.queues.length) return [t("whyagent.nobody_waits")];
+  return row.queues.map((queue) => {
+    const lacks = queue.lacks.map((one) => t("whyagent.lack", { skill: plain(one.skill), needs: number(one.needs), has: number(one.has) })).join(", ");
+    const why = t(`whyagent.queue_${queue.why || "offered"}`, { lacks, agent: queue.for ?? "", time: queue.until ? at(queue.until) : "" });
+    const later = queue.opens_at ? ` ${t("whyagent.opens", { time: at(queue.opens_at) })}` : "";
+    return t("whyagent.queue", { queue: plain(queue.queue), count: number(queue.waiting), why }) + later;
+  });
 }

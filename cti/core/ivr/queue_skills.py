@@ -70,7 +70,7 @@ def _step(reader: Reader, path: Path, value: Any) -> Relax | None:
     if found.get("any_agent") is False:
         reader.wrong((*path, "any_agent"), "`any_agent: false` changes nothing", "write true or remove it")
     for key in ("skills", "also"):
-        if found.get(key) == {}:
+        if key in found and value[key] == {}:
             reader.useless((*path, key), f"`{key}: {{}}` changes nothing", "name a skill", of_key=True)
     if found.get("also") and not any(found["also"].values()):
         reader.useless((*path, "also"), "this lets every agent in", "write `any_agent: true`", of_key=True)

@@ -91,7 +91,7 @@ ANNOUNCE: dict[str, Read] = {
 
 def _announce(reader: Reader, path: Path, value: Any) -> Announce:
     found = reader.fields(path, value, ANNOUNCE, "an announcement")
-    if isinstance(value, dict) and not any(found.get(key) for key in ("position", "wait", "say", "play")):
+    if isinstance(value, dict) and all(value.get(key) in (None, False) for key in ("position", "wait", "say", "play")):
         hint = "position: true, wait: true, `say` or `play`; or remove it"
         reader.useless(path, "this announcement says nothing", hint, of_key=True)
     return Announce(texts=found.pop("say", {}), names=found.pop("play", ()), **found)
@@ -182,8 +182,9 @@ CALLBACK: dict[str, Read] = {
 
 
 def _callback(reader: Reader, path: Path, value: Any) -> CallbackRules:
+    before = len(reader.problems)
     rules = CallbackRules(**reader.fields(path, value, CALLBACK, "`callback`"))
-    if (rules.tries - 1) * rules.every >= rules.expires:
+    if len(reader.problems) == before and (rules.tries - 1) * rules.every >= rules.expires:
         at = (*path, "expires" if isinstance(value, dict) and "expires" in value else "tries")
         last = f"{rules.tries} tries, one every {rules.every:g}s, take longer than {rules.expires:g}s"
         reader.wrong(at, f"the last try never comes: {last}", "fewer tries, less time between them, or `expires` later")

@@ -279,7 +279,7 @@ async def test_who_leaves_stops_the_ringing_at_once(world: World, dials: str) ->
     took = []
     async with at_work(world, "told" if dials == "6000" else "plain", answer_after=None) as (name, phone):
         await ready(world, name, phone)
-        for _ in range(15):
+        for _ in range(26):
             caller = await Caller(world.sip, dials, number=number()).start()
             call = await phone.next_call()
             await caller.answered()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,7 +71,7 @@ def _made(flows: Path, file: str, target: Path, account: Account) -> str:
             target.mkdir(parents=True, exist_ok=True)
             draft = target / f".{out.name}"
             draft.write_bytes(done.stdout)
-            os.replace(draft, out)
+            draft.replace(out)
     return out.name
 
 

@@ -165,6 +165,7 @@ SENTENCES: dict[str, Callable[[Row, str, str], str]] = {
     "call.place_kept": _placed,
     "call.priority_changed": lambda d, a, q: f"priority {d.get('priority')} in queue {q}, by {d.get('by')}",
     "call.announced": _announced,
+    "call.pressed": lambda d, a, q: f"presses {d.get('key')} while he waits",
     "call.offered": _offered,
     "offer.missed": _ended_offer("did not pick up"),
     "offer.rejected": _ended_offer("rejected it"),

@@ -213,6 +213,8 @@ class Phone:
             queue = self.book.queues.get(wait.queue)
             longest = wait.max_wait or (queue.max_wait if queue else WAITED)
             self._no_longer(wait)
+            if result in ("answered", TALKED):  # who was served begins to wait anew
+                self.waited = {}
             self.at += {"answered": WAITED + TALK, TALKED: WAITED + TALK, "timeout": longest}.get(result, 0.0)
             self._over(result)
 

@@ -230,6 +230,13 @@ def test_a_callback_on_the_text_phone_keeps_the_place() -> None:
     assert phone.facts[0].data["since"] == NOW and phone.heard[-1].prompt == Text("en", "callback by 1.")
 
 
+def test_who_was_served_on_the_text_phone_begins_anew() -> None:
+    phone = Telephone(book_of(KEYS.replace("then: bye\n  a2", "answered: call_me\n    then: bye\n  a2")), "t", at=NOW)
+    phone.call["caller"] = "+62811555001"
+    phone.queue_ended("answered")
+    assert phone.waited == {} and phone.facts[0].data["since"] > NOW
+
+
 def test_the_customer_s_cases_are_known_whoever_found_him() -> None:
     nodes = (
         "  a: {do: lookup, customer_id: '8', found: q, then: q}\n"

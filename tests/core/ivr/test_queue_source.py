@@ -280,6 +280,14 @@ def test_a_language_in_which_a_queue_has_no_text_is_noted() -> None:
     assert book_of(BOTH, queues=SPOKEN).notes == (), "nobody comes who speaks it"
 
 
+def test_a_step_for_which_nobody_waits_is_noted() -> None:
+    steps = "{after: 30s, also: {x: 1}}, {after: 1m, any_agent: true}"
+    book = book_of(WAIT, queues=f"queues: {{sales: {{max_wait: 1m, relax: [{steps}]}}}}\n")
+    assert [str(one) for one in book.notes] == [
+        "queues.yaml:1:68: queue sales: nobody waits for this step, if no queue node has a longer `max_wait`"
+    ]
+
+
 def test_calendars_are_looked_for_where_they_can_be_known() -> None:
     queues = "queues: {sales: {calendar: offic, callback: {calendar: offic}}}\n"
     found = problems_of(WAIT, queues=queues)

@@ -206,7 +206,8 @@ def test_a_version_that_was_published_is_served_though_a_step_of_it_changes_noth
     steps = [{"after": "5s", "any_agent": True}] * 30
     many = {f"q{number}": {} for number in range(1_001)} | {"sales": {"relax": steps, "announce": {"every": "30s"}}}
     files = {"queues.yaml": Source("queues.yaml", {"queues": many})}
-    assert isinstance(load_book(files, version=7), Book)
+    served = load_book(files, version=7)
+    assert isinstance(served, Book) and len(served.queues["sales"].relax) == 30
     problems = load_book(files)
     assert isinstance(problems, list)
     assert {"at most 1000 queues are possible", "`relax` has at most 20 steps"} <= {one.message for one in problems}

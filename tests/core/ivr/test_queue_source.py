@@ -261,7 +261,8 @@ def test_what_is_said_in_queues_is_made_ready() -> None:
 
 
 def test_recordings_that_queues_name_must_be_there() -> None:
-    data = {"queues": {"sales": {"whisper": {"play": "beep"}, "announce": {"play": ["hello", "hullo"]}}}}
+    data = {"queues": {"sales": {"whisper": {"play": "beep"}, "announce": {"play": ["hello", "hullo"]}},
+                       "support": {}}}  # fmt: skip
     flow = {"flow": "t", "language": "en", "start": "a", "nodes": {"a": {"do": "queue", "queue": "sales"}}}
     files = {"t.yaml": Source("t.yaml", flow), "queues.yaml": Source("queues.yaml", data)}
     problems = load_book(files, sounds={"prompts/en/hello.wav"})

@@ -34,6 +34,7 @@ from cti.core import views
 from cti.core.ivr import Book
 from cti.core.messages import (
     CalendarsForced,
+    CallbacksFound,
     ChannelGone,
     Collect,
     Command,
@@ -171,6 +172,7 @@ class App:
         await self._calendars()
         self.flows = LiveFlows(self.config, self.store, self.prompts, self._publish, self._versions_in_use)
         await self.flows.start()
+        await self._callbacks()  # before the switch tells what became of the calls made for them
         within = {name: queue.service_level.within for name, queue in self.board.router.queues.items()}
         await self.figures.restore(self.store, past, within)
         log.info("restored %d calls, epoch %d", len(self.board.calls.live), epoch)
@@ -201,6 +203,7 @@ class App:
         self._keep(lost.end_lost(self.board.calls, self.ami.channels, self.submit, self.now), "lost")
         self._keep(self.store.watch_people(self._people), "people")
         self._keep(self.store.watch_calendars(self._calendars), "calendars")
+        self._keep(self.store.watch_callbacks(self._callbacks), "callbacks")
         self._keep(self.flows.watch(), "flows")
         self._keep(self.flows.follow(), "versions")
         folder = self.config.paths.home / "voicemail"
@@ -370,6 +373,10 @@ class App:
         """Calendars opened or closed by hand, as they are in the database now; while it is away, as they were."""
         self.submit(CalendarsForced(at=self.now(), calendars=await self.store.forced_calendars()))
 
+    async def _callbacks(self) -> None:
+        """Those that are open, as the database has them now."""
+        self.submit(CallbacksFound(at=self.now(), callbacks=await self.store.open_callbacks()))
+
     def _publish(self, book: Book, share: int) -> None:
         self.board.publish(book, FlowsPublished(at=self.now(), version=book.version, share=share))
         queues = self.board.router.queues
@@ -393,6 +400,9 @@ class App:
 
     async def flows_state(self) -> views.Row:
         return self.flows.state()
+
+    def queues_of(self, agent: str) -> list[str]:
+        return views.queues_of(self.board, agent)
 
     def flow_callers(self) -> list[views.Row]:
         return views.flow_callers(self.board, self.now())

@@ -7,7 +7,6 @@ ISO-8601 UTC, ids as text. Times go in as seconds since the epoch.
 from __future__ import annotations
 
 import asyncio
-import base64
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
@@ -17,15 +16,16 @@ from typing import Any, NamedTuple
 import asyncpg
 import msgspec
 
+from cti.adapters.postgres_callbacks import CallbackStore
 from cti.adapters.postgres_db import QUERIES, Database, Row, connect, drop, iso, plain
 from cti.adapters.postgres_flow_stats import FlowStats
 from cti.adapters.postgres_flows import FlowStore
+from cti.adapters.postgres_pages import Page, join, like, page_of, place_of, split
 from cti.adapters.postgres_writer import Log, Writer
 from cti.core.messages import AgentInfo, Forced
-from cti.errors import BadInput, Unavailable
+from cti.errors import Unavailable
 
 log = logging.getLogger(__name__)
-Page = tuple[list[Row], str | None]
 
 
 class Station(NamedTuple):
@@ -54,7 +54,7 @@ class CustomerMatch(NamedTuple):
     cases: list[Row]
 
 
-class Store(FlowStore, FlowStats):
+class Store(FlowStore, FlowStats, CallbackStore):
     """One pool for questions; the writer and each watcher have a connection of their own."""
 
     def __init__(self, dsn: str, db: Database) -> None:
@@ -239,11 +239,11 @@ class Store(FlowStore, FlowStats):
 
     async def list_customers(self, q: str, cursor: str | None, limit: int) -> Page:
         """By name. `q` is looked for in names, mail addresses and numbers; % and _ are letters."""
-        name, after = _split(cursor)
+        name, after = split(cursor)
         rows = await self.db.rows("list_customers", like(q), name, int(after) if after else None, limit + 1)
         more = len(rows) > limit
         last = rows[limit - 1] if more else None
-        return plain(rows[:limit]), _join(last["name"].lower(), str(last["customer_id"])) if last else None
+        return plain(rows[:limit]), join(last["name"].lower(), str(last["customer_id"])) if last else None
 
     async def get_customer(self, customer_id: str) -> Row | None:
         who = int(customer_id)
@@ -290,6 +290,10 @@ class Store(FlowStore, FlowStats):
         rows = await self.db.rows("calendar_switches")
         return {row["calendar"]: Forced(row["state"], row["until"].timestamp()) for row in rows}
 
+    async def watch_callbacks(self, changed: Callable[[], Awaitable[None] | None]) -> None:
+        """Calls `changed` at first, and after every change of them or of who may not be called, until cancelled."""
+        await self.watch("crm_callbacks", changed, lost=True)
+
     async def watch_calendars(self, changed: Callable[[], Awaitable[None] | None]) -> None:
         """Calls `changed` at first, and after every change of them, until cancelled."""
         await self.watch("crm_calendars", changed, lost=True)
@@ -309,35 +313,3 @@ async def _call(changed: Callable[[], Any], wake: asyncio.Event) -> None:
         await asyncio.sleep(1)
     except Exception:
         log.exception("a change in the database could not be taken over")
-
-
-def like(q: str) -> str | None:
-    """A LIKE pattern that finds q anywhere, None for no q; % and _ in q are letters."""
-    q = q.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{q}%" if q else None
-
-
-def page_of(rows: list[Row], limit: int, time: str, key: str) -> Page:
-    last = rows[limit - 1] if len(rows) > limit else None
-    return plain(rows[:limit]), _join(last[time].isoformat(), str(last[key])) if last else None
-
-
-def _join(first: str, second: str) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode([first, second])).decode()
-
-
-def _split(cursor: str | None) -> tuple[str | None, str | None]:
-    if not cursor:
-        return None, None
-    try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[str, str])
-    except ValueError as e:
-        raise BadInput("the cursor is not one of ours", "bad_cursor") from e
-
-
-def place_of(cursor: str | None) -> tuple[datetime | None, str | None]:
-    at, key = _split(cursor)
-    try:
-        return (datetime.fromisoformat(at) if at else None), key
-    except ValueError as e:
-        raise BadInput("the cursor is not one of ours", "bad_cursor") from e

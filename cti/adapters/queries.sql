@@ -492,8 +492,8 @@ SELECT b.callback_id::text, b.call_id::text, coalesce(b.queue, '') AS queue, b.n
     extract(epoch FROM b.since)::float8 AS since, b.priority, b.skills, coalesce(b.language, '') AS language,
     extract(epoch FROM b.requested_at)::float8 AS requested_at, b.tries,
     coalesce(extract(epoch FROM b.not_before)::float8, 0) AS not_before,
-    EXISTS (SELECT FROM crm.do_not_call AS d WHERE d.number = b.number) AS barred
-FROM crm.callbacks AS b
+    EXISTS (SELECT FROM crm.do_not_call AS d WHERE d.number = b.number) AS barred, coalesce(c.called, '') AS ours
+FROM crm.callbacks AS b LEFT JOIN crm.calls AS c USING (call_id)
 WHERE b.state IN ('open', 'dialing') AND b.number IS NOT NULL
 ORDER BY b.requested_at, b.callback_id
 

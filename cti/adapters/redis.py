@@ -20,6 +20,7 @@ from cti.core.messages import Event, decode, encode
 
 CHANNEL = "cti:events"
 KEPT = 10_000  # events that wait for a slow Redis
+GATHER = 0.05  # s that events may wait for others to go with
 TIMEOUT = 1.0
 PING_EVERY = 5.0
 RETRY_FIRST, RETRY_MOST = 0.2, 5.0
@@ -96,6 +97,7 @@ class Fanout:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PING_EVERY):
                     await self._wake.wait()
+                await asyncio.sleep(GATHER)
 
     async def _receive(self, callback: Callable[[Event], None]) -> None:
         while True:

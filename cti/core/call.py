@@ -79,6 +79,10 @@ class Call(msgspec.Struct, kw_only=True):
     queued_at: float = 0.0  # the last time
     identified: list[str] = []  # customers: who he is, or who has his number
     by: str = ""  # what tells so: number, flow or pin
+    callback: str = ""  # that this call was made for; the customer is `called`, `uniqueid` his channel
+    requested_at: float = 0.0  # when it was asked for
+    tries: int = 0  # calls made for it before, in vain
+    placed: bool = False  # his phone has been rung
     who: str = ""  # the customer, when the flow has found out; empty: the number tells
     version: int = 0
     language: str = ""
@@ -115,6 +119,16 @@ class Call(msgspec.Struct, kw_only=True):
         fold = _FOLDS.get(event.type)
         if fold is not None:
             fold(self, event)
+
+    @property
+    def customer(self) -> str:
+        """The number of the customer."""
+        return self.called if self.direction == "outbound" else self.caller
+
+    @property
+    def calls_back(self) -> bool:
+        """Made for a callback whose customer and agent have not met, and may still."""
+        return bool(self.callback) and self.connected_at is None and self.ended_at is None
 
     @property
     def finished(self) -> bool:
@@ -170,17 +184,19 @@ class Calls:
         self._over |= {uniqueids[e.call_id]: None for e in events if e.type == "call.ended" and e.call_id in uniqueids}
 
     def missing(self, m: SwitchUp) -> list[Call]:
-        """The calls whose caller the switch does not have any more. Who came while it was asked may be in no list."""
+        """The calls whose caller the switch does not have any more. Who came while it was asked may be in no list, and
+        who is to be called back is in none yet."""
         live = {channel.uniqueid for channel in m.channels}
         began = float("inf") if m.asked_at is None else m.asked_at - SLACK
         here = [call for call in self.live.values() if call.node == m.node and call.ended_at is None]
-        return [call for call in here if call.uniqueid not in live and call.arrived_at < began]
+        gone = [call for call in here if call.uniqueid not in live and call.arrived_at < began]
+        return [call for call in gone if not call.calls_back]
 
     def lost(self, node: str, listed: Collection[str], asked_at: float) -> set[str]:
         """Channels of callers and of agents who talk that the switch, asked at that time, does not have any more."""
         began = asked_at - SLACK
         here = [call for call in self.live.values() if call.node == node]
-        callers = {c.uniqueid for c in here if c.ended_at is None and c.arrived_at < began}
+        callers = {c.uniqueid for c in here if c.ended_at is None and c.arrived_at < began and not c.calls_back}
         talks = [call.offer for call in here if call.offer is not None]
         agents = {o.channel_id for o in talks if o.connected_at is not None and o.connected_at < began}
         return (callers | agents) - set(listed)
@@ -202,6 +218,8 @@ def gone_at(m: SwitchUp) -> float:
 def _arrived(call: Call, event: Event) -> None:
     call.arrived_at = event.at
     for name in ("node", "uniqueid", "channel", "direction", "caller", "caller_entered", "caller_name", "called"):
+        setattr(call, name, event.data.get(name) or getattr(call, name))
+    for name in ("callback", "requested_at", "tries"):
         setattr(call, name, event.data.get(name) or getattr(call, name))
 
 
@@ -234,6 +252,10 @@ def _place(line: dict[str, Any] | None) -> tuple[Any, ...]:
 def _flow_ended(call: Call, event: Event) -> None:
     call.flow_over, call.leaving = event.data.get("how", "ended"), False
     call.dequeued, call.dialed, call.talked = "", "", False
+
+
+def _placed(call: Call, event: Event) -> None:
+    call.placed = True
 
 
 def _identified(call: Call, event: Event) -> None:
@@ -377,6 +399,7 @@ def _disposition(call: Call, event: Event) -> None:
 
 _FOLDS = {
     "call.arrived": _arrived,
+    "call.placed": _placed,
     "call.identified": _identified,
     "flow.started": _flow_started,
     "flow.node": _flow_node,

@@ -162,7 +162,7 @@ class Floor:
         if call is None:
             self.callbacks(match, at)
         else:
-            self._offer(call, match, at)
+            self.offer(call, match, at)
 
     def can_serve(self, agent: Agent, queue: str) -> bool:
         """Whether the agent has what a queue's own rule asks for, without relaxation."""
@@ -170,7 +170,7 @@ class Floor:
 
     # ------------------------------------------------------------ offers
 
-    def _offer(self, call: Call, match: Match, at: float) -> None:
+    def offer(self, call: Call, match: Match, at: float) -> None:
         agent, visit = self.people.agents[match.agent], call.visit
         number = visit.number if visit is not None else None
         offer = offer_id(call.call_id, call.rings + 1, self.epoch, at)
@@ -190,7 +190,7 @@ class Floor:
         self.out.command(
             Ring(
                 node=call.node, channel_id=channel, call_id=call.call_id, endpoint=agent.station, peer=call.channel,
-                timeout=self.queue(queue).ring, caller=call.caller or call.caller_entered,
+                timeout=self.queue(queue).ring, caller=call.customer or call.caller_entered,
                 caller_name=call.caller_name, recording_id=recording, whisper=self._whisper(call, queue),
             )
         )  # fmt: skip
@@ -208,10 +208,12 @@ class Floor:
             "variables": dict((call.line or {}).get("vars", {})), "waited_seconds": round(max(0.0, waited), 1),
             "identified_by": call.by or None, "decision": call.offer.decision if call.offer else None,
         }  # fmt: skip
+        if call.callback:
+            about["callback"] = {"requested_at": call.requested_at, "tries": call.tries}
         found = self.customers.get(call.call_id, {})
         return {"call": about, "customers": [], "history": [], "cases": []} | found
 
-    def _end_offer(self, call: Call, offer: Offer, at: float, result: str, reason: str = "") -> None:
+    def end_offer(self, call: Call, offer: Offer, at: float, result: str, reason: str = "") -> None:
         """An offer ended without a connect: the caller is back at his place, the agent as `result` asks."""
         at = max(at, offer.at)
         if call.ended_at is not None:
@@ -237,12 +239,13 @@ class Floor:
         offer = call.offer
         if offer is not None and offer.connected_at is None:
             self.out.command(HangUp(node=call.node, uniqueid=offer.channel_id))
-            self._end_offer(call, offer, at, result, reason)
+            self.end_offer(call, offer, at, result, reason)
 
     def _ringing(self, channel: str) -> tuple[Call, Offer] | None:
-        """The offer of an agent's channel, as long as it has not met its caller."""
+        """The offer of an agent's channel, as long as it has not met its caller. Those of calls that are made for
+        callbacks are seen to by `core.callback_calls`."""
         call = self.calls.by_channel.get(channel)
-        if call is None or call.offer is None or call.offer.connected_at is not None:
+        if call is None or call.offer is None or call.offer.connected_at is not None or call.callback:
             return None
         return call, call.offer
 
@@ -260,7 +263,7 @@ class Floor:
         if ringing is not None and m.uniqueid in self.calls.answered:
             self._not_bridged(*ringing, m.at)
         elif ringing is not None:
-            self._end_offer(*ringing, m.at, *RESULTS.get(m.cause, ("missed", LINK)))
+            self.end_offer(*ringing, m.at, *RESULTS.get(m.cause, ("missed", LINK)))
         self.calls.answered.discard(m.uniqueid)
         caller = self.calls.by_uniqueid.get(m.uniqueid)
         if caller is not None and caller.ended_at is None:
@@ -269,7 +272,7 @@ class Floor:
     def _not_bridged(self, call: Call, offer: Offer, at: float) -> None:
         """The phone answered and was gone before it met the caller. Again with the same call: the phone is to blame."""
         again = offer.agent in call.unmet
-        self._end_offer(call, offer, at, *(("missed", LINK) if again else ("cancelled", "not_bridged")))
+        self.end_offer(call, offer, at, *(("missed", LINK) if again else ("cancelled", "not_bridged")))
 
     def _caller_gone(self, call: Call, at: float) -> None:
         """The caller left: his visit ends, his agent's phone stops ringing.
@@ -283,7 +286,7 @@ class Floor:
         self._abandon(call, at)
         if offer is not None and offer.connected_at is None:
             self.out.command(HangUp(node=call.node, uniqueid=offer.channel_id, cause=16))
-            self._end_offer(call, offer, at, "caller_left")
+            self.end_offer(call, offer, at, "caller_left")
 
     def _abandon(self, call: Call, at: float) -> None:
         if call.visit is None:
@@ -297,7 +300,7 @@ class Floor:
     def _originate_failed(self, m: OriginateFailed) -> None:
         ringing = self._ringing(m.uniqueid)
         if ringing is not None:
-            self._end_offer(*ringing, m.at, "missed", MISSED if m.reason == "no_answer" else LINK)
+            self.end_offer(*ringing, m.at, "missed", MISSED if m.reason == "no_answer" else LINK)
 
     def _people_changed(self, m: PeopleChanged) -> None:
         self.route_all(m.at)
@@ -319,7 +322,7 @@ class Floor:
         for call in self.calls.missing(m):
             self._caller_gone(call, gone_at(m))
         for call in [call for call in self.calls.live.values() if call.node == m.node]:
-            if call.offer is not None and call.offer.connected_at is None:
+            if call.offer is not None and call.offer.connected_at is None and not call.callback:
                 self._still_rings(call, call.offer, call.offer.channel_id in live, m.at)
         for agent in self.people.agents.values():
             if agent.work == "reserved" and self._offer_of(agent) is None:
@@ -331,7 +334,7 @@ class Floor:
             rings_until = max(at, offer.at + self.queue(offer.queue).ring)
             self.out.wake(rings_until + RING_GRACE, "ring", offer.channel_id)
         else:
-            self._end_offer(call, offer, at, "cancelled", "switch")
+            self.end_offer(call, offer, at, "cancelled", "switch")
 
     def _offer_of(self, agent: Agent) -> Offer | None:
         call = self.calls.live.get(agent.call_id)
@@ -358,7 +361,7 @@ class Floor:
         if call.node in self.nodes_down:
             raise Refused("the telephone system does not answer just now: the phone cannot be stopped", "switch_away")
         self.out.command(HangUp(node=call.node, uniqueid=offer.channel_id, cause=21))
-        self._end_offer(call, offer, m.at, "rejected", REJECTED)
+        self.end_offer(call, offer, m.at, "rejected", REJECTED)
 
     # ------------------------------------------------------------ deadlines
 
@@ -380,4 +383,4 @@ class Floor:
         ringing = self._overdue("ring", channel, at)
         if ringing is not None and channel not in self.calls.answered:  # an answer has a deadline of its own
             self.out.command(HangUp(node=ringing[0].node, uniqueid=channel))
-            self._end_offer(*ringing, at, "missed", MISSED)
+            self.end_offer(*ringing, at, "missed", MISSED)

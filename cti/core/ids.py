@@ -52,6 +52,11 @@ def callback_id(call: str, seq: int) -> str:
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
 
 
+def placed_id(uniqueid: str, at: float) -> str:
+    """The UUIDv7 of a call that we place at that time, whose customer's channel will have that name."""
+    return _uuid7(int(at * 1000), f"placed/{uniqueid}")
+
+
 def entered_id(number: str, queue: str, by: str, at: float) -> str:
     """The UUIDv7 of a callback that somebody enters by hand."""
     return _uuid7(int(at * 1000), f"callback/{number}/{queue}/{by}/{at}")

@@ -433,6 +433,6 @@ class Lines:
         bridges = {channel.uniqueid: channel.bridge for channel in m.channels}
         waiting = {bridges.get(call.uniqueid) for call in self.calls.live.values() if call.visit is not None} - {""}
         for channel in m.channels:
-            known = channel.uniqueid in self.calls.by_channel or channel.uniqueid in self.dials
+            known = any(channel.uniqueid in one for one in (self.calls.by_channel, self.calls.by_uniqueid, self.dials))
             if is_ours(channel.uniqueid) and not known and (not channel.bridge or channel.bridge in waiting):
                 self.out.command(HangUp(node=m.node, uniqueid=channel.uniqueid))

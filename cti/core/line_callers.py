@@ -103,5 +103,5 @@ class Callers:
 
     def _ask(self, call: Call, who: str) -> None:
         self.out.command(
-            LookUpCustomer(node=call.node, call_id=call.call_id, caller=call.caller, customer_id=who)
+            LookUpCustomer(node=call.node, call_id=call.call_id, caller=call.customer, customer_id=who)
         )  # fmt: skip

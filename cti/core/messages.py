@@ -220,6 +220,7 @@ class CallbackDue(msgspec.Struct, frozen=True, kw_only=True):
     not_before: float = 0.0
     barred: bool = False  # the number may not be called (do not call)
     language: str = ""
+    ours: str = ""  # the number of ours that he had called
 
 
 class CallbacksFound(Fact, frozen=True, kw_only=True):
@@ -366,7 +367,8 @@ class SetDisposition(Request, frozen=True, kw_only=True):
 class Event(Message, frozen=True, kw_only=True):
     """What is now true. Types and their data:
 
-    call.arrived          direction, caller, caller_name, called, caller_entered, node, uniqueid, channel
+    call.arrived          direction, caller, caller_name, called, caller_entered, node, uniqueid, channel; made for a
+                          callback: queue, agent; story_id, callback, requested_at, tries
     call.identified       customers: [customer ids], by: number (who has it), flow (a lookup found him), pin (he
                           knew it); the last one counts
     flow.started          flow, version, language
@@ -377,8 +379,12 @@ class Event(Message, frozen=True, kw_only=True):
     flow.ended            flow, how
     callback.requested    queue; number, entered, node, since (the place kept), priority, skills, language
     callback.dialed       queue, agent; callback (its id), to (the call made for it), number, try
-    callback.failed       queue; callback, result (busy, no_answer, invalid_number, fail, ...), not_before (next try)
-    callback.ended        queue; callback, state (done, expired, cancelled, merged, barred, failed), by
+    callback.failed       queue; callback, to, number, result (busy, no_answer, invalid_number, dropped, fail, stopped;
+                          no_agent is no try), not_before (next try)
+    callback.moved        queue; callback, since, priority: a later request had a better place, or the clock was set
+    callback.ended        queue; callback, state (done, expired, cancelled, merged, barred, failed), by, number, to (the
+                          call in which he is served)
+    call.placed           queue, agent; to, channel_id: the phone of a customer who is called back is rung
     survey.answered       survey, question, answer; agent who talked last
     call.queued           queue; visit, priority, skills (the node's), needs (the queue's with them), entered_at,
                           max_wait, node (flow node), closed (its calendar: he leaves at once), keys, prefer (an agent),

@@ -107,10 +107,11 @@ class People:
         if work == "idle":
             state |= {"next_wish": None, "next_reason": "", "next_by": "", "wrap_until": None, "extended": False,
                       "keeps_idle": False}  # fmt: skip
-        call = call_id or agent.call_id
+        call, shown = call_id or agent.call_id, (agent.state, agent.reason)
         self.out.emit("agent.state_changed", at, agent=agent.agent, call_id=call if call in self.calls.live else "",
                       **state)  # fmt: skip
-        self._watch_limit(agent)
+        if shown != (agent.state, agent.reason):
+            self._watch_limit(agent)
 
     def begin_wrap_up(self, agent: Agent, call_id: str, at: float, seconds: float) -> None:
         """After a conversation. `seconds` 0: none."""
@@ -166,7 +167,7 @@ class People:
 
     def _watch_limit(self, agent: Agent) -> None:
         limit = self.limits.get(agent.reason, 0.0) if agent.state == "not_ready" else 0.0
-        if limit > 0 and agent.over_since is None:
+        if limit > 0:
             self.out.wake(agent.since + limit, "limit", f"{agent.agent}/{agent.since!r}")
 
     def _due_limit(self, key: str, at: float) -> None:

@@ -16,6 +16,8 @@ import msgspec
 from cti.core import ivr
 from cti.core.acd import Router
 from cti.core.call import Call, Calls
+from cti.core.callback_calls import CallbackCalls
+from cti.core.callbacks import Callbacks
 from cti.core.floor import Floor
 from cti.core.ids import call_id
 from cti.core.ivr.calendars import hours
@@ -76,9 +78,16 @@ class Switchboard:
         self.waits = Waits(self.out, self.calls, self.floor, self.router)
         self.talk = Talk(self.out, self.calls, self.people, self.floor)
         self.lines = Lines(self.out, self.calls, epoch, settings.trunk, settings.country)
+        self.callbacks = Callbacks(
+            self.out, self.calls, self.floor, self.waits, self.router, settings.country, settings.trunk
+        )  # fmt: skip
+        self.callback_calls = CallbackCalls(self.out, self.calls, self.floor, self.callbacks, epoch)
+        self.floor.callbacks = self.callback_calls.begin
         self.router.is_open = self._is_open
         # In the order in which a message is shown to them: a conversation ends before its call does.
-        self.parts = (self.people, self.talk, self.waits, self.floor, self.lines)
+        self.parts = (
+            self.people, self.talk, self.waits, self.callbacks, self.callback_calls, self.floor, self.lines,
+        )  # fmt: skip
         self._deadlines = {kind: handler for part in self.parts for kind, handler in part.deadlines.items()}
         self._reactions: deque[Event] = deque()
 
@@ -171,9 +180,16 @@ class Switchboard:
         if event.call_id:
             call = self.calls.live.get(event.call_id)
             if call is None and event.type != "call.arrived":
-                return msgspec.structs.replace(event, seq=AFTER_ALL + _number_of(event))
+                return self._fold_late(msgspec.structs.replace(event, seq=AFTER_ALL + _number_of(event)))
             event = msgspec.structs.replace(event, seq=(call.seq if call else 0) + 1)
             self.calls.fold(event)
+        return self._show(event)
+
+    def _fold_late(self, event: Event) -> Event:
+        """A call that is closed is not opened again; a callback that was asked for in it lives on."""
+        return self._show(event) if event.type.startswith("callback.") else event
+
+    def _show(self, event: Event) -> Event:
         for part in self.parts:
             part.apply(event)
         self._reactions.append(event)
@@ -216,6 +232,7 @@ class Switchboard:
         beside = {version: one for version, one in lines.books.items() if version != serving.live}
         earlier = {name: queue for version in sorted(beside) for name, queue in beside[version].queues.items()}
         self.waits.configure(live.queues if live else {}, message.at, earlier, live.routing if live else Routing())
+        self.callbacks.configured(message.at)
 
     def _is_open(self, calendar: str, at: float) -> bool:
         """Whether a calendar of the live version is open; one that it does not know is."""

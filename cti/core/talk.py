@@ -71,7 +71,8 @@ class Talk:
         about: dict[str, Any] = {"call_id": call.call_id, "agent": offer.agent}
         queued: dict[str, Any] = {"queue": offer.queue, "visit": offer.visit}
         self.out.emit("call.connected", at, **about, **queued, offer=offer.offer, bridge=bridge)
-        self.out.emit("call.dequeued", at, **about, **queued, result="answered")
+        if call.visit is not None:
+            self.out.emit("call.dequeued", at, **about, **queued, result="answered")
         if offer.recorded:
             self.out.emit("recording.started", at, **about, recording_id=offer.offer)
         self.people.move(self.people.agents[offer.agent], at, call_id=call.call_id, work="talking")

@@ -184,7 +184,7 @@ class Waits:
             self.out.wake(at + CLOSING_EVERY, "closing", queue.name)
 
     def _back_in_place(self, event: Event) -> None:
-        """A phone rang in vain: he waits where he waited, unless he was moved, and what fell due meanwhile is done now."""
+        """A phone rang in vain: he waits where he waited, unless he was moved; what fell due meanwhile is done now."""
         call, at = self.calls.live[event.call_id], event.at
         visit = call.visit
         if visit is None or visit.offer or visit.queue != event.queue or call.ended_at is not None:

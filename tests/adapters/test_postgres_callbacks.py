@@ -14,9 +14,7 @@ import kit_story
 import pytest
 from kit_pg import Cluster
 
-from cti.adapters import postgres_callbacks as callbacks
 from cti.adapters.postgres import Store
-from cti.adapters.postgres_callbacks import Entered
 from cti.adapters.postgres_db import QUERIES, connect
 from cti.adapters.postgres_writer import COLUMNS, row_of
 from cti.core.ids import callback_id
@@ -65,14 +63,14 @@ async def keep(store: Store, events: Sequence[Event], first: int = 1) -> None:
 
 
 async def row(store: Store) -> dict[str, Any]:
-    (found,) = (await callbacks.list_callbacks(store))[0]
+    (found,) = (await store.list_callbacks())[0]
     return found
 
 
 async def test_a_request_keeps_its_place_and_is_read_at_the_next_start(store: Store) -> None:
     asked = Asked(round(time.time()) - 600, since=1_900_000_000.5, priority=7, skills={"english": 3}, language="zh")
     await keep(store, asked.events)
-    (due,) = await callbacks.open_callbacks(store)
+    (due,) = await store.open_callbacks()
     assert due.callback_id == asked.id and due.call_id == asked.call
     assert (due.queue, due.number, due.since, due.priority) == ("sales", NUMBER, 1_900_000_000.5, 7)
     assert (due.skills, due.language, due.requested_at) == ({"english": 3}, "zh", asked.at + 5)
@@ -82,7 +80,7 @@ async def test_a_request_keeps_its_place_and_is_read_at_the_next_start(store: St
 async def test_without_a_place_it_is_the_moment_of_the_request(store: Store) -> None:
     asked = Asked(round(time.time()) - 600)
     await keep(store, asked.events)
-    assert (await callbacks.open_callbacks(store))[0].since == asked.at + 5
+    assert (await store.open_callbacks())[0].since == asked.at + 5
 
 
 TRIED: list[tuple[str, dict[str, Any]]] = [
@@ -115,7 +113,7 @@ async def test_the_state_follows_what_is_told_of_the_calls_made_for_it(store: St
     assert (found["tries"], found["last_result"], found["priority"]) == (1, "busy", 3)
     assert found["since"] == "2027-01-15T08:00:00Z" and found["not_before"] == "2030-03-17T17:46:40Z"
     assert (found["ended_by"], found["served_call_id"]) == ("ann", "0190f6a0-0000-7000-8000-000000000003")
-    assert not await callbacks.open_callbacks(store)
+    assert not await store.open_callbacks()
 
 
 async def test_order_repeats_and_pieces_do_not_matter(pg: Cluster) -> None:
@@ -157,26 +155,26 @@ async def test_a_call_that_was_made_is_the_queues_and_joined_to_the_one_that_ask
 # ---------------------------------------------------------------- by hand
 
 
-def entered(number: str = NUMBER, queue: str = "sales") -> Entered:
-    return Entered(number=number, entered="021 1234 5678", queue=queue, by="sue")
+def entered(number: str = NUMBER, queue: str = "sales") -> dict[str, Any]:
+    return {"number": number, "entered": "021 1234 5678", "queue": queue, "by": "sue"}
 
 
 async def test_one_is_entered_by_hand_once(store: Store) -> None:
     at = float(round(time.time()))
-    made = await callbacks.add_callback(store, entered(), at)
+    made = await store.add_callback(**entered(), at=at)
     assert (made["state"], made["number"]) == ("open", NUMBER)
     assert (made["entered"], made["asked_by"]) == ("021 1234 5678", "sue")
     assert made["call_id"] == made["callback_id"]
     with pytest.raises(Refused) as refused:
-        await callbacks.add_callback(store, entered(), at + 1)
+        await store.add_callback(**entered(), at=at + 1)
     assert refused.value.code == "callback_open"
-    await callbacks.add_callback(store, entered(queue="support"), at + 1)
-    (due, _) = await callbacks.open_callbacks(store)
+    await store.add_callback(**entered(queue="support"), at=at + 1)
+    (due, _) = await store.open_callbacks()
     assert (due.callback_id, due.since, due.requested_at) == (made["callback_id"], at, at)
 
 
 async def test_the_events_of_one_entered_by_hand_make_no_call_of_it(store: Store) -> None:
-    made = await callbacks.add_callback(store, entered(), time.time())
+    made = await store.add_callback(**entered(), at=time.time())
     name = made["callback_id"]
     await keep(store, [
         Event(type="callback.dialed", at=time.time(), call_id=name, seq=LATE, queue="sales",
@@ -192,9 +190,9 @@ async def test_the_events_of_one_entered_by_hand_make_no_call_of_it(store: Store
 async def test_a_callback_that_is_cancelled_by_hand_stays_so(store: Store) -> None:
     asked = Asked(round(time.time()) - 600)
     await keep(store, asked.events)
-    await callbacks.cancel_callback(store, asked.id, "cli:sue")
+    await store.cancel_callback(asked.id, "cli:sue")
     with pytest.raises(Refused) as refused:
-        await callbacks.cancel_callback(store, asked.id, "cli:sue")
+        await store.cancel_callback(asked.id, "cli:sue")
     assert refused.value.code == "callback_gone"
     await keep(store, [asked.later("callback.failed", 30, 1, to="c1", result="busy", not_before=0.0)], 10)
     found = await row(store)
@@ -207,12 +205,12 @@ async def test_one_under_way_is_not_cancelled_by_hand(store: Store) -> None:
     asked.later("callback.dialed", 30, 1, to="c1", number=NUMBER)
     await keep(store, asked.events)
     with pytest.raises(Refused):
-        await callbacks.cancel_callback(store, asked.id, "sue")
+        await store.cancel_callback(asked.id, "sue")
 
 
 async def test_a_running_server_is_told_of_every_change(store: Store) -> None:
     told = asyncio.Event()
-    watching = asyncio.create_task(callbacks.watch_callbacks(store, told.set))
+    watching = asyncio.create_task(store.watch_callbacks(told.set))
 
     async def is_told() -> None:
         async with asyncio.timeout(5):
@@ -221,16 +219,16 @@ async def test_a_running_server_is_told_of_every_change(store: Store) -> None:
 
     try:
         await is_told()  # at first
-        made = await callbacks.add_callback(store, entered(), time.time())
+        made = await store.add_callback(**entered(), at=time.time())
         await is_told()
         link = await connect(store.dsn)
         await link.execute("INSERT INTO crm.do_not_call (number) VALUES ($1)", NUMBER)
         await is_told()
-        assert (await callbacks.open_callbacks(store))[0].barred
-        await callbacks.cancel_callback(store, made["callback_id"], "sue")
+        assert (await store.open_callbacks())[0].barred
+        await store.cancel_callback(made["callback_id"], "sue")
         await is_told()
         with pytest.raises(Refused) as refused:
-            await callbacks.add_callback(store, entered(), time.time())
+            await store.add_callback(**entered(), at=time.time())
         assert refused.value.code == "do_not_call"
         with pytest.raises(asyncpg.CheckViolationError):
             await link.execute("INSERT INTO crm.do_not_call (number) VALUES ('0812')")
@@ -242,17 +240,17 @@ async def test_a_running_server_is_told_of_every_change(store: Store) -> None:
 async def test_lists_are_filtered_and_paged(store: Store) -> None:
     at = float(round(time.time()))
     for n in range(5):
-        await callbacks.add_callback(store, entered(f"+62211234567{n}", "sales" if n % 2 else "support"), at + n)
-    every, cursor = await callbacks.list_callbacks(store, limit=3)
-    rest, end = await callbacks.list_callbacks(store, limit=3, cursor=cursor)
+        await store.add_callback(**entered(f"+62211234567{n}", "sales" if n % 2 else "support"), at=at + n)
+    every, cursor = await store.list_callbacks(limit=3)
+    rest, end = await store.list_callbacks(limit=3, cursor=cursor)
     assert [one["number"][-1] for one in [*every, *rest]] == ["4", "3", "2", "1", "0"] and end is None
-    assert [one["number"][-1] for one in (await callbacks.list_callbacks(store, queues=["sales"]))[0]] == ["3", "1"]
-    assert (await callbacks.list_callbacks(store, queues=[]))[0] == []
-    assert [one["number"][-1] for one in (await callbacks.list_callbacks(store, q="4567%"))[0]] == []
-    assert [one["number"][-1] for one in (await callbacks.list_callbacks(store, q="45674"))[0]] == ["4"]
-    assert (await callbacks.list_callbacks(store, state="done"))[0] == []
+    assert [one["number"][-1] for one in (await store.list_callbacks(queues=["sales"]))[0]] == ["3", "1"]
+    assert (await store.list_callbacks(queues=[]))[0] == []
+    assert [one["number"][-1] for one in (await store.list_callbacks(q="4567%"))[0]] == []
+    assert [one["number"][-1] for one in (await store.list_callbacks(q="45674"))[0]] == ["4"]
+    assert (await store.list_callbacks(state="done"))[0] == []
     with pytest.raises(BadInput):
-        await callbacks.list_callbacks(store, cursor="nonsense")
+        await store.list_callbacks(cursor="nonsense")
     name = every[0]["callback_id"]
-    assert await callbacks.callback_like(store, name[:13]) == [name]
-    assert await callbacks.get_callback(store, "0190f6a0-0000-7000-8000-000000000003") is None
+    assert await store.callback_like(name[:13]) == [name]
+    assert await store.get_callback("0190f6a0-0000-7000-8000-000000000003") is None

@@ -27,6 +27,7 @@ from cti.core.messages import (
     FlowsPublished,
     HangUp,
     HangupRequested,
+    Hold,
     Input,
     LineDone,
     LineLost,
@@ -59,13 +60,19 @@ QUEUES: dict[str, dict[str, Any]] = {
     "sales": {
         "skills": {"sales": 3}, "ring": "10s", "wrap_up": "5s", "max_wait": "60s",
         "relax": [{"after": "10s", "skills": {"sales": 1}}, {"after": "25s", "any_agent": True}],
+        "return_within": "1m", "last_agent": "8s",
     },
-    "support": {"ring": "8s", "wrap_up": "0s", "max_wait": "40s"},
+    "support": {
+        "announce": {"position": True, "wait": True, "first": "5s", "every": "10s"}, "ring": "8s", "wrap_up": "0s",
+        "max_wait": "40s", "agents": "fastest", "overflow": {"no_agents": "9s"},
+    },
     "vips": {
-        "skills": {"any": [{"sales": 3}, {"english": 2}]}, "relax": [{"after": "12s", "skills": {"english": 1}}],
-        "priority": 5, "ring": "10s", "wrap_up": "3s", "max_wait": "90s",
+        "skills": {"any": [{"sales": 3}, {"english": 2}]}, "relax": [{"after": "12s", "also": {"support": 1}}],
+        "priority": 5, "ring": "10s", "wrap_up": "3s", "max_wait": "90s", "agents": "best_level", "idle_limit": "30s",
+        "capacity": 2, "overflow": {"ratio": 3},
     },
-    "small": {"skills": {}, "max_size": 2, "max_wait": "15s", "wrap_up": "1s", "ring": "6s"},
+    "small": {"skills": {}, "max_size": 2, "max_wait": "15s", "wrap_up": "1s", "ring": "6s",
+              "overflow": {"no_agents": "0s"}},
 }  # fmt: skip
 NODES: dict[str, dict[str, Any]] = {
     "6000": {"wait": {"do": "queue", "queue": "sales", "answered": "more", "timeout": "more", "then": "hangup"},
@@ -73,7 +80,10 @@ NODES: dict[str, dict[str, Any]] = {
     "6001": {"wait": {"do": "queue", "queue": "sales", "priority": 7, "then": "hangup"}},
     "6002": {"wait": {"do": "queue", "queue": "support", "skills": {"english": 1}, "then": "hangup"}},
     "6003": {"wait": {"do": "queue", "queue": "vips", "then": "hangup"}},
-    "6004": {"wait": {"do": "queue", "queue": "small", "then": "hangup"}},
+    "6004": {"wait": {"do": "queue", "queue": "small", "options": {"1": "more"}, "then": "hangup"},
+             "more": {"do": "queue", "queue": "support", "options": {"2": "hangup"}, "then": "hangup"}},
+    "6006": {"wait": {"do": "queue", "queue": "sales", "agent": "dewi", "agent_for": "20s", "options": {"1": "wait"},
+                      "then": "hangup"}},
     "6005": {"wait": {"do": "say", "say": {"en": "Welcome"}, "then": "on"},
              "on": {"do": "queue", "queue": "vips", "max_wait": "20s", "then": "hangup"}},
 }  # fmt: skip
@@ -81,6 +91,7 @@ VERSIONS: list[dict[str, dict[str, Any]]] = [
     QUEUES,
     {name: queue for name, queue in QUEUES.items() if name != "vips"},
     QUEUES | {"sales": QUEUES["sales"] | {"skills": {"sales": 1}, "relax": [], "max_wait": "30s"}},
+    QUEUES | {"support": QUEUES["support"] | {"capacity": 1, "max_wait": "20s"}},
     QUEUES | {"vips": {"skills": {"chinese": 9}, "max_wait": "25s"}, "small": {"skills": {}, "max_size": 1}},
     {"support": QUEUES["support"] | {"skills": {"support": 2}}},
 ]
@@ -89,7 +100,8 @@ VERSIONS: list[dict[str, dict[str, Any]]] = [
 def site_book(version: int) -> ivr.Book:
     """One of the site's versions: the numbers whose queues are there."""
     queues = VERSIONS[version]
-    files: dict[str, Any] = {"queues.yaml": {"queues": queues}, "numbers.yaml": {"numbers": {}}}
+    routing = {"aging": ["60s", "0s", "5s"][version % 3], "balance": version == 2}
+    files: dict[str, Any] = {"queues.yaml": {"queues": queues, "routing": routing}, "numbers.yaml": {"numbers": {}}}
     for number, nodes in NODES.items():
         if all(node.get("queue", "support") in queues for node in nodes.values()):
             flow = f"f{number}"
@@ -144,7 +156,9 @@ class World:
     sent: list[Fact] = field(default_factory=list)
     untold: list[Fact] = field(default_factory=list)
     errands: list[Any] = field(default_factory=list)  # commands the switch has still to obey
+    holds: dict[str, Hold] = field(default_factory=dict)  # what each caller hears, while he hears music
     calls: int = 0
+    late: bool = False  # it is being told of what is long past
     looked_at: float = 0.0  # when it was last compared which channels there are
 
     def __post_init__(self) -> None:
@@ -163,12 +177,18 @@ class World:
             raise output.fault
         self.events += output.events
         self.take(output.commands)
+        self.judge(output.events)
         return output.events
+
+    def judge(self, events: list[Event]) -> None:
+        """Whoever tests looks at what was decided, at this very moment."""
 
     def take(self, commands: list[Any]) -> None:
         for command in commands:
             if isinstance(command, Ring):
                 self.legs[command.channel_id] = Leg(command, self.now)
+            elif isinstance(command, Hold):
+                self.holds[command.uniqueid] = command
             elif isinstance(command, HangUp | Release | FinishRecording | Play | LookUpCustomer):
                 self.errands.append(command)
 
@@ -229,7 +249,7 @@ class World:
         fresh = self.link == "dead"
         if fresh:
             self.reborn()
-        self.link = "up"
+        self.link, self.late = "up", True
         missed, self.untold = self.untold, []
         for fact in missed if told else ():
             self.sent.append(fact)
@@ -241,6 +261,7 @@ class World:
                     self.tell(LineLost, person.uniqueid)
                 self.ask(person)
         self.let_fall(self.at)
+        self.late = False
 
     def switch_up(self) -> None:
         live = [LiveChannel(uniqueid=p.uniqueid, channel=p.channel, context="line", bridge=p.bridge)
@@ -289,6 +310,13 @@ class World:
                 person.bridge = ""
                 self.tell(Unbridged, person.uniqueid, bridge=bridge)
                 self.ask(person)
+
+    def presses(self, person: Person, key: str) -> None:
+        """A key while he hears music; one that means nothing is not told."""
+        hold = self.holds.get(person.uniqueid)
+        if hold is not None and key in hold.keys and not person.bridge:
+            del self.holds[person.uniqueid]
+            self.tell(LineDone, person.uniqueid, op=hold.op, outcome="digits", digits=key)
 
     # ------------------------------------------------------------ agents' phones
 

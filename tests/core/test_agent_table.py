@@ -83,7 +83,9 @@ TABLE: dict[str, dict[str, str]] = {
     "not_ready/lunch": IDLE,
     "not_ready/missed": IDLE,
     "not_ready/rejected": IDLE,
-    "not_ready/link": IDLE | {"ready": "!station_unreachable", "forced_ready": "!station_unreachable", "found": "ready/"},
+    "not_ready/link": IDLE | {
+        "ready": "!station_unreachable", "forced_ready": "!station_unreachable", "found": "ready/",
+    },
     "ready/": IDLE | {"lost": "not_ready/link"},
     "reserved": BUSY | {"reject": "rejected"},
     "talking": BUSY | {"reject": "!already_answered"},

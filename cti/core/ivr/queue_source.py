@@ -182,8 +182,9 @@ CALLBACK: dict[str, Read] = {
 
 
 def _callback(reader: Reader, path: Path, value: Any) -> CallbackRules:
+    before = len(reader.problems)
     rules = CallbackRules(**reader.fields(path, value, CALLBACK, "`callback`"))
-    if (rules.tries - 1) * rules.every >= rules.expires:
+    if len(reader.problems) == before and (rules.tries - 1) * rules.every >= rules.expires:
         at = (*path, "expires" if isinstance(value, dict) and "expires" in value else "tries")
         last = f"{rules.tries} tries, one every {rules.every:g}s, take longer than {rules.expires:g}s"
         reader.wrong(at, f"the last try never comes: {last}", "fewer tries, less time between them, or `expires` later")

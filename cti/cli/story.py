@@ -103,7 +103,8 @@ def _offered(d: Row, agent: str, queue: str) -> str:
 
 def _wished_state(d: Row, agent: str, queue: str) -> str:
     reason = f" ({d['reason']})" if d.get("reason") else ""
-    by = f", set by {d['by']}" if d.get("by") else ""
+    who = d.get("by")
+    by = f", set by {who}" if who and who != agent and not agent.endswith(f"({who})") else ""
     return f"{agent} is {d.get('work')}, wants {d.get('wish')}{reason}{by}"
 
 

@@ -172,6 +172,7 @@ class App:
         await self._calendars()
         self.flows = LiveFlows(self.config, self.store, self.prompts, self._publish, self._versions_in_use)
         await self.flows.start()
+        await self._callbacks()  # before the switch tells what became of the calls made for them
         within = {name: queue.service_level.within for name, queue in self.board.router.queues.items()}
         await self.figures.restore(self.store, past, within)
         log.info("restored %d calls, epoch %d", len(self.board.calls.live), epoch)
@@ -399,6 +400,9 @@ class App:
 
     async def flows_state(self) -> views.Row:
         return self.flows.state()
+
+    def queues_of(self, agent: str) -> list[str]:
+        return views.queues_of(self.board, agent)
 
     def flow_callers(self) -> list[views.Row]:
         return views.flow_callers(self.board, self.now())

@@ -11,6 +11,7 @@ same queue is called back no more: his call takes the place.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -93,9 +94,9 @@ class Callbacks:
         """The open ones of a number, in the order in which they came."""
         return list(self._of.get(number, {}).values())
 
-    def waiting(self, queue: str) -> int:
-        """How many of a queue are open."""
-        return sum(one.queue == queue for one in self.open.values())
+    def lengths(self) -> Counter[str]:
+        """How many are open, by queue."""
+        return Counter(one.queue for one in self.open.values())
 
     def rules(self, one: Callback) -> CallbackRules:
         return self.floor.queue(one.queue).callback
@@ -306,6 +307,8 @@ class Callbacks:
         self._keep(one)
         if made is not None and made.calls_back:
             one.made = made.call_id
+        elif made is not None and made.connected_at is not None:
+            self.end(one, at, "done", made.agent, to=made.call_id)
         else:
             self._enter(one, at)
 

@@ -100,12 +100,14 @@ def queues(board: Switchboard, stats: Stats, now: float) -> list[Row]:
         if call.offer is not None and call.offer.connected_at is not None:
             talking[call.offer.queue] = talking.get(call.offer.queue, 0) + 1
     free = [board.people.agents[name] for name in board.router.agents]
+    callbacks = board.callbacks.lengths()
     rows = []
     for name, settings in board.router.queues.items():
         figures = stats.queue(name, now)
         rows.append(
             {
                 "queue": name, "waiting": figures.waiting, "longest_since": figures.longest_since,
+                "callbacks": callbacks[name],
                 "ready": sum(1 for agent in free if floor.can_serve(agent, name)), "talking": talking.get(name, 0),
                 "offered_today": figures.offered, "answered_today": figures.answered,
                 "abandoned_today": figures.abandoned, "short_abandoned_today": figures.short_abandoned,
@@ -115,6 +117,12 @@ def queues(board: Switchboard, stats: Stats, now: float) -> list[Row]:
             }
         )  # fmt: skip
     return rows
+
+
+def queues_of(board: Switchboard, name: str) -> list[str]:
+    """The queues whose own rule an agent's skills meet."""
+    agent = board.people.agents.get(name)
+    return [queue for queue in board.router.queues if agent is not None and board.floor.can_serve(agent, queue)]
 
 
 def wallboard(board: Switchboard, stats: Stats, now: float) -> Row:

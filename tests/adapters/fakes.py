@@ -14,6 +14,7 @@ from fake_flows import FILES, FlowsEngine, FlowsStore
 from cti.adapters.web import Hub
 from cti.core.messages import (
     AnswerCall,
+    CancelCallback,
     ChangePriority,
     HangUpCall,
     MoveCall,
@@ -59,6 +60,7 @@ class FakeStore(FlowsStore):
         self.customers = [{"customer_id": 7, "display_name": "王小明", "tier": "vip", "language": "zh"}]
         self.audited: list[tuple[str, str, str]] = []
         self.asked: list[dict[str, Any]] = []
+        self.callbacks: list[dict[str, Any]] = []
         self.start_flows({version: dict(files) for version, files in FILES.items()})
 
     async def user_by_name(self, name: str) -> FakeUser | None:
@@ -116,6 +118,20 @@ class FakeStore(FlowsStore):
     ) -> tuple[list[dict[str, Any]], str | None]:
         return self._page([r for r in self.recordings if agent in (None, r["agent"])], cursor, limit)
 
+    async def list_callbacks(self, **asked: Any) -> tuple[list[dict[str, Any]], str | None]:
+        self.asked.append(asked)
+        seen = [r for r in self.callbacks if asked["queues"] is None or r["queue"] in asked["queues"]]
+        return self._page(seen, asked["cursor"], asked["limit"])
+
+    async def get_callback(self, callback_id: str) -> dict[str, Any] | None:
+        return next((r for r in self.callbacks if r["callback_id"] == callback_id), None)
+
+    async def add_callback(self, **asked: Any) -> dict[str, Any]:
+        if any((r["number"], r["queue"]) == (asked["number"], asked["queue"]) for r in self.callbacks):
+            raise Refused("one is open already", "callback_open")
+        self.callbacks.append({"callback_id": str(uuid.uuid4()), "state": "open", **asked})
+        return self.callbacks[-1]
+
     async def get_recording(self, recording_id: str) -> dict[str, Any] | None:
         return next((r for r in self.recordings if r["recording_id"] == recording_id), None)
 
@@ -143,6 +159,7 @@ class FakeEngine(FlowsEngine):
         self.longest: dict[str, float | None] = {"sales": None, "support": None}
         self.callers: list[dict[str, Any]] = []
         self.why: dict[str, Any] = {"why": "", "waiting": 0, "idle_since": time.time(), "queues": []}
+        self.open_callbacks: list[str] = []
         self.parts = {"ami": {"ok": True, "detail": "up", "age": 1.0}}
 
     def submit(self, message: Any) -> None:
@@ -175,6 +192,9 @@ class FakeEngine(FlowsEngine):
                 self._own(message)
                 if not message.draft and self.rows[message.agent]["work"] == "wrap_up":
                     self.change(message.agent, work="idle", call_id="", wrap_up_until=None)
+            case CancelCallback():
+                if message.callback_id not in self.open_callbacks:
+                    raise Refused("this callback is over", "callback_gone")
             case ChangePriority():
                 self._waits(message.call_id)["priority"] = message.priority
             case MoveCall():
@@ -216,11 +236,14 @@ class FakeEngine(FlowsEngine):
         return [
             {
                 "queue": name, "waiting": waiting, "longest_since": self.longest[name], "ready": 1, "talking": 0,
-                "offered_today": 40, "answered_today": 36, "abandoned_today": 2, "service_level": 0.86,
+                "callbacks": 0, "offered_today": 40, "answered_today": 36, "abandoned_today": 2, "service_level": 0.86,
                 "service_level_target": 80, "service_level_within": 20.0, "speed_of_answer": 7.2,
             }
             for name, waiting in self.waiting.items()
         ]  # fmt: skip
+
+    def queues_of(self, agent: str) -> list[str]:
+        return [name for name in self.waiting if name in self.rows[agent]["skills"]]
 
     def wallboard(self) -> dict[str, Any]:
         return {"at": time.time(), "queues": self.queues(), "agents": self.agents(), "totals": {},

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from cti.adapters.web import agents_api, api, crm, flows_api, ops, pages, routing_api
+from cti.adapters.web import agents_api, api, callbacks_api, crm, flows_api, ops, pages, routing_api
 from cti.adapters.web.api import Deps
 from cti.adapters.web.auth import Auth, Who, check_csrf
 from cti.adapters.web.hub import Hub
@@ -129,6 +129,13 @@ ROUTES = (
     _get(f"{V1}/customers/{{id}}", crm.customer, "one customer"),
     _get(f"{V1}/recordings", crm.recordings, "recordings, newest first", query=("agent", *PAGED)),
     _get(f"{V1}/recordings/{{id}}/audio", crm.audio, "listen; ranges; audited", gives="audio/wav"),
+    _get(f"{V1}/callbacks", callbacks_api.callbacks, "callbacks, newest first; an agent sees those he may serve",
+         query=("state", "queue", "q", *PAGED)),
+    _post(f"{V1}/callbacks", callbacks_api.add_callback, "enter one by hand; audited", body=callbacks_api.NewCallback,
+          status=201),
+    _get(f"{V1}/callbacks/{{id}}", callbacks_api.callback, "one callback"),
+    _post(f"{V1}/callbacks/{{id}}/cancel", callbacks_api.cancel_callback, "call back no more; audited",
+          roles=SUPERVISORS),
     *FLOWS,
     _get(f"{V1}/status", api.status, "the server's state; supervisors", open=True),
     _get(f"{V1}/openapi.json", openapi, "this document", open=True),

@@ -108,6 +108,9 @@ class Engine(Protocol):
 
     def metrics(self) -> Mapping[str, Any]: ...
 
+    def queues_of(self, agent: str) -> Sequence[str]:
+        """The queues whose calls he may get by their own rule."""
+
     def flow_callers(self) -> list[Row]:
         """Who is in a flow now: call_id, caller, caller_name, flow, node, since, version, state."""
 
@@ -160,6 +163,17 @@ class Store(Protocol):
     async def get_customer(self, customer_id: str) -> Row | None: ...
     async def list_recordings(self, *, agent: str | None, cursor: str | None, limit: int) -> Page: ...
     async def get_recording(self, recording_id: str) -> Row | None: ...
+    async def list_callbacks(
+        self, *, state: str | None, queues: Sequence[str] | None, q: str, cursor: str | None, limit: int
+    ) -> Page:
+        """queues None: of all of them."""
+
+    async def get_callback(self, callback_id: str) -> Row | None: ...
+    async def add_callback(
+        self, *, number: str, entered: str, queue: str, by: str, at: float, customer_id: int | None
+    ) -> Row:
+        """Raises Refused. Audited."""
+
     async def flow_nodes(self, flow: str, since: float, until: float, version: int | None) -> list[Row]: ...
     async def flow_calls(
         self, since: float, until: float, last_nodes: Sequence[str], flow: str | None

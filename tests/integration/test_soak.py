@@ -274,8 +274,8 @@ async def adds_up(world: World) -> None:
           "offers:", dict(Counter(row["result"] for row in rows["offers"])), "reserved:", reserved)  # fmt: skip
     assert reserved >= len(rows["offers"])
     odd = await world.rows(
-        "SELECT e.* FROM crm.v_call_events e JOIN crm.v_calls c USING (call_id) WHERE c.outcome = 'failed' AND c.flow IS NOT NULL"
-        " AND e.type <> 'flow.at' ORDER BY e.call_id, e.seq LIMIT 60"
+        "SELECT e.* FROM crm.v_call_events e JOIN crm.v_calls c USING (call_id)"
+        " WHERE c.outcome = 'failed' AND c.flow IS NOT NULL AND e.type <> 'flow.at' ORDER BY e.call_id, e.seq LIMIT 60"
     )
     assert odd == [], "\n".join(f"{e['at']} {e['call_id']} {e['type']} {e['queue']} {e['data']}" for e in odd)
 

@@ -121,21 +121,19 @@ class Callbacks:
             one.tries += event.data["result"] != NO_AGENT
         elif event.type == "callback.moved":
             one.since, one.priority = event.data["since"], event.data["priority"]
-        elif event.type == "callback.ended":
+        else:  # it has ended
             self._forget(one)
 
     def _requested(self, event: Event) -> None:
-        data, name = event.data, callback_id(event.call_id, event.seq)
-        if name not in self.open and name not in self._over:
-            call = self.calls.live.get(event.call_id)
-            self._keep(
-                Callback(
-                    callback_id=name, call_id=event.call_id, queue=event.queue, number=data["number"],
-                    since=data.get("since") or event.at, priority=data.get("priority") or 0,
-                    skills=data.get("skills") or {}, language=data.get("language") or "", requested_at=event.at,
-                    ours=call.called if call is not None else "",
-                )
-            )  # fmt: skip
+        data, call = event.data, self.calls.live.get(event.call_id)
+        self._keep(
+            Callback(
+                callback_id=callback_id(event.call_id, event.seq), call_id=event.call_id, queue=event.queue,
+                number=data["number"], since=data.get("since") or event.at, priority=data.get("priority") or 0,
+                skills=data.get("skills") or {}, language=data.get("language") or "", requested_at=event.at,
+                ours=call.called if call is not None else "",
+            )
+        )  # fmt: skip
 
     def _keep(self, one: Callback) -> None:
         self.open[one.callback_id] = one
@@ -159,9 +157,7 @@ class Callbacks:
 
     def react(self, event: Event) -> None:
         if event.type == "callback.requested":
-            one = self.open.get(callback_id(event.call_id, event.seq))
-            if one is not None:
-                self._enter(one, event.at)
+            self._enter(self.open[callback_id(event.call_id, event.seq)], event.at)
         elif event.type == "call.queued":
             self._returned(event)
         elif event.type in ("callback.failed", "callback.ended"):

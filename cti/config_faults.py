@@ -118,10 +118,10 @@ def _is_command(text: str) -> bool:
 
 def _check_reasons(agents: Agents, check: Callable[[str, bool, str], None]) -> None:
     for reason, limit in agents.reasons.items():
-        key = f"agents.reasons.{reason}"
-        check(key, _is(REASON, reason), f"{reason!r}: small letters, digits and _ (1 to 32), a letter first")
-        check(key, reason not in OURS, "the server says this itself when it happened; choose another name")
-        check(key, seconds_of(limit) is not None, f"{limit!r} is no time, as 15m, 90s or 1h30m (0: no limit)")
+        key, name = "agents.reasons", repr(reason)
+        check(key, _is(REASON, reason), f"{name}: small letters, digits and _ (1 to 32), a letter first")
+        check(key, reason not in OURS, f"{name}: the server says this itself when it happened; choose another name")
+        check(key, seconds_of(limit) is not None, f"{name}: {limit!r} is no time, as 15m, 90s or 1h30m (0: no limit)")
     check("agents.reasons", len(agents.reasons) <= 30, "are more than 30; nobody reads such a list")
 
 

@@ -63,7 +63,8 @@ WAITS = {
     "step": 1, "steps": 3, "needs": {"english": 1}, "next_step_at": "2026-11-25T03:00:30Z",
     "raised": ["{{ customer.tier }}"],
 }  # fmt: skip
-OFFER = {"agent": "ani", "offered_at": "2026-11-25T03:00:00Z", "result": "missed", "decision": {"rule": "best_level"}}
+BEST = {"rule": "best_level"}
+OFFER = {"agent": "ani", "offered_at": "2026-11-25T03:00:00Z", "result": "missed", "decision": BEST}
 
 
 def test_why_a_call_waits_in_lines() -> None:

@@ -158,6 +158,7 @@ class World:
     errands: list[Any] = field(default_factory=list)  # commands the switch has still to obey
     holds: dict[str, Hold] = field(default_factory=dict)  # what each caller hears, while he hears music
     calls: int = 0
+    late: bool = False  # it is being told of what is long past
     looked_at: float = 0.0  # when it was last compared which channels there are
 
     def __post_init__(self) -> None:
@@ -248,7 +249,7 @@ class World:
         fresh = self.link == "dead"
         if fresh:
             self.reborn()
-        self.link = "up"
+        self.link, self.late = "up", True
         missed, self.untold = self.untold, []
         for fact in missed if told else ():
             self.sent.append(fact)
@@ -260,6 +261,7 @@ class World:
                     self.tell(LineLost, person.uniqueid)
                 self.ask(person)
         self.let_fall(self.at)
+        self.late = False
 
     def switch_up(self) -> None:
         live = [LiveChannel(uniqueid=p.uniqueid, channel=p.channel, context="line", bridge=p.bridge)

@@ -319,7 +319,7 @@ class Acd(RuleBasedStateMachine):
     def was_fair(self, events: list[Event]) -> None:
         """Whom an agent took who became free: nobody whom he may serve, and who waits still, was before him."""
         took = [e for e in events if e.type == "call.offered"]
-        if len(took) != 1 or took[0].data["decision"]["rule"] != "next_caller":
+        if self.world.late or len(took) != 1 or took[0].data["decision"]["rule"] != "next_caller":
             return
         just_came = {e.call_id for e in events if e.type == "call.queued"}
         agent, decided = self.world.board.people.agents[took[0].agent], took[0].data["decision"]
@@ -327,7 +327,9 @@ class Acd(RuleBasedStateMachine):
         first = self.key(decided["since"], decided["priority"])
         for call in self.waiting():
             visit = call.visit
-            if visit is None or visit.offer or call.call_id in just_came or (routing.balance and visit.queue != took[0].queue):
+            if visit is None or visit.offer or call.call_id in just_came:
+                continue
+            if routing.balance and visit.queue != took[0].queue:
                 continue
             if self.has_room(visit.queue) and self.may_serve(agent, visit):
                 assert first <= self.key(visit.since, visit.priority), (decided, call)
@@ -391,7 +393,7 @@ def in_line(world: World) -> set[str]:
 
 
 Acd.TestCase.settings = settings(
-    max_examples=400, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=200, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestAcd = Acd.TestCase
 
@@ -417,7 +419,7 @@ def one_step(machine: Acd, chance: random.Random, done: list[str]) -> None:
         getattr(machine, look)()
 
 
-@pytest.mark.parametrize("seed", [*range(150), *(pytest.param(n, marks=pytest.mark.soak) for n in range(150, 3000))])
+@pytest.mark.parametrize("seed", [*range(80), *(pytest.param(n, marks=pytest.mark.soak) for n in range(80, 1500))])
 def test_a_long_walk(seed: int) -> None:
     chance, machine = random.Random(seed), Acd()
     machine.open(signed_on=set(AGENTS))

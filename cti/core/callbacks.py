@@ -110,8 +110,8 @@ class Callbacks:
     def apply(self, event: Event) -> None:
         if event.type == "callback.requested":
             self._requested(event)
-        one = self.open.get(event.data.get("callback") or "")
-        if one is None or not event.type.startswith("callback."):
+        one = self.open.get(event.data.get("callback", "")) if event.type.startswith("callback.") else None
+        if one is None:
             return
         if event.type == "callback.dialed":
             one.made, one.calls = event.data["to"], one.calls + 1
@@ -291,10 +291,15 @@ class Callbacks:
         for due in m.callbacks:
             known = self.open.get(due.callback_id)
             if known is not None:
-                known.barred, known.stored = due.barred, True
-                self.look(known, m.at)
+                known.stored = True
+                self._bar(known, due.barred, m.at)
             elif due.callback_id not in self._over:
                 self._take(due, m.at)
+
+    def _bar(self, one: Callback, barred: bool, at: float) -> None:
+        if one.barred != barred:
+            one.barred = barred
+            self.look(one, at)
 
     def _take(self, due: CallbackDue, at: float) -> None:
         about = {name: getattr(due, name) for name in due.__struct_fields__}

@@ -34,6 +34,7 @@ from cti.core import views
 from cti.core.ivr import Book
 from cti.core.messages import (
     CalendarsForced,
+    CallbacksFound,
     ChannelGone,
     Collect,
     Command,
@@ -68,6 +69,7 @@ from cti.vault import Vault
 log = logging.getLogger(__name__)
 OVERLAP = 60.0  # s before the last thing known that the switch's journal is read back; the core knows what comes twice
 A_DAY = 86_400.0  # s that the switch's journal is read back where the database knows no call at all
+SHOWN = 100  # callers of whom the wallboard tells; all are counted
 LINK_FIRST = 3.0  # s callers wait in the dialplan's music for the link to the switch
 
 
@@ -157,7 +159,8 @@ class App:
         await self.store.catch_up(self.journal)
         epoch = await self.store.take_epoch()
         trunk = next((f"trunk-{trunk.name}" for trunk in self.config.sip.trunks if trunk.contact), "")
-        self.board = Switchboard(epoch, Site(country=self.config.site.country, trunk=trunk))
+        site = Site(country=self.config.site.country, trunk=trunk, limits=self.config.agents.limits)
+        self.board = Switchboard(epoch, site)
         self.engine = Engine(self.board, self.journal, self.dispatch, self.observe)
         self.recorder = Recorder(self.config.paths.recordings, self.engine.submit, self.engine.now)
         self.prompts = prompts_of(self.config)
@@ -165,10 +168,12 @@ class App:
         await self._look_back()
         self.output = self.board.restore([*past.events, *past.agents], self.engine.now())
         await self._people()
+        self.submit(await postgres_start.past(self.store, self.engine.now()))
         await self._calendars()
         self.flows = LiveFlows(self.config, self.store, self.prompts, self._publish, self._versions_in_use)
         await self.flows.start()
-        within = {name: queue.service_level.within for name, queue in self.board.floor.queues.items()}
+        await self._callbacks()  # before the switch tells what became of the calls made for them
+        within = {name: queue.service_level.within for name, queue in self.board.router.queues.items()}
         await self.figures.restore(self.store, past, within)
         log.info("restored %d calls, epoch %d", len(self.board.calls.live), epoch)
 
@@ -189,7 +194,7 @@ class App:
         self.ami = AmiLink(
             host=config.ami.host, port=config.ami.port, username=config.ami.username, secret=config.ami.secret,
             node="main", submit=self._switch_says, cel=self._missed, now=self.engine.now,
-            alive_until=lost.alive_until(self.alive_mark),
+            alive_until=lost.alive_until(self.alive_mark), render=self.prompts.render,
         )  # fmt: skip
         self.engine.settle(self.output)
         await self.recorder.recover()
@@ -198,6 +203,7 @@ class App:
         self._keep(lost.end_lost(self.board.calls, self.ami.channels, self.submit, self.now), "lost")
         self._keep(self.store.watch_people(self._people), "people")
         self._keep(self.store.watch_calendars(self._calendars), "calendars")
+        self._keep(self.store.watch_callbacks(self._callbacks), "callbacks")
         self._keep(self.flows.watch(), "flows")
         self._keep(self.flows.follow(), "versions")
         folder = self.config.paths.home / "voicemail"
@@ -228,7 +234,7 @@ class App:
         settings = Settings(
             site_name=site.name, time_zone=site.time_zone, country=site.country, languages=site.languages,
             recordings=self.config.paths.recordings.resolve(), version=__version__, status_key=self.config.status_key,
-            trusted_proxies=self.config.http.trusted_proxies,
+            trusted_proxies=self.config.http.trusted_proxies, reasons=self.config.agents.limits,
         )  # fmt: skip
         self.runner = make_runner(make_app(self, self.store, settings, self.hub))
         await self.runner.setup()
@@ -259,7 +265,7 @@ class App:
         return views.queues(self.board, self.figures.stats, self.now())
 
     def wallboard(self) -> views.Row:
-        return views.wallboard(self.board, self.figures.stats, self.now())
+        return views.wallboard(self.board, self.figures.stats, self.now()) | {"waiting": self.waiting_calls(SHOWN)}
 
     def desk(self, agent: str) -> views.Row:
         return views.desk(self.board, self.figures.stats, agent, self.now())
@@ -269,6 +275,15 @@ class App:
 
     def live_calls(self) -> list[views.Row]:
         return views.live_calls(self.board, self.now())
+
+    def waiting_calls(self, most: int | None = None) -> list[views.Row]:
+        return views.waiting_calls(self.board, self.now(), most)
+
+    def why_call(self, call_id: str) -> views.Row | None:
+        return views.why_call(self.board, call_id, self.now())
+
+    def why_agent(self, agent: str) -> views.Row:
+        return views.why_agent(self.board, agent, self.now())
 
     def health(self) -> dict[str, views.Row]:
         """What a load balancer or `cti status` must know of each adapter."""
@@ -313,7 +328,7 @@ class App:
     def observe(self, event: Event) -> None:
         """Every event after it is kept: the figures and the pages follow it."""
         self.figures.stats.apply(event)
-        if event.type == "agent.state_changed":
+        if event.type in ("agent.state_changed", "agent.over_limit"):
             agent = self.board.people.agents[event.agent]
             row = views.agent_row(self.board, self.figures.stats, agent, self.now())
             self.hub.push("agent_state", row, event.agent)
@@ -358,9 +373,13 @@ class App:
         """Calendars opened or closed by hand, as they are in the database now; while it is away, as they were."""
         self.submit(CalendarsForced(at=self.now(), calendars=await self.store.forced_calendars()))
 
+    async def _callbacks(self) -> None:
+        """Those that are open, as the database has them now."""
+        self.submit(CallbacksFound(at=self.now(), callbacks=await self.store.open_callbacks()))
+
     def _publish(self, book: Book, share: int) -> None:
         self.board.publish(book, FlowsPublished(at=self.now(), version=book.version, share=share))
-        queues = self.board.floor.queues
+        queues = self.board.router.queues
         self.figures.stats.configure({name: queue.service_level.within for name, queue in queues.items()})
         self.engine.settle(Output([], []))  # its timer: those who wait are looked at by the new rules
 
@@ -381,6 +400,9 @@ class App:
 
     async def flows_state(self) -> views.Row:
         return self.flows.state()
+
+    def queues_of(self, agent: str) -> list[str]:
+        return views.queues_of(self.board, agent)
 
     def flow_callers(self) -> list[views.Row]:
         return views.flow_callers(self.board, self.now())

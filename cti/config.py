@@ -43,6 +43,7 @@ __all__ = [
 TRUNKS = '[{"name": "carrier", "match": ["192.0.2.10"], "contact": "sip:192.0.2.10:5060"}]'
 SECRET_KEYS = {"ami.secret", "postgres.dsn", "postgres.lookup_dsn", "redis.url"}
 MASK = "********"
+REASONS = dict[str, str | int]
 
 
 class ConfigError(BadInput):
@@ -181,7 +182,8 @@ def _map(text: str, kind: Any) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
-        form = '{"url": "https://..."}' if kind is Webhook else '{"Authorization": {"secret": "NAME"}}'
+        example = '{"break": "15m"}' if kind == REASONS else '{"Authorization": {"secret": "NAME"}}'
+        form = '{"url": "https://..."}' if kind is Webhook else example
         raise msgspec.ValidationError(f"in a variable this is JSON, as {form}") from None
 
 

@@ -15,11 +15,13 @@ from collections.abc import Callable, Mapping
 
 import phonenumbers
 
-from cti.sections import NAME, SECRET, Config, SecretOf, Site, Trunk
+from cti.sections import NAME, SECRET, Agents, Config, SecretOf, Site, Trunk, seconds_of
 
 CONTACT = re.compile(r"sip:[A-Za-z0-9][A-Za-z0-9.-]{0,253}(:[0-9]{1,5})?")
 HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_-][A-Za-z0-9_.-]{0,252})(:[0-9]{1,5})?")
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}")
+REASON = re.compile(r"[a-z][a-z0-9_]{0,31}")
+OURS = {"missed", "rejected", "busy", "link", "removed"}  # what the server says itself
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
 SPOKEN_HERE = {"ace", "ban", "bjn", "bug", "jv", "mad", "min", "su"}  # Indonesia's, which the system does not list
 LANGUAGES = {re.split("[_.@]", name)[0] for name in locale.locale_alias.values()} | SPOKEN_HERE  # ISO 639
@@ -52,6 +54,7 @@ def faults(config: Config) -> list[tuple[str, str]]:
     secret = config.ami.secret
     check("ami.secret", not secret or _is(SECRET, secret), "12 to 128 letters and digits")
     check("tts.command", _is_command(config.tts.command), "its quotes are not closed, or it holds a control character")
+    _check_reasons(config.agents, check)
     _check_site(config.site, check)
     _check_trunks(config.sip.trunks, check)
     _check_outside(config, check)
@@ -111,6 +114,15 @@ def _is_command(text: str) -> bool:
         return text.isprintable() and bool(shlex.split(text)) == bool(text)
     except ValueError:
         return False
+
+
+def _check_reasons(agents: Agents, check: Callable[[str, bool, str], None]) -> None:
+    for reason, limit in agents.reasons.items():
+        key, name = "agents.reasons", repr(reason)
+        check(key, _is(REASON, reason), f"{name}: small letters, digits and _ (1 to 32), a letter first")
+        check(key, reason not in OURS, f"{name}: the server says this itself when it happened; choose another name")
+        check(key, seconds_of(limit) is not None, f"{name}: {limit!r} is no time, as 15m, 90s or 1h30m (0: no limit)")
+    check("agents.reasons", len(agents.reasons) <= 30, "are more than 30; nobody reads such a list")
 
 
 def _check_site(site: Site, check: Callable[[str, bool, str], None]) -> None:

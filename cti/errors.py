@@ -10,12 +10,13 @@ from __future__ import annotations
 
 
 class CtiError(Exception):
-    """`code` is stable and machine-readable, the message is for people."""
+    """`code` is stable and machine-readable, the message is for people; `about`: names in it, for translations."""
 
     code = "error"
 
-    def __init__(self, message: str, code: str | None = None) -> None:
+    def __init__(self, message: str, code: str | None = None, **about: str) -> None:
         super().__init__(message)
+        self.about = about
         if code is not None:
             self.code = code
 

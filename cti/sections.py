@@ -10,7 +10,9 @@ from typing import Literal
 import msgspec
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+LIMIT = re.compile(r"0|(?:([0-9]{1,2})h)?(?:([0-9]{1,4})m)?(?:([0-9]{1,5})s)?")
 SECRET = re.compile(r"[A-Za-z0-9_.~+/=-]{12,128}")
+REASONS: dict[str, str | int] = {"break": "15m", "lunch": "60m", "training": 0, "meeting": 0, "admin": "30m"}
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -105,6 +107,26 @@ class Recording(Section, frozen=True, kw_only=True):
     """No key yet: which calls are recorded stands in queues.yaml."""
 
 
+class Agents(Section, frozen=True, kw_only=True):
+    """`reasons`: why agents may be not ready, and for how long (15m, 90s, 1h30m; 0: no limit). A closed list."""
+
+    reasons: dict[str, str | int] = msgspec.field(default_factory=lambda: dict(REASONS))
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The reasons in their order, in seconds."""
+        return {reason: seconds_of(limit) or 0.0 for reason, limit in self.reasons.items()}
+
+
+def seconds_of(limit: str | int) -> float | None:
+    """15m -> 900; a bare number other than 0 does not say of what. None: it is no time."""
+    found = LIMIT.fullmatch(str(limit))
+    if found is None or not str(limit):
+        return None
+    hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return float(hours * 3600 + minutes * 60 + seconds)
+
+
 class Flows(Section, frozen=True, kw_only=True):
     """`auto_publish`: publish changed flow files at start and on save."""
 
@@ -169,6 +191,7 @@ class Config(Section, frozen=True, kw_only=True):
     compliance: Compliance = Compliance()
     recording: Recording = Recording()
     flows: Flows = Flows()
+    agents: Agents = Agents()
     tts: Tts = Tts()
     asterisk: Asterisk = Asterisk()
     outside: Outside = Outside()

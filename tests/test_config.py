@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -252,3 +253,35 @@ def test_a_webhook_in_a_variable_is_json() -> None:
     assert problems(None, {"CTI_WEBHOOKS__A": "https://x/"}) == [
         'CTI_WEBHOOKS__A: webhooks.a: in a variable this is JSON, as {"url": "https://..."}'
     ]
+
+
+def test_the_reasons_of_a_site_are_its_own_list_with_limits(tmp_path: Path) -> None:
+    assert config.load(None, {}).agents.limits == {
+        "break": 900.0, "lunch": 3600.0, "training": 0.0, "meeting": 0.0, "admin": 1800.0,
+    }  # fmt: skip
+    file = tmp_path / "cti.toml"
+    file.write_text('[agents]\nreasons = {prayer = "1h30m", break = "90s", course = 0}\n')
+    found = config.load(file, {}).agents.limits
+    assert list(found.items()) == [("prayer", 5400.0), ("break", 90.0), ("course", 0.0)]
+    assert config.load(None, {"CTI_AGENTS__REASONS": '{"tea": "10m"}'}).agents.limits == {"tea": 600.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "said"),
+    [
+        ("break", "15", "'break': '15' is no time, as 15m, 90s or 1h30m (0: no limit)"),
+        ("break", 15, "'break': 15 is no time, as 15m, 90s or 1h30m (0: no limit)"),
+        ("break", "", "'break': '' is no time, as 15m, 90s or 1h30m (0: no limit)"),
+        ("break", "-5m", "'break': '-5m' is no time, as 15m, 90s or 1h30m (0: no limit)"),
+        ("missed", "5m", "'missed': the server says this itself when it happened; choose another name"),
+        ("Long Break", 0, "'Long Break': small letters, digits and _ (1 to 32), a letter first"),
+    ],
+)
+def test_a_reason_that_is_none_is_refused(name: str, limit: object, said: str) -> None:
+    text = json.dumps({name: limit})
+    assert problems(None, {"CTI_AGENTS__REASONS": text}) == [f"CTI_AGENTS__REASONS: agents.reasons: {said}"]
+
+
+def test_a_list_of_reasons_that_is_no_map_is_told_the_form() -> None:
+    said = problems(None, {"CTI_AGENTS__REASONS": "break, lunch"})
+    assert said == ['CTI_AGENTS__REASONS: agents.reasons: in a variable this is JSON, as {"break": "15m"}']

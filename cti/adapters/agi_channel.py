@@ -107,6 +107,7 @@ class Channel(Wire):
         self._silence = silence
         self.answered = False
         self.music = True  # there may be, as long as nobody has looked
+        self._class = ""  # of the channel's music, as this session has set it
 
     async def answer(self) -> None:
         if self.answered:
@@ -121,7 +122,11 @@ class Channel(Wire):
         for name, value in (("CTI_CAUSE", str(cause)), ("CTI_DONE", "1")):
             await self.ask(agi_wire.set_variable(name, value), SHORT)
 
-    async def play_music(self) -> None:
+    async def play_music(self, kind: str = "") -> None:
+        """Of that class, empty: the default. It becomes the channel's own: the dialplan plays it too, without us."""
+        if kind != self._class:
+            await self.ask(agi_wire.set_variable(agi_wire.MUSIC, kind), SHORT)
+            self._class = kind
         await self.send("EXEC", "StartMusicOnHold", "")
         self.music = True
 
@@ -135,14 +140,14 @@ class Channel(Wire):
         more = (str(start),) if start else ()
         return await self.ask(agi_wire.command("STREAM FILE", path, keys, *more), LONG, cuttable=True)
 
-    async def rest(self, seconds: float) -> tuple[Reply, float]:
+    async def rest(self, seconds: float, most: float = SLICE) -> tuple[Reply, float]:
         """Silence, or the music that plays, until a key; and how much of it, which may be less than asked for: at most
-        SILENCE where it can be cut, else SLICE."""
+        SILENCE where it can be cut, else `most`."""
         began = asyncio.get_running_loop().time()
         part = min(seconds, SILENCE)
         reply = await self._silent(part) if self.rests_well else None
         if reply is None:
-            part = min(seconds, SLICE)
+            part = min(seconds, most)
             milliseconds = max(1, round(part * 1000))
             line = agi_wire.command("WAIT FOR DIGIT", str(milliseconds))
             reply = await self.ask(line, milliseconds / 1000 + SHORT)

@@ -16,6 +16,7 @@ class Ahead:
 
     def __init__(self) -> None:
         self._keys = ""
+        self._old = 0  # so many of them were pressed before the last words began, or answered too much
         self._guarded = False
         self._late = ""
         self._until = 0.0
@@ -31,10 +32,15 @@ class Ahead:
     def take(self) -> str:
         """The oldest, or nothing."""
         key, self._keys = self._keys[:1], self._keys[1:]
+        self._old = max(0, self._old - 1)
         return key
 
     def drop(self) -> None:
-        self._keys = ""
+        self._keys, self._old = "", 0
+
+    def drop_old(self) -> None:
+        """Keep those alone that were pressed while the last words were spoken."""
+        self._keys, self._old = self._keys[self._old :], 0
 
     def before(self, question: Collect | None) -> None:
         """A question, or something else that is spoken, begins."""
@@ -42,6 +48,7 @@ class Ahead:
             self.drop()
         if question is not None:
             self._guarded = False
+        self._old = len(self._keys)
 
     def after(self, question: Collect, answer: Answer, at: float) -> None:
         self._guarded = bool(question.seal) and not answer.ended
@@ -51,6 +58,7 @@ class Ahead:
             self._keys, first = self._keys[1:], self._keys[0]
             self._keys = ("" if first == self._late else first) + self._keys
             self._late = ""
+        self._old = len(self._keys)
 
 
 class Answer:

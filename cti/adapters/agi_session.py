@@ -4,7 +4,8 @@
 played or waited for; a recording goes on to its end. The rest of the older command is left out.
 
 Keys are kept from the moment the channel is answered: during prompts, pauses, and while nothing is asked of the
-session, which then plays silence. `agi_keys` says who gets them.
+session, which then plays silence. `agi_keys` says who gets them. While music plays nobody listens for keys, unless a
+Hold asks for some.
 The session ends by Release, HANGUP, 511, EOF or a reply that does not come.
 """
 
@@ -28,6 +29,7 @@ log = logging.getLogger("cti.agi")
 AT_ONCE = 0.02  # seconds of work for which no silence is begun
 LONGEST_WAIT = 600.0  # seconds for a key
 IDLE = 60.0  # seconds of silence between two looks for a command
+HOLD = 1.0  # seconds that a newer command may wait for one that listens for keys over the music
 
 AnyCommand = Play | Collect | Record | Pause | Hold | Release
 Outcome = Literal["done", "digits", "timeout", "error"]
@@ -124,9 +126,7 @@ class Session:
             await self._channel.release(command.cause)
             return True
         if isinstance(command, Hold):
-            await self._channel.answer()
-            await self._channel.play_music()
-            self._ahead.drop()
+            await self._hold(command)
         elif isinstance(command, Play):
             self._ahead.before(None)
             self._ended(command.op, await self._speak(command.prompts, command.barge_in))
@@ -139,6 +139,23 @@ class Session:
         return False
 
     # ------------------------------------------------------------ the commands
+
+    async def _hold(self, command: Hold) -> None:
+        """Keys pressed while the words right before it were spoken count, older ones do not."""
+        await self._channel.answer()
+        await self._channel.play_music(command.music)
+        self._ahead.drop_old()
+        while command.keys and not self._replaced():
+            key = self._ahead.take() or await self._key_over_music()
+            if key and key in command.keys:
+                self._tell(command.op, "digits", key)
+                break
+        self._ahead.drop()
+
+    async def _key_over_music(self) -> str:
+        reply, _ = await self._channel.rest(HOLD, HOLD)
+        await self._heard(reply)
+        return self._ahead.take()
 
     async def _collect(self, question: Collect) -> None:
         self._ahead.before(question)

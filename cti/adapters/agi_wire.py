@@ -20,7 +20,8 @@ COMMAND_CAP = 8000  # bytes; Asterisk's own limit is 8,192
 REPLY_LINES = 200
 
 KEYS = "0123456789*#ABCD"
-VARIABLES = frozenset({"CTI_CAUSE", "CTI_DONE"})
+MUSIC = "CHANNEL(musicclass)"
+VARIABLES = frozenset({"CTI_CAUSE", "CTI_DONE", MUSIC})
 
 _KEY = re.compile(r"agi_[a-z0-9_]{1,40}")
 _UNIQUEID = re.compile(r"[A-Za-z0-9._-]{1,149}(;2)?")

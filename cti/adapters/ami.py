@@ -4,6 +4,7 @@ Its parts:
     ami_frames   bytes -> vetted events        ami_facts     events -> facts
     ami_actions  commands -> bytes             ami_requests  actions and their answers
     ami_session  one connection                ami_rings     Originates and their outcomes
+    ami_whispers what an agent hears first
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import asyncio
 import dataclasses
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 from cti.adapters.ami_requests import Counters, LinkError
 from cti.adapters.ami_session import LoginRefused, Session
-from cti.core.messages import Fact, HangUp, Input, OriginateFailed, Ring, SwitchDown
+from cti.adapters.ami_whispers import Renderer, Whispers
+from cti.core.messages import Fact, HangUp, Input, OriginateFailed, Prompt, Ring, SwitchDown
 
 log = logging.getLogger("cti.ami")
 
@@ -26,11 +29,16 @@ AFTER_REFUSAL = 5.0
 OVERLAP = 2.0  # CEL is read back from this long before the last event seen
 
 
+async def _unheard(prompt: Prompt) -> str:
+    raise LinkError("nobody makes sounds here")
+
+
 class AmiLink:
     """`submit` takes every fact; `cel(since)` gives the facts on disk since that time (0.0: all that matter).
 
     `since` is the time of the last event this link saw less OVERLAP seconds, so facts may come twice.
-    `alive_until`: when an earlier run last knew that the switch was alive; 0.0: unknown."""
+    `alive_until`: when an earlier run last knew that the switch was alive; 0.0: unknown. `render` makes the prompts of
+    a whisper sound files."""
 
     def __init__(
         self,
@@ -44,6 +52,7 @@ class AmiLink:
         cel: Callable[[float], Iterable[Input]] | None,
         now: Callable[[], float],
         alive_until: float = 0.0,
+        render: Renderer = _unheard,
     ) -> None:
         self._where = (host, port)
         self._login = (username, secret)
@@ -53,6 +62,7 @@ class AmiLink:
         self._alive_until = alive_until
         self._told_up = False
         self._counters = Counters()
+        self._whispers = Whispers(node, render, self._ring, self._not_rung)
         self.was_up = asyncio.Event()  # set for good when SwitchUp was told for the first time
 
     @property
@@ -134,19 +144,33 @@ class AmiLink:
 
     def execute(self, command: Ring | HangUp) -> None:
         """Never blocks, never raises. A Ring that was not sent is told as OriginateFailed(failed)."""
+        if isinstance(command, Ring) and command.whisper:
+            self._whispers.prepare(command)
+        elif isinstance(command, Ring) or not self._whispers.cancel(command.uniqueid):
+            self._execute(command)
+
+    def _ring(self, command: Ring, whisper: Sequence[str]) -> None:
+        self._execute(command, whisper)
+
+    def _not_rung(self, command: Ring) -> None:
+        self._say_failed(command, "no_answer")
+
+    def _execute(self, command: Ring | HangUp, whisper: Sequence[str] = ()) -> None:
         session = self._session
         if session is None or not session.live or session.stuck():
             self._not_sent(command, "no link")
             return
         try:
-            session.ring(command) if isinstance(command, Ring) else session.hang_up(command)
+            session.ring(command, whisper) if isinstance(command, Ring) else session.hang_up(command)
         except ValueError as error:
             self._not_sent(command, str(error))
 
     def _not_sent(self, command: Ring | HangUp, why: str) -> None:
         log.error("%s: %s not sent: %s", self._node, type(command).__name__, why)
         if isinstance(command, Ring):
-            fact = OriginateFailed(
-                at=self._now(), node=self._node, uniqueid=command.channel_id, reason="failed"
-            )
-            asyncio.get_running_loop().call_soon(self._tell, fact)
+            self._say_failed(command, "failed")
+
+    def _say_failed(self, command: Ring, reason: Literal["no_answer", "failed"]) -> None:
+        """A moment later: whoever gave the command is not to hear of it within."""
+        fact = OriginateFailed(at=self._now(), node=self._node, uniqueid=command.channel_id, reason=reason)
+        asyncio.get_running_loop().call_soon(self._tell, fact)

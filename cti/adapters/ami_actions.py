@@ -9,7 +9,7 @@ raises ValueError before a byte is written.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cti.adapters.ami_frames import CHANNEL, clean
 from cti.config import NAME
@@ -17,13 +17,15 @@ from cti.core.messages import Ring
 
 LINE_CAP = 1000  # bytes
 HEADER_CAP = 100
-VARIABLES = frozenset({"CTI_PEER", "CTI_CALL", "CTI_RECORDING"})
+VARIABLES = frozenset({"CTI_PEER", "CTI_CALL", "CTI_RECORDING", "CTI_WHISPER"})
+WHISPER_CAP = 900  # bytes of all paths of a whisper
 
 _HEADER = re.compile(r"[A-Za-z][A-Za-z-]{0,39}")
 _ENDPOINT = re.compile(rf"[0-9]{{1,16}}(-web)?|\+?[0-9]{{2,16}}@(trunk-{NAME.pattern}|[A-Za-z][A-Za-z0-9_-]{{0,39}})")
 _CHANNEL_ID = re.compile(r"[A-Za-z0-9._-]{1,149}")
 _TOKEN = re.compile(r"[A-Za-z0-9._-]{0,79}")
 _VALUE = re.compile(r"[A-Za-z0-9/_.@;+-]{0,200}")
+_PATH = re.compile(r"/[A-Za-z0-9/_.@~+= -]{1,300}")  # a sound file without its ending
 _NUMBER = re.compile(r"[0-9+*#]{0,32}")
 _DISPLAY = str.maketrans("", "", "\"'<>\\,;&|$`{}[]")
 
@@ -48,8 +50,9 @@ def _line(pair: tuple[str, str]) -> bytes:
     return line
 
 
-def ring(command: Ring, action_id: str) -> bytes:
-    """Originate for `command`; its answer goes to [agent] of the dialplan. Raises ValueError."""
+def ring(command: Ring, action_id: str, whisper_files: Sequence[str] = ()) -> bytes:
+    """Originate for `command`; its answer goes to [agent] of the dialplan, which plays those files to it first: then to
+    its peer, or to wait for one. Raises ValueError."""
     return encode(
         "Originate",
         [
@@ -62,12 +65,21 @@ def ring(command: Ring, action_id: str) -> bytes:
             ("Timeout", str(_milliseconds(command.timeout))),
             ("CallerID", caller_id(command.caller_name, command.caller)),
             ("Account", _exact(_TOKEN, command.call_id, "call_id")),
-            ("Variable", variable("CTI_PEER", _exact(CHANNEL, command.peer, "peer"))),
+            *([("Variable", variable("CTI_PEER", _exact(CHANNEL, command.peer, "peer")))] if command.peer else []),
             ("Variable", variable("CTI_CALL", command.call_id)),
             ("Variable", variable("CTI_RECORDING", _exact(_TOKEN, command.recording_id, "recording_id"))),
+            *([("Variable", f"CTI_WHISPER={whisper(whisper_files)}")] if whisper_files else ()),
             ("Async", "true"),
         ],
     )
+
+
+def whisper(files: Sequence[str]) -> str:
+    """Files as Playback takes them. Raises ValueError for a path that the dialplan could read as more than one."""
+    joined = "&".join(_exact(_PATH, path, "path of a sound") for path in files)
+    if len(joined) > WHISPER_CAP:
+        raise ValueError("the paths of a whisper are too long")
+    return joined
 
 
 def hang_up(channel: str, cause: int, action_id: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,10 +47,10 @@ class Rings:
         self._rings: dict[str, _Ringing] = {}  # by ActionID
         self._ringing: dict[str, _Ringing] = {}  # by channel_id
 
-    def ring(self, command: Ring) -> None:
+    def ring(self, command: Ring, whisper: Sequence[str] = ()) -> None:
         """Raises ValueError before anything is sent."""
         name = self._requests.next_id()
-        data = ami_actions.ring(command, name)
+        data = ami_actions.ring(command, name, whisper)
         ringing = _Ringing(command.channel_id, self._loop.time() + command.timeout + 30)
         self._rings[name] = self._ringing[command.channel_id] = ringing
         self._requests.send(data, name).add_done_callback(lambda answer: self._on_ack(name, answer))

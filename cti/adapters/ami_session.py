@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from cti.adapters import ami_facts
 from cti.adapters.ami_frames import Framer, Rejected, Vetting, event_name
@@ -287,9 +287,9 @@ class Session:
         """Whether the switch does not take what we write."""
         return self._requests.stuck()
 
-    def ring(self, command: Ring) -> None:
+    def ring(self, command: Ring, whisper: Sequence[str] = ()) -> None:
         """Raises ValueError before anything is sent."""
-        self._rings.ring(command)
+        self._rings.ring(command, whisper)
 
     def hang_up(self, command: HangUp, tries: int = HANG_UPS) -> None:
         """A channel that we ring and have not seen yet is hung up when it appears; one that stays, again.

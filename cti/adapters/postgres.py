@@ -7,7 +7,6 @@ ISO-8601 UTC, ids as text. Times go in as seconds since the epoch.
 from __future__ import annotations
 
 import asyncio
-import base64
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
@@ -17,15 +16,16 @@ from typing import Any, NamedTuple
 import asyncpg
 import msgspec
 
+from cti.adapters.postgres_callbacks import CallbackStore
 from cti.adapters.postgres_db import QUERIES, Database, Row, connect, drop, iso, plain
 from cti.adapters.postgres_flow_stats import FlowStats
 from cti.adapters.postgres_flows import FlowStore
+from cti.adapters.postgres_pages import Page, join, like, page_of, place_of, split
 from cti.adapters.postgres_writer import Log, Writer
 from cti.core.messages import AgentInfo, Forced
-from cti.errors import BadInput, Unavailable
+from cti.errors import Unavailable
 
 log = logging.getLogger(__name__)
-Page = tuple[list[Row], str | None]
 
 
 class Station(NamedTuple):
@@ -54,7 +54,7 @@ class CustomerMatch(NamedTuple):
     cases: list[Row]
 
 
-class Store(FlowStore, FlowStats):
+class Store(FlowStore, FlowStats, CallbackStore):
     """One pool for questions; the writer and each watcher have a connection of their own."""
 
     def __init__(self, dsn: str, db: Database) -> None:
@@ -113,13 +113,13 @@ class Store(FlowStore, FlowStats):
 
     async def watch_people(self, changed: Callable[[], Awaitable[None] | None]) -> None:
         """Calls `changed` after every change of users, skills or stations, until cancelled."""
-        await self._watch("crm_people", changed)
+        await self.watch("crm_people", changed)
 
     async def watch_flows(self, changed: Callable[[], Awaitable[None] | None]) -> None:
         """Calls `changed` now and after every change of what is live or has a share, until cancelled."""
-        await self._watch("crm_flows", changed, lost=True)
+        await self.watch("crm_flows", changed, lost=True)
 
-    async def _watch(self, channel: str, changed: Callable[[], Awaitable[None] | None], *, lost: bool = False) -> None:
+    async def watch(self, channel: str, changed: Callable[[], Awaitable[None] | None], *, lost: bool = False) -> None:
         """After a lost connection something may have been missed: `changed` is called then, too."""
         wake = asyncio.Event()
         while True:
@@ -221,9 +221,9 @@ class Store(FlowStore, FlowStats):
         queue: str | None = None, outcome: str | None = None, cursor: str | None = None, limit: int = 50,
     ) -> Page:  # fmt: skip
         """Newest first. Raises BadInput for a cursor that is not ours."""
-        at, after = _place(cursor)
+        at, after = place_of(cursor)
         rows = await self.db.rows("list_calls", since, until, agent, queue, outcome, at, after, limit + 1)
-        return _page(rows, limit, "started_at", "call_id")
+        return page_of(rows, limit, "started_at", "call_id")
 
     async def get_call(self, call_id: str) -> Row | None:
         """The row of v_calls with `events`, `visits`, `offers`, `recordings` and the `customer`."""
@@ -239,11 +239,11 @@ class Store(FlowStore, FlowStats):
 
     async def list_customers(self, q: str, cursor: str | None, limit: int) -> Page:
         """By name. `q` is looked for in names, mail addresses and numbers; % and _ are letters."""
-        name, after = _split(cursor)
+        name, after = split(cursor)
         rows = await self.db.rows("list_customers", like(q), name, int(after) if after else None, limit + 1)
         more = len(rows) > limit
         last = rows[limit - 1] if more else None
-        return plain(rows[:limit]), _join(last["name"].lower(), str(last["customer_id"])) if last else None
+        return plain(rows[:limit]), join(last["name"].lower(), str(last["customer_id"])) if last else None
 
     async def get_customer(self, customer_id: str) -> Row | None:
         who = int(customer_id)
@@ -260,9 +260,9 @@ class Store(FlowStore, FlowStats):
 
     async def list_recordings(self, *, agent: str | None = None, cursor: str | None = None, limit: int = 50) -> Page:
         """Newest first."""
-        at, after = _place(cursor)
+        at, after = place_of(cursor)
         rows = await self.db.rows("list_recordings", agent, at, after, limit + 1)
-        return _page(rows, limit, "started_at", "recording_id")
+        return page_of(rows, limit, "started_at", "recording_id")
 
     async def get_recording(self, recording_id: str) -> Row | None:
         return plain(await self.db.row("get_recording", recording_id))  # type: ignore[no-any-return]
@@ -290,9 +290,13 @@ class Store(FlowStore, FlowStats):
         rows = await self.db.rows("calendar_switches")
         return {row["calendar"]: Forced(row["state"], row["until"].timestamp()) for row in rows}
 
+    async def watch_callbacks(self, changed: Callable[[], Awaitable[None] | None]) -> None:
+        """Calls `changed` at first, and after every change of them or of who may not be called, until cancelled."""
+        await self.watch("crm_callbacks", changed, lost=True)
+
     async def watch_calendars(self, changed: Callable[[], Awaitable[None] | None]) -> None:
         """Calls `changed` at first, and after every change of them, until cancelled."""
-        await self._watch("crm_calendars", changed, lost=True)
+        await self.watch("crm_calendars", changed, lost=True)
 
 
 def _user(row: Row | None) -> User | None:
@@ -309,35 +313,3 @@ async def _call(changed: Callable[[], Any], wake: asyncio.Event) -> None:
         await asyncio.sleep(1)
     except Exception:
         log.exception("a change in the database could not be taken over")
-
-
-def like(q: str) -> str | None:
-    """A LIKE pattern that finds q anywhere, None for no q; % and _ in q are letters."""
-    q = q.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{q}%" if q else None
-
-
-def _page(rows: list[Row], limit: int, time: str, key: str) -> Page:
-    last = rows[limit - 1] if len(rows) > limit else None
-    return plain(rows[:limit]), _join(last[time].isoformat(), str(last[key])) if last else None
-
-
-def _join(first: str, second: str) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode([first, second])).decode()
-
-
-def _split(cursor: str | None) -> tuple[str | None, str | None]:
-    if not cursor:
-        return None, None
-    try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[str, str])
-    except ValueError as e:
-        raise BadInput("the cursor is not one of ours", "bad_cursor") from e
-
-
-def _place(cursor: str | None) -> tuple[datetime | None, str | None]:
-    at, key = _split(cursor)
-    try:
-        return (datetime.fromisoformat(at) if at else None), key
-    except ValueError as e:
-        raise BadInput("the cursor is not one of ours", "bad_cursor") from e

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cti.adapters.postgres import Store
 from cti.adapters.postgres_db import AWAY, QUERIES, connect, drop, unavailable
-from cti.core.messages import Event
+from cti.core.messages import Event, PastFound, PlaceLeft
 from cti.core.stats import WITHIN, TalkSums, VisitSums
 
 START_SECONDS = 10.0  # longer than a page would wait
@@ -54,6 +54,15 @@ async def last_known(store: Store) -> float | None:
 async def over_since(store: Store, since: float) -> list[Event]:
     """How the calls began and ended that ended since then."""
     return await _events(store, "over_lately", since)
+
+
+async def past(store: Store, at: float) -> PastFound:
+    """Who left a queue lately, and how long agents take for the calls of each queue."""
+    async with _patient(store) as link:
+        left = await link.fetch(QUERIES["left_lately"])
+        handled = await link.fetch(QUERIES["handled_lately"])
+    places = [PlaceLeft(**dict(row)) for row in left]
+    return PastFound(at=at, left=tuple(places), handled=tuple(tuple(row) for row in handled))
 
 
 async def _events(store: Store, query: str, *args: Any) -> list[Event]:

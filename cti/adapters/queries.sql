@@ -105,6 +105,26 @@ FROM (SELECT *, result = 'answered' AND disconnected_at >= to_timestamp($1) AS t
 WHERE NOT EXISTS (SELECT FROM unnest($2::uuid[]) AS other(id) WHERE other.id = o.call_id)
 GROUP BY 1, 2
 
+-- name: left_lately
+-- Who left a queue in the last day before he was served, the last time for each caller and queue: oldest first.
+SELECT caller, queue, extract(epoch FROM entered_at)::float8 AS since, extract(epoch FROM left_at)::float8 AS left_at
+FROM (SELECT DISTINCT ON (c.caller, v.queue) c.caller, v.queue, v.entered_at, v.left_at, v.result
+      FROM crm.queue_visits AS v JOIN crm.calls AS c USING (call_id)
+      WHERE v.entered_at > now() - interval '1 day' AND v.left_at IS NOT NULL AND c.caller <> ''
+      ORDER BY c.caller, v.queue, v.left_at DESC) AS last
+WHERE result IN ('abandoned', 'short_abandon')
+ORDER BY left_at
+
+-- name: handled_lately
+-- How many calls of each queue each agent dealt with in the last 30 days, and how long it took him, with wrap-up.
+SELECT agent, queue, count(*) AS calls,
+    sum(extract(epoch FROM coalesce(wrapped_at, disconnected_at) - ended_at))::float8 AS seconds
+FROM crm.offers
+WHERE offered_at > now() - interval '30 days' AND result = 'answered' AND disconnected_at >= ended_at
+    AND agent <> '' AND queue <> ''
+GROUP BY agent, queue
+ORDER BY agent, queue
+
 -- ---------------------------------------------------------------- people
 
 -- name: agents
@@ -463,3 +483,53 @@ ON CONFLICT (calendar) DO UPDATE SET state = EXCLUDED.state, until = EXCLUDED.un
 
 -- name: drop_calendar_switch
 DELETE FROM crm.calendar_switches WHERE calendar = $1 RETURNING until > now() AS held
+
+-- ---------------------------------------------------------------- callbacks
+
+-- name: open_callbacks
+-- All that are open or under way, and whether their number may not be called.
+SELECT b.callback_id::text, b.call_id::text, coalesce(b.queue, '') AS queue, b.number,
+    extract(epoch FROM b.since)::float8 AS since, b.priority, b.skills, coalesce(b.language, '') AS language,
+    extract(epoch FROM b.requested_at)::float8 AS requested_at, b.tries,
+    coalesce(extract(epoch FROM b.not_before)::float8, 0) AS not_before,
+    EXISTS (SELECT FROM crm.do_not_call AS d WHERE d.number = b.number) AS barred, coalesce(c.called, '') AS ours
+FROM crm.callbacks AS b LEFT JOIN crm.calls AS c USING (call_id)
+WHERE b.state IN ('open', 'dialing') AND b.number IS NOT NULL
+ORDER BY b.requested_at, b.callback_id
+
+-- name: list_callbacks
+-- Newest first; $1: a state or null, $2: queues or null, $3: a LIKE pattern of number or customer or null; $4, $5:
+-- requested_at (a timestamp) and id of the last row of the page before.
+SELECT v.*, c.display_name AS customer_name
+FROM crm.v_callbacks AS v LEFT JOIN crm.customers AS c USING (customer_id)
+WHERE ($1::text IS NULL OR v.state = $1)
+  AND ($2::text[] IS NULL OR v.queue = ANY ($2))
+  AND ($3::text IS NULL OR v.number LIKE $3 OR v.entered LIKE $3 OR c.display_name ILIKE $3)
+  AND ($4::timestamptz IS NULL OR (v.requested_at, v.callback_id) < ($4, $5::uuid))
+ORDER BY v.requested_at DESC, v.callback_id DESC LIMIT $6
+
+-- name: get_callback
+SELECT v.*, c.display_name AS customer_name
+FROM crm.v_callbacks AS v LEFT JOIN crm.customers AS c USING (customer_id)
+WHERE v.callback_id = $1::uuid
+
+-- name: add_callback
+-- By hand: one that was not asked for in a call. No row: one is open for this number and queue.
+INSERT INTO crm.callbacks (callback_id, call_id, queue, number, entered, requested_at, since, customer_id, asked_by)
+SELECT $1::uuid, $1::uuid, $2, $3, $4, to_timestamp($5), to_timestamp($5), $6, $7
+WHERE NOT EXISTS (SELECT FROM crm.callbacks AS b
+                  WHERE b.number = $3 AND b.queue = $2 AND b.state IN ('open', 'dialing'))
+RETURNING callback_id::text
+
+-- name: cancel_callback
+-- By hand, one that is not under way. Running servers follow at once.
+UPDATE crm.callbacks SET state = 'cancelled', cancelled_at = now(), cancelled_by = $2, ended_at = now(), ended_by = $2
+WHERE callback_id = $1::uuid AND state = 'open'
+RETURNING queue, number
+
+-- name: callbacks_like
+-- At most two: enough to see that a beginning is not unique.
+SELECT callback_id::text FROM crm.callbacks WHERE callback_id::text LIKE $1 ORDER BY requested_at DESC LIMIT 2
+
+-- name: is_barred
+SELECT EXISTS (SELECT FROM crm.do_not_call WHERE number = $1) AS barred

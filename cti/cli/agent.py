@@ -6,7 +6,7 @@ import argparse
 
 from cti.adapters import postgres_people
 from cti.adapters.postgres import Store
-from cti.cli import database, options
+from cti.cli import database, decision, live, options
 from cti.cli.user import skill_of
 from cti.core.messages import AgentInfo
 
@@ -16,6 +16,8 @@ def register(sub: database.Subparsers) -> None:
     database.verb(verbs, "list", "all agents with station and skills", _list, True)
     skill = database.verb(verbs, "skill", "set skills; level 0 takes one away; live at once", _skill)
     skill.add_argument("agent", metavar="NAME")
+    why = database.verb(verbs, "why", "why an agent has no call though others wait; live", _why, True)
+    why.add_argument("agent", metavar="NAME")
     skill.add_argument("skills", nargs="+", metavar="SKILL=LEVEL")
 
 
@@ -47,3 +49,8 @@ def _skill(args: argparse.Namespace) -> int:
     database.run(args, work)
     print(f"{args.agent}: " + " ".join(f"{skill}={level}" for skill, level in wanted.items()))
     return 0
+
+
+def _why(args: argparse.Namespace) -> int:
+    said = live.ask(args, f"/api/v1/agents/{live.quoted(args.agent)}/why", f"there is no agent {args.agent}")
+    return live.show(args, said, decision.of_agent)

@@ -41,7 +41,7 @@ def _list(args: argparse.Namespace) -> int:
     site = options.load(args)
 
     async def work(store: Store) -> tuple[ivr.Book, list[Row]]:
-        return await _live(store, site), await store.calendar_switches()
+        return await live_book(store, site), await store.calendar_switches()
 
     book, switches = database.run(args, work)
     rows = _rows(book, {row["calendar"]: row for row in switches}, time.time())
@@ -55,7 +55,7 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _live(store: Store, config: Config) -> ivr.Book:
+async def live_book(store: Store, config: Config) -> ivr.Book:
     """The flows that calls are answered with, or those in the folder when none are live. Raises BadInput."""
     site = {"country": config.site.country, "zone": config.site.time_zone}
     live, _ = await store.serving_flows()
@@ -99,7 +99,7 @@ def _force(args: argparse.Namespace) -> int:
     until = until_of(args.until, time.time(), zone)
 
     async def work(store: Store) -> None:
-        known = sorted((await _live(store, config)).calendars)
+        known = sorted((await live_book(store, config)).calendars)
         if args.calendar not in known:
             names = f"there are: {', '.join(known)}" if known else "there are none"
             raise BadInput(f"there is no calendar `{args.calendar}` in the live flows; {names}", "no_calendar")

@@ -16,7 +16,7 @@ from cti.adapters import postgres_people
 from cti.adapters.postgres import Store
 from cti.adapters.postgres_db import plain
 from cti.adapters.web.ports import OUTCOMES
-from cti.cli import database, options, story
+from cti.cli import database, decision, live, options, story
 from cti.errors import BadInput, Refused
 
 HEAD = ("call", "caller", "called", "queue", "agent", "outcome", "seconds")
@@ -32,6 +32,8 @@ def register(sub: database.Subparsers) -> None:
         listed.add_argument(f"--{name}", metavar="NAME")
     shown = database.verb(verbs, "show", "the story of one call, line by line", _show, True)
     shown.add_argument("call", metavar="ID", help="the call's id, or its first letters")
+    why = database.verb(verbs, "why", "why a caller waits, or why he got that agent; live", _why, True)
+    why.add_argument("call", metavar="ID", help="the call's id, or its first letters")
     tail = database.verb(verbs, "tail", "events as they are stored, until Ctrl-C", _tail, True)
     tail.add_argument("--once", action="store_true", help="print what is there and stop")
 
@@ -81,6 +83,20 @@ def _show(args: argparse.Namespace) -> int:
         zone = database.zone(args)
         print("\n".join(database.safe(line) for line in story.tell(call, names, zone)))
     return 0
+
+
+def _why(args: argparse.Namespace) -> int:
+    said = live.ask(args, f"/api/v1/calls/{_live_id(args)}/why", f"there is no call {args.call}")
+    return live.show(args, said, decision.of_call)
+
+
+def _live_id(args: argparse.Namespace) -> str:
+    """The id itself, or the one call on the line that begins so; else the one in the database."""
+    text = args.call.lower()
+    calls = [row["call_id"] for row in live.ask(args, "/api/v1/status")["calls"] if row["call_id"].startswith(text)]
+    if len(calls) == 1:
+        return str(calls[0])
+    return database.run(args, lambda store: _full_id(store, text))
 
 
 async def _full_id(store: Store, text: str) -> str:

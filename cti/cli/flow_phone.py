@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from cti.core.ivr.phone import KEYS, Phone, words
 from cti.core.ivr.problems import shown
 from cti.core.ivr.trial import told
 from cti.core.messages import Prompt, Text
+from cti.core.queues import QueueConfig
 
 HELP = "Keys: 0-9 * #, as many as you like. Enter or t: press nothing. h or Ctrl-D: hang up."
 DOT = "\u2022"
@@ -116,9 +117,10 @@ def _ask(phone: Phone, terminal: Terminal) -> bool:
         case ivr.Ask(seal=seal):
             so_far = f" ({DOT * len(phone.keys) if seal else phone.keys} so far)" if phone.keys else ""
             return _keys(phone, terminal.ask(f"keys{so_far}> ", secret=bool(seal)), terminal)
-        case ivr.Enqueue(queue, skills, priority, _):
-            terminal.dim(f"waits in queue {queue}, priority {priority or 0}, skills {skills or 'of the queue'}")
-            return _ends(phone, QUEUE, phone.queue_ended, terminal)
+        case ivr.Enqueue() as wait:
+            for line in _waiting(wait, phone.book.queues.get(wait.queue)):
+                terminal.dim(line)
+            return _ends(phone, QUEUE, phone.queue_ended, terminal, wait.keys)
         case ivr.Dial(to, timeout):
             terminal.dim(f"{to} is called, for up to {timeout:g} s")
             return _ends(phone, DIAL, phone.dial_ended, terminal)
@@ -128,6 +130,16 @@ def _ask(phone: Phone, terminal: Terminal) -> bool:
         case _:
             phone.hang_up()
             return True
+
+
+def _waiting(wait: ivr.Enqueue, queue: QueueConfig | None) -> Iterator[str]:
+    """With what he waits, and why so."""
+    priority = wait.priority if wait.priority is not None else queue.priority if queue is not None else 0
+    yield f"waits in queue {wait.queue}, priority {priority}, skills {wait.skills or 'of the queue'}"
+    yield from (f"priority raised: {rule}" for rule in wait.raised)
+    if wait.prefer:
+        why = "is named by the node" if wait.prefer_why == "named" else "talked to him last"
+        yield f"for {wait.prefer_for:g} s only {wait.prefer} is offered the call, who {why}"
 
 
 def _left(phone: Phone, line: str | None, terminal: Terminal) -> bool:
@@ -151,14 +163,21 @@ def _keys(phone: Phone, line: str | None, terminal: Terminal) -> bool:
     return False
 
 
-def _ends(phone: Phone, results: tuple[str, ...], end: Callable[[str], None], terminal: Terminal) -> bool:
-    line = terminal.ask(f"{', '.join(results)} [{results[0]}]> ")
+def _ends(
+    phone: Phone, results: tuple[str, ...], end: Callable[[str], None], terminal: Terminal, keys: str = ""
+) -> bool:
+    """`keys`: those that mean something meanwhile."""
+    offered = ", ".join(results) + (f"; keys {' '.join(keys)}" if keys else "")
+    line = terminal.ask(f"{offered} [{results[0]}]> ")
     if _left(phone, line, terminal):
+        return True
+    if line and set(line) & set(keys) and set(line) <= KEYS:
+        phone.press(line)
         return True
     if (result := line or results[0]) in results:
         end(result)
         return True
-    terminal.say(f"one of {', '.join(results)}; h: hang up")
+    terminal.say(f"one of {offered}; h: hang up")
     return False
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from cti.adapters import flow_files
 from cti.cli import options
-from cti.core.queues import QueueConfig
+from cti.core.ivr.acts_queue import told
+from cti.core.ivr.expressions import Expression
+from cti.core.queues import Capacity, QueueConfig, Relax, Routing
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verbs = sub.add_parser("queue", help="queues of the flows folder").add_subparsers(metavar="VERB", required=True)
-    listed = verbs.add_parser("list", help="every queue, whom it needs, and its times")
+    listed = verbs.add_parser("list", help="every queue, whom it needs, its times, and who comes first in it")
     options.add(listed, with_json=True)
     listed.set_defaults(func=_list)
 
@@ -28,11 +31,33 @@ def _list(args: argparse.Namespace) -> int:
     if book is None:
         return 1
     if args.json:
-        options.print_json([msgspec.to_builtins(queue) for queue in book.queues.values()])
-    else:
-        for queue in book.queues.values():
-            print(_line(queue))
+        options.print_json([_row(queue, book.routing) for queue in book.queues.values()])
+        return 0
+    print(_routing(book.routing))
+    for queue in book.queues.values():
+        print(_line(queue))
+        for line in _besides(queue):
+            print(f"    {line}")
     return 0
+
+
+def _row(queue: QueueConfig, routing: Routing) -> dict[str, Any]:
+    """All settings of a queue, expressions as they are written; `routing` is that of all queues."""
+    found: dict[str, Any] = msgspec.to_builtins(queue, enc_hook=_source)
+    return {**found, "routing": msgspec.to_builtins(routing)}
+
+
+def _source(value: Any) -> str:
+    if isinstance(value, Expression):
+        return value.source
+    raise NotImplementedError(f"no such setting: {value!r}")
+
+
+def _routing(routing: Routing) -> str:
+    worth = f"a point of priority is worth {routing.aging:g} s" if routing.aging else "priority alone decides"
+    balance = "; whose queue is furthest behind its goal comes first" if routing.balance else ""
+    calls_out = "" if routing.outbound_counts else "; a call out leaves the idle time of an agent as it is"
+    return f"routing: {worth}{balance}{calls_out}"
 
 
 def _line(queue: QueueConfig) -> str:
@@ -45,7 +70,85 @@ def _line(queue: QueueConfig) -> str:
 
 def _needs(queue: QueueConfig) -> str:
     skills: dict[str, Any] = {queue.name: 1} if queue.skills is None else queue.skills
-    needed = [f"{name} {level}" for name, level in skills.items() if name != "any"]
-    for one in skills.get("any", []):
-        needed.append("or " + " ".join(f"{name} {level}" for name, level in one.items()))
+    plain = {name: level for name, level in skills.items() if name != "any"}
+    needed = [_levels(plain)] if plain else []
+    needed += ["or " + _levels(one) for one in skills.get("any", [])]
     return ", ".join(needed) or "nobody special"
+
+
+def _levels(skills: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {level}" for name, level in skills.items())
+
+
+# ---------------------------------------------------------------- what is not as it is by itself
+
+
+def _besides(queue: QueueConfig) -> Iterator[str]:
+    if queue.relax:
+        yield "relaxed: " + "; ".join(map(_step, queue.relax))
+    if first := list(_agents(queue)):
+        yield "agents: " + ", ".join(first)
+    if queue.priority or queue.raises:
+        yield "priority: " + "; ".join([str(queue.priority), *map(told, queue.raises)])
+    if ends := list(_ends(queue)):
+        yield "leaves: " + ", ".join(ends)
+    if queue.capacity:
+        yield "at once: " + ", else ".join(map(_capacity, queue.capacity))
+    if heard := list(_heard(queue)):
+        yield "heard: " + ", ".join(heard)
+    yield from _later(queue)
+
+
+def _step(step: Relax) -> str:
+    also = [f"also {_levels(step.also)}"] if step.also else []
+    skills = [_levels(step.skills)] if step.skills else []
+    return f"after {step.after:g} s " + ("any agent" if step.any_agent else ", ".join([*skills, *also]))
+
+
+def _agents(queue: QueueConfig) -> Iterator[str]:
+    if queue.agents != "longest_idle":
+        yield queue.agents
+    if queue.idle_limit:
+        yield f"before that who is idle for {queue.idle_limit:g} s"
+    if queue.last_agent:
+        yield f"the last one alone for {queue.last_agent:g} s"
+    if queue.keep_idle:
+        yield f"{queue.keep_idle} kept for callers"
+
+
+def _ends(queue: QueueConfig) -> Iterator[str]:
+    over = queue.overflow
+    if queue.calendar:
+        yield f"new callers while {queue.calendar} is closed" + (", and those who wait" if over.closing else "")
+    if over.wait:
+        yield f"expected wait over {over.wait:g} s"
+    if over.ratio:
+        yield f"over {over.ratio:g} callers for each agent"
+    if over.no_agents is not None:
+        yield f"nobody signed on for {over.no_agents:g} s"
+    if queue.return_within:
+        yield f"keeps his place for {queue.return_within:g} s"
+
+
+def _capacity(one: Capacity) -> str:
+    return f"{one.calls} while {one.calendar} is open" if one.calendar else f"{one.calls}"
+
+
+def _heard(queue: QueueConfig) -> Iterator[str]:
+    announce, whisper = queue.announce, queue.whisper
+    says = [word for word, is_said in (("position", announce.position), ("wait", announce.wait)) if is_said]
+    says += [f"text in {' '.join(announce.texts)}"] if announce.texts else []
+    says += list(announce.names)
+    if says:
+        yield f"{' and '.join(says)} after {announce.first:g} s, then every {announce.every:g} s"
+    if queue.music:
+        yield f"music {queue.music}"
+    if whisper.texts or whisper.name:
+        yield f"agents hear {whisper.name or 'a whisper in ' + ' '.join(whisper.texts)}"
+
+
+def _later(queue: QueueConfig) -> Iterator[str]:
+    rules = queue.callback
+    calendar = rules.calendar or queue.calendar
+    when = f" while {calendar} is open" if calendar else ""
+    yield f"callbacks: {rules.tries} tries, one every {rules.every:g} s, within {rules.expires:g} s{when}"

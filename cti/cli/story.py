@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
+from cti.cli import decision
+
 Row = Mapping[str, Any]
 NOBODY = "?"
 QUIET = {"result", "decision", "channel_id", "channel", "uniqueid", "bridge", "visit", "offer", "skills", "entered_at"}
@@ -95,7 +97,33 @@ def _queued(d: Row, agent: str, queue: str) -> str:
 
 
 def _offered(d: Row, agent: str, queue: str) -> str:
-    return f"offered to {agent}" + (f" at {d['station']}" if d.get("station") else "")
+    why = decision.told(d.get("decision"))
+    return f"offered to {agent}" + (f" at {d['station']}" if d.get("station") else "") + (f": {why}" if why else "")
+
+
+def _wished_state(d: Row, agent: str, queue: str) -> str:
+    reason = f" ({d['reason']})" if d.get("reason") else ""
+    by = f", set by {d['by']}" if d.get("by") else ""
+    return f"{agent} is {d.get('work')}, wants {d.get('wish')}{reason}{by}"
+
+
+def _over_limit(d: Row, agent: str, queue: str) -> str:
+    return f"{agent} is not ready ({d.get('reason')}) for longer than allowed"
+
+
+def _placed(d: Row, agent: str, queue: str) -> str:
+    words = {"returned": "he called again in time", "again": "he waited here before in this call"}
+    return f"keeps his place in queue {queue}: {words.get(str(d.get('why')), d.get('why'))}"
+
+
+def _announced(d: Row, agent: str, queue: str) -> str:
+    parts = [f"{name} {d[name]}" for name in ("position", "minutes") if d.get(name) is not None]
+    return "is told: " + (", ".join(parts) or "the queue's words")
+
+
+def _dequeued(d: Row, agent: str, queue: str) -> str:
+    more = ", ".join(f"{name} {d[name]}" for name in ("why", "key", "to", "by") if d.get(name))
+    return f"leaves queue {queue}: {d.get('result')}" + (f" ({more})" if more else "")
 
 
 def _ended_offer(word: str) -> Callable[[Row, str, str], str]:
@@ -133,7 +161,10 @@ SENTENCES: dict[str, Callable[[Row, str, str], str]] = {
     "flow.node": _node,
     "flow.ended": lambda d, a, q: f"flow {d.get('flow')} ends: {d.get('how')}",
     "call.queued": _queued,
-    "call.dequeued": lambda d, a, q: f"leaves queue {q}: {d.get('result')}",
+    "call.dequeued": _dequeued,
+    "call.place_kept": _placed,
+    "call.priority_changed": lambda d, a, q: f"priority {d.get('priority')} in queue {q}, by {d.get('by')}",
+    "call.announced": _announced,
     "call.offered": _offered,
     "offer.missed": _ended_offer("did not pick up"),
     "offer.rejected": _ended_offer("rejected it"),
@@ -149,7 +180,8 @@ SENTENCES: dict[str, Callable[[Row, str, str], str]] = {
     "call.ended": lambda d, a, q: f"ended by the {d.get('side')}, cause {d.get('cause')}",
     "call.wrapped": lambda d, a, q: f"{a} has finished wrap-up ({d.get('how')})",
     "call.disposition_set": lambda d, a, q: f"{a} noted: {d.get('code')}" + (f", {d['note']}" if d.get("note") else ""),
-    "agent.state_changed": lambda d, a, q: f"{a} is {d.get('work')}, wants {d.get('wish')}",
+    "agent.state_changed": _wished_state,
+    "agent.over_limit": _over_limit,
     "voicemail.left": lambda d, a, q: f"left a message in {d.get('box', '?')}, {_seconds(d.get('seconds') or 0)}",
     "callback.requested": _wished,
     "survey.answered": _surveyed,

@@ -15,15 +15,23 @@ SLACK = 2.0  # s that the switch's clock and ours may differ
 
 
 class Visit(msgspec.Struct, kw_only=True):
-    """One wait in a queue. `offer` is the offer that is ringing now, if any."""
+    """One wait in a queue. `offer` is the offer that is ringing now, if any; `since` the place in time that he has,
+    earlier than he entered when he kept one; `minutes` what he was last told he would wait."""
 
     number: int
     queue: str
     entered_at: float
+    since: float
     priority: int = 0
     skills: dict[str, Any] = {}
     max_wait: float = 0.0
     offer: str = ""
+    keys: str = ""
+    raised: list[str] = []
+    prefer: str = ""
+    prefer_until: float = 0.0
+    prefer_why: str = "named"
+    minutes: int | None = None
 
 
 class Offer(msgspec.Struct, kw_only=True):
@@ -38,6 +46,7 @@ class Offer(msgspec.Struct, kw_only=True):
     channel_id: str
     at: float
     recorded: bool = False
+    decision: dict[str, Any] = {}
     connected_at: float | None = None
 
 
@@ -70,6 +79,10 @@ class Call(msgspec.Struct, kw_only=True):
     queued_at: float = 0.0  # the last time
     identified: list[str] = []  # customers: who he is, or who has his number
     by: str = ""  # what tells so: number, flow or pin
+    callback: str = ""  # that this call was made for; the customer is `called`, `uniqueid` his channel
+    requested_at: float = 0.0  # when it was asked for
+    tries: int = 0  # calls made for it before, in vain
+    placed: bool = False  # his phone has been rung
     who: str = ""  # the customer, when the flow has found out; empty: the number tells
     version: int = 0
     language: str = ""
@@ -81,12 +94,14 @@ class Call(msgspec.Struct, kw_only=True):
     messages: int = 0  # recorded by the caller
     visit: Visit | None = None
     visits: int = 0
+    last_visit: dict[str, Any] = {}  # the wait before: queue, since, priority, skills
     rings: int = 0
     offer: Offer | None = None
     unmet: list[str] = []  # agents whose phone answered and was gone before the bridge
     dial: Dial | None = None
     dialed: str = ""  # how the last dial ended, until the flow has gone on
     dequeued: str = ""  # how the last visit ended, until the flow has gone on
+    pressed: str = ""  # the key that ended it
     talked: bool = False  # the last conversation is over and the flow has not gone on yet
     agent: str = ""  # who talked last
     last_by: str = ""  # who ended the last conversation
@@ -104,6 +119,16 @@ class Call(msgspec.Struct, kw_only=True):
         fold = _FOLDS.get(event.type)
         if fold is not None:
             fold(self, event)
+
+    @property
+    def customer(self) -> str:
+        """The number of the customer."""
+        return self.called if self.direction == "outbound" else self.caller
+
+    @property
+    def calls_back(self) -> bool:
+        """Made for a callback whose customer and agent have not met, and may still."""
+        return bool(self.callback) and self.connected_at is None and self.ended_at is None
 
     @property
     def finished(self) -> bool:
@@ -159,17 +184,19 @@ class Calls:
         self._over |= {uniqueids[e.call_id]: None for e in events if e.type == "call.ended" and e.call_id in uniqueids}
 
     def missing(self, m: SwitchUp) -> list[Call]:
-        """The calls whose caller the switch does not have any more. Who came while it was asked may be in no list."""
+        """The calls whose caller the switch does not have any more. Who came while it was asked may be in no list, and
+        who is to be called back is in none yet."""
         live = {channel.uniqueid for channel in m.channels}
         began = float("inf") if m.asked_at is None else m.asked_at - SLACK
         here = [call for call in self.live.values() if call.node == m.node and call.ended_at is None]
-        return [call for call in here if call.uniqueid not in live and call.arrived_at < began]
+        gone = [call for call in here if call.uniqueid not in live and call.arrived_at < began]
+        return [call for call in gone if not call.calls_back]
 
     def lost(self, node: str, listed: Collection[str], asked_at: float) -> set[str]:
         """Channels of callers and of agents who talk that the switch, asked at that time, does not have any more."""
         began = asked_at - SLACK
         here = [call for call in self.live.values() if call.node == node]
-        callers = {c.uniqueid for c in here if c.ended_at is None and c.arrived_at < began}
+        callers = {c.uniqueid for c in here if c.ended_at is None and c.arrived_at < began and not c.calls_back}
         talks = [call.offer for call in here if call.offer is not None]
         agents = {o.channel_id for o in talks if o.connected_at is not None and o.connected_at < began}
         return (callers | agents) - set(listed)
@@ -191,6 +218,8 @@ def gone_at(m: SwitchUp) -> float:
 def _arrived(call: Call, event: Event) -> None:
     call.arrived_at = event.at
     for name in ("node", "uniqueid", "channel", "direction", "caller", "caller_entered", "caller_name", "called"):
+        setattr(call, name, event.data.get(name) or getattr(call, name))
+    for name in ("callback", "requested_at", "tries"):
         setattr(call, name, event.data.get(name) or getattr(call, name))
 
 
@@ -225,6 +254,10 @@ def _flow_ended(call: Call, event: Event) -> None:
     call.dequeued, call.dialed, call.talked = "", "", False
 
 
+def _placed(call: Call, event: Event) -> None:
+    call.placed = True
+
+
 def _identified(call: Call, event: Event) -> None:
     call.identified = [str(customer) for customer in event.data["customers"]]
     call.by = event.data.get("by", "number")
@@ -239,16 +272,55 @@ def _queued(call: Call, event: Event) -> None:
         number=data["visit"],
         queue=event.queue,
         entered_at=data["entered_at"],
+        since=data.get("since") or data["entered_at"],
         priority=data["priority"],
         skills=data["skills"],
         max_wait=data["max_wait"],
+        keys=data.get("keys") or "",
+        raised=data.get("raised") or [],
+        prefer=data.get("prefer") or "",
+        prefer_until=data["entered_at"] + (data.get("prefer_for") or 0.0),
+        prefer_why=data.get("prefer_why") or "named",
     )
 
 
+def _place_kept(call: Call, event: Event) -> None:
+    if call.visit is not None:
+        call.visit.since = event.data["since"]
+
+
+def _clock_set(call: Call, event: Event) -> None:
+    """Everything is as long ago as it was."""
+    by = event.data["by"]
+    moments = ("arrived_at", "queued_at", "node_since", "connected_at", "wrapped_at", "entered_at", "since",
+               "prefer_until", "at")  # fmt: skip
+    for held in (call, call.visit, call.offer, call.dial):
+        for name in moments:
+            if getattr(held, name, None):
+                setattr(held, name, getattr(held, name) + by)
+    if "since" in call.last_visit:
+        call.last_visit = call.last_visit | {"since": call.last_visit["since"] + by}
+
+
+def _priority_changed(call: Call, event: Event) -> None:
+    if call.visit is not None:
+        call.visit.priority = event.data["priority"]
+
+
+def _announced(call: Call, event: Event) -> None:
+    if call.visit is not None and event.data["minutes"] is not None:
+        call.visit.minutes = event.data["minutes"]
+
+
 def _dequeued(call: Call, event: Event) -> None:
-    call.visit = None
-    if event.data["result"] != "answered":
+    visit, call.visit = call.visit, None
+    if visit is not None:
+        call.last_visit = {
+            "queue": visit.queue, "since": visit.since, "priority": visit.priority, "skills": visit.skills,
+        }  # fmt: skip
+    if event.data["result"] != "answered" and not event.data.get("to"):
         call.dequeued = event.data["result"]
+        call.pressed = event.data.get("key") or ""
 
 
 def _offered(call: Call, event: Event) -> None:
@@ -264,6 +336,7 @@ def _offered(call: Call, event: Event) -> None:
         channel_id=data["channel_id"],
         at=event.at,
         recorded=data.get("recorded", False),
+        decision=data.get("decision") or {},
     )
     if call.visit is not None:
         call.visit.offer = data["offer"]
@@ -326,12 +399,17 @@ def _disposition(call: Call, event: Event) -> None:
 
 _FOLDS = {
     "call.arrived": _arrived,
+    "call.placed": _placed,
     "call.identified": _identified,
     "flow.started": _flow_started,
     "flow.node": _flow_node,
     "flow.at": _flow_at,
     "flow.ended": _flow_ended,
     "call.queued": _queued,
+    "call.place_kept": _place_kept,
+    "call.clock_set": _clock_set,
+    "call.priority_changed": _priority_changed,
+    "call.announced": _announced,
     "call.dequeued": _dequeued,
     "call.offered": _offered,
     "offer.missed": _offer_ended,

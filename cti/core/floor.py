@@ -1,101 +1,104 @@
-"""Queues, waiting callers and offers.
+"""Routing and offers: a waiting call and a free agent meet, his phone rings, and the offer ends somehow.
 
-Invariants: an agent has at most one offer, a visit has at most one, every offer and every visit ends with exactly one
-result. Routing happens when a caller or an agent becomes free, and at no other time.
+Invariants: an agent has at most one offer, a visit has at most one, every offer ends with exactly one result. Routing
+happens when a call or an agent becomes free, or when others may serve a call than before, and at no other time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from cti.core.acd import CallerLine, Decision, Waiting
+import msgspec
+
+from cti.core.acd import Match, Router
 from cti.core.agent import LINK, MISSED, REJECTED, Agent
-from cti.core.call import Call, Calls, Offer, Visit, gone_at
+from cti.core.call import Call, Calls, Offer, gone_at
+from cti.core.expect import Expect
 from cti.core.ids import channel_id, offer_id
 from cti.core.messages import (
     AnswerCall,
     ChannelGone,
     ChannelUp,
+    ClockStepped,
     Event,
     HangUp,
     OriginateFailed,
     PeopleChanged,
     PickUp,
+    Prompt,
     Push,
     RejectCall,
     Ring,
+    StationState,
     SwitchDown,
     SwitchUp,
 )  # fmt: skip
 from cti.core.outbox import Outbox
 from cti.core.people import People
-from cti.core.queues import QueueConfig, Requirement, matches, required_skills, requirement_at
+from cti.core.queues import QueueConfig, matches, required_skills
+from cti.core.said import WHISPER_MOST, whisper_prompts
 from cti.errors import Refused
 
 BRIDGE_WITHIN = 3.0  # s from the phone's answer to the bridge
 RING_GRACE = 3.0  # s on top of the ring time before an offer without any fact is given up
-ROUNDING = 0.001  # s: a deadline that is due has been reached, whatever floats make of it
 
 # How a channel that never met its caller ended, by Q.850 cause: the offer's result and the agent's reason.
 RESULTS = {17: ("rejected", "busy"), 21: ("rejected", REJECTED), 19: ("missed", MISSED), 18: ("missed", MISSED),
            16: ("missed", MISSED), 0: ("missed", MISSED)}  # fmt: skip
+# What ends the time in which a call is with an agent.
+LET_GO = ("call.disconnected", "offer.caller_left", "offer.missed", "offer.rejected", "offer.cancelled")
 
 
 class Floor:
     """`calls` and `people` are shared and read only here; everything else changes by `apply(event)`."""
 
-    def __init__(self, out: Outbox, calls: Calls, people: People, epoch: int) -> None:
+    def __init__(self, out: Outbox, calls: Calls, people: People, router: Router, epoch: int) -> None:
         self.out = out
         self.calls = calls
         self.people = people
+        self.router = router
         self.epoch = epoch
-        self.queues: Mapping[str, QueueConfig] = {}
-        self.lengths: dict[str, int] = {}  # open visits by queue
+        self.expect = Expect()
         self.customers: dict[str, dict[str, Any]] = {}
-        self.waiting = CallerLine()
         self.nodes_down: set[str] = set()
+        self.callbacks: Callable[[Match, float], None] = lambda match, at: None  # an agent for a callback
+        self._talks: dict[str, tuple[str, float]] = {}  # by agent: the queue of his conversation, and when it began
         self.handlers: dict[type, Callable[[Any], None]] = {
             PeopleChanged: self._people_changed, AnswerCall: self._answer, RejectCall: self._reject,
             ChannelUp: self._channel_up, ChannelGone: self._channel_gone, OriginateFailed: self._originate_failed,
-            SwitchUp: self._switch_up, SwitchDown: self._switch_down,
+            SwitchUp: self._switch_up, SwitchDown: self._switch_down, StationState: self._station,
+            ClockStepped: self._clock_stepped,
         }  # fmt: skip
         self.deadlines: dict[str, Callable[[str, float], None]] = {
-            "bridge": self._due_bridge, "ring": self._due_ring, "max_wait": self._due_max_wait,
-            "relax": self._due_relax,
+            "bridge": self._due_bridge, "ring": self._due_ring,
         }  # fmt: skip
-
-    def configure(
-        self, queues: Mapping[str, QueueConfig], at: float, earlier: Mapping[str, QueueConfig] | None = None
-    ) -> None:
-        """New queue settings hold from the next decision on, also for those who wait. A queue that is gone serves those
-        who wait in it, and (`earlier`) those whose version of the flows still knows it."""
-        kept = {name: queue for name, queue in self.queues.items() if self.lengths.get(name)}
-        self.queues = kept | dict(earlier or {}) | dict(queues)
-        for call in self.calls.live.values():
-            if call.visit is not None:
-                self._set_deadlines(call.call_id, call.visit)
-                self._wait(call, at)
-                self.out.wake(at, "relax", f"{call.call_id}/{call.visit.number}")
 
     def queue(self, name: str) -> QueueConfig:
         """A queue's settings; of one that is unknown, the defaults."""
-        return self.queues.get(name) or QueueConfig(name=name)
+        return self.router.queue(name)
 
     # ------------------------------------------------------------ fold
 
     def apply(self, event: Event) -> None:
         """Take an event in (after the call's own record has)."""
-        call = self.calls.live.get(event.call_id)
-        if event.type in ("call.queued", "call.dequeued"):
-            change = 1 if event.type == "call.queued" else -1
-            self.lengths[event.queue] = self.lengths.get(event.queue, 0) + change
-        if event.type in ("call.dequeued", "call.offered"):
-            self.waiting.remove(event.call_id)
+        if event.type == "call.offered":
+            self.router.taken(event.queue)
+        elif event.type in LET_GO:
+            self.router.done(event.queue)
+        elif event.type == "call.connected":
+            self._talks[event.agent] = event.queue, event.at
+        elif event.type == "agent.state_changed" and event.data["work"] == "idle":
+            self._handled(event)
         elif event.type == "call.identified":
             self._identified(event)
-        elif call is not None and event.type in ("call.queued", "offer.missed", "offer.rejected", "offer.cancelled"):
-            self._wait(call, event.at)
+
+    def _handled(self, event: Event) -> None:
+        queue, began = self._talks.pop(event.agent, ("", 0.0))
+        if queue:
+            seconds = max(0.0, event.at - began)
+            self.router.handled(event.agent, queue, seconds)
+            self.expect.handled(event.agent, queue, seconds, event.at)
 
     def _identified(self, event: Event) -> None:
         """What is known of somebody else is not shown; who he is, is being looked up."""
@@ -103,98 +106,97 @@ class Floor:
         if [str(customer.get("customer_id")) for customer in shown] != event.data["customers"]:
             self.customers.pop(event.call_id, None)
 
-    def _wait(self, call: Call, at: float) -> None:
-        visit = call.visit
-        if visit is not None and not visit.offer and call.ended_at is None:
-            self.waiting.add(Waiting(-visit.priority, visit.entered_at, call.call_id), self._needs(visit, at))
-
-    def _needs(self, visit: Visit, at: float) -> Requirement:
-        queue = self.queue(visit.queue)
-        return requirement_at(required_skills(queue, visit.skills), queue.relax, at - visit.entered_at + ROUNDING)
-
     def restored(self, at: float) -> None:
-        """Those who wait are taken up when the queues are known (`configure`), phones that ring with SwitchUp."""
+        """Those who wait are taken up when the queues are known (`Waits.configure`), phones that ring with SwitchUp."""
 
     # ------------------------------------------------------------ routing
 
     def react(self, event: Event) -> None:
         """Do what follows from an event that has just happened (not from one that is restored)."""
-        if event.type == "call.queued":
-            self._entered(self.calls.live[event.call_id], event.at, event.data.get("closed", False))
-        elif event.type == "agent.state_changed":
-            self._route_agent(self.people.agents[event.agent], event.at)
-        elif event.type in ("offer.missed", "offer.rejected", "offer.cancelled"):
-            self._back_in_place(self.calls.live[event.call_id], event.at)
+        if event.type == "agent.state_changed":
+            self.route_agent(event.agent, event.at)
+            self.route_moved(event.at)
+        if event.type in LET_GO:
+            self._room_made(event.queue, event.at)
 
-    def _entered(self, call: Call, at: float, closed: bool) -> None:
-        visit = call.visit
-        assert visit is not None
-        if visit.queue not in self.queues:
-            self.leave(call, at, "failed")
-        elif closed:
-            self.leave(call, at, "closed")
-        elif self.lengths[visit.queue] > self.queues[visit.queue].max_size:
-            self.leave(call, at, "full")
+    def route_call(self, key: str, at: float) -> None:
+        """Offer this call, if it waits and an agent is free for it."""
+        self.router.moved.discard(key)
+        call = self.calls.live.get(key)
+        if key not in self.router.stands or (call is not None and call.node in self.nodes_down):
+            return
+        match = self.router.agent_for(key, at)
+        if match is not None:
+            self._meet(match, at)
+
+    def route_agent(self, agent: str, at: float) -> None:
+        """Offer this agent a call, if he is free and one waits for him."""
+        match = None if self.nodes_down else self.router.caller_for(agent, at)
+        if match is not None:
+            self._meet(match, at)
+
+    def route_all(self, at: float) -> None:
+        for agent in list(self.router.agents):
+            self.route_agent(agent, at)
+        self.route_moved(at)
+
+    def route_moved(self, at: float) -> None:
+        """Calls that others may serve than before."""
+        moved, self.router.moved = self.router.moved, set()
+        for key in sorted(moved, key=lambda key: self.router.stands[key].place):
+            self.route_call(key, at)
+
+    def _room_made(self, queue: str, at: float) -> None:
+        if self.queue(queue).capacity:
+            self.route_queue(queue, at)
+
+    def route_queue(self, queue: str, at: float) -> None:
+        """A queue may have more agents than before: its calls in order, as long as there is room."""
+        for place in list(self.router.order.get(queue, ())):
+            if not self.router.has_room(queue, at):
+                return
+            self.route_call(place.key, at)
+
+    def _meet(self, match: Match, at: float) -> None:
+        call = self.calls.live.get(match.key)
+        if call is None:
+            self.callbacks(match, at)
         else:
-            self._set_deadlines(call.call_id, visit)
-            self._route_call(call, at)
-
-    def _set_deadlines(self, call_id: str, visit: Visit) -> None:
-        key = f"{call_id}/{visit.number}"
-        self.out.wake(visit.entered_at + visit.max_wait, "max_wait", key)
-        for step in self.queue(visit.queue).relax:
-            self.out.wake(visit.entered_at + step.after, "relax", key)
-
-    def _route_call(self, call: Call, at: float) -> None:
-        if call.node in self.nodes_down or call.call_id not in self.waiting:
-            return
-        assert call.visit is not None
-        name, compared = self.people.free.best_for(self._needs(call.visit, at))
-        if name is not None:
-            self._offer(call, call.visit, self.people.agents[name], at, "longest_idle", compared)
-
-    def _route_agent(self, agent: Agent, at: float) -> None:
-        if self.nodes_down or agent.agent not in self.people.free:
-            return
-        key, compared = self.waiting.best_for(agent.skills)
-        call = self.calls.live[key.call_id] if key is not None else None
-        if call is not None and call.visit is not None:
-            self._offer(call, call.visit, agent, at, "next_caller", compared)
-
-    def _route_all(self, at: float) -> None:
-        for name in list(self.people.free):
-            self._route_agent(self.people.agents[name], at)
+            self.offer(call, match, at)
 
     def can_serve(self, agent: Agent, queue: str) -> bool:
         """Whether the agent has what a queue's own rule asks for, without relaxation."""
-        return matches(required_skills(self.queues[queue], {}), agent.skills)
+        return matches(required_skills(self.queue(queue), {}), agent.skills)
 
     # ------------------------------------------------------------ offers
 
-    def _offer(self, call: Call, visit: Visit, agent: Agent, at: float, rule: str, compared: int) -> None:
+    def offer(self, call: Call, match: Match, at: float) -> None:
+        agent, visit = self.people.agents[match.agent], call.visit
+        number = visit.number if visit is not None else None
         offer = offer_id(call.call_id, call.rings + 1, self.epoch, at)
         channel = channel_id(self.epoch, offer)
-        recorded = self.queue(visit.queue).recording == "always"
-        decision = Decision(rule=rule, waited=at - visit.entered_at, priority=visit.priority, candidates=compared,
-                            idle=at - agent.idle_since)  # fmt: skip
+        recorded = self.queue(match.queue).recording == "always"
         self.out.emit(
-            "call.offered", at, call_id=call.call_id, agent=agent.agent, queue=visit.queue, offer=offer,
-            visit=visit.number, station=agent.station, channel_id=channel, recorded=recorded,
-            decision={name: getattr(decision, name) for name in decision.__struct_fields__},
+            "call.offered", at, call_id=call.call_id, agent=agent.agent, queue=match.queue, offer=offer, visit=number,
+            station=agent.station, channel_id=channel, recorded=recorded,
+            decision=msgspec.to_builtins(match.decision),
         )  # fmt: skip
         self.people.move(agent, at, call_id=call.call_id, work="reserved")
         self.out.command(Push(type="screen_pop", agent=agent.agent, data=self.pop(call, at)))
-        self._ring(call, agent, channel, self.queue(visit.queue).ring, offer if recorded else "")
-        self.out.wake(at + self.queue(visit.queue).ring + RING_GRACE, "ring", channel)
+        self._ring(call, agent, channel, match.queue, offer if recorded else "")
+        self.out.wake(at + self.queue(match.queue).ring + RING_GRACE, "ring", channel)
 
-    def _ring(self, call: Call, agent: Agent, channel: str, timeout: float, recording: str) -> None:
+    def _ring(self, call: Call, agent: Agent, channel: str, queue: str, recording: str) -> None:
         self.out.command(
             Ring(
                 node=call.node, channel_id=channel, call_id=call.call_id, endpoint=agent.station, peer=call.channel,
-                timeout=timeout, caller=call.caller or call.caller_entered, caller_name=call.caller_name,
-                recording_id=recording,
+                timeout=self.queue(queue).ring, caller=call.customer or call.caller_entered,
+                caller_name=call.caller_name, recording_id=recording, whisper=self._whisper(call, queue),
             )
         )  # fmt: skip
+
+    def _whisper(self, call: Call, queue: str) -> tuple[Prompt, ...]:
+        return whisper_prompts(self.queue(queue).whisper, call.language, call.version)
 
     def pop(self, call: Call, at: float) -> dict[str, Any]:
         """The screen-pop's data: all that the page needs to draw it."""
@@ -204,12 +206,14 @@ class Floor:
             "call_id": call.call_id, "direction": call.direction, "caller": call.caller or call.caller_entered or None,
             "caller_name": call.caller_name, "called": call.called, "queue": queue, "flow_path": list(call.path),
             "variables": dict((call.line or {}).get("vars", {})), "waited_seconds": round(max(0.0, waited), 1),
-            "identified_by": call.by or None,
+            "identified_by": call.by or None, "decision": call.offer.decision if call.offer else None,
         }  # fmt: skip
+        if call.callback:
+            about["callback"] = {"requested_at": call.requested_at, "tries": call.tries}
         found = self.customers.get(call.call_id, {})
         return {"call": about, "customers": [], "history": [], "cases": []} | found
 
-    def _end_offer(self, call: Call, offer: Offer, at: float, result: str, reason: str = "") -> None:
+    def end_offer(self, call: Call, offer: Offer, at: float, result: str, reason: str = "") -> None:
         """An offer ended without a connect: the caller is back at his place, the agent as `result` asks."""
         at = max(at, offer.at)
         if call.ended_at is not None:
@@ -223,43 +227,43 @@ class Floor:
         else:
             self.people.move(agent, at, work="idle")
 
-    def _back_in_place(self, call: Call, at: float) -> None:
-        visit = call.visit
-        if visit is None or visit.offer or call.ended_at is not None:
-            return
-        if at >= visit.entered_at + visit.max_wait:
-            self.leave(call, at, "timeout")
-        else:
-            self._set_deadlines(call.call_id, visit)  # those that fell while the phone rang did nothing
-            self._route_call(call, at)
-
-    def leave(self, call: Call, at: float, result: str) -> None:
+    def leave(self, call: Call, at: float, result: str, **more: Any) -> None:
         """A visit ends without an agent."""
         assert call.visit is not None
         visit = call.visit
         self.out.emit("call.dequeued", max(at, visit.entered_at), call_id=call.call_id, queue=visit.queue,
-                      visit=visit.number, result=result)  # fmt: skip
+                      visit=visit.number, result=result, **more)  # fmt: skip
+
+    def withdraw(self, call: Call, at: float, result: str, reason: str = "") -> None:
+        """The phone that rings for this call, if one does, stops: the call is wanted elsewhere."""
+        offer = call.offer
+        if offer is not None and offer.connected_at is None:
+            self.out.command(HangUp(node=call.node, uniqueid=offer.channel_id))
+            self.end_offer(call, offer, at, result, reason)
 
     def _ringing(self, channel: str) -> tuple[Call, Offer] | None:
-        """The offer of an agent's channel, as long as it has not met its caller."""
+        """The offer of an agent's channel, as long as it has not met its caller. Those of calls that are made for
+        callbacks are seen to by `core.callback_calls`."""
         call = self.calls.by_channel.get(channel)
-        if call is None or call.offer is None or call.offer.connected_at is not None:
+        if call is None or call.offer is None or call.offer.connected_at is not None or call.callback:
             return None
         return call, call.offer
 
     # ------------------------------------------------------------ facts
 
     def _channel_up(self, m: ChannelUp) -> None:
-        if self._ringing(m.uniqueid) is not None:
+        ringing = self._ringing(m.uniqueid)
+        if ringing is not None:
             self.calls.answered.add(m.uniqueid)
-            self.out.wake(m.at + BRIDGE_WITHIN, "bridge", m.uniqueid)
+            first = WHISPER_MOST if self._whisper(ringing[0], ringing[1].queue) else 0.0
+            self.out.wake(m.at + first + BRIDGE_WITHIN, "bridge", m.uniqueid)
 
     def _channel_gone(self, m: ChannelGone) -> None:
         ringing = self._ringing(m.uniqueid)
         if ringing is not None and m.uniqueid in self.calls.answered:
             self._not_bridged(*ringing, m.at)
         elif ringing is not None:
-            self._end_offer(*ringing, m.at, *RESULTS.get(m.cause, ("missed", LINK)))
+            self.end_offer(*ringing, m.at, *RESULTS.get(m.cause, ("missed", LINK)))
         self.calls.answered.discard(m.uniqueid)
         caller = self.calls.by_uniqueid.get(m.uniqueid)
         if caller is not None and caller.ended_at is None:
@@ -268,19 +272,21 @@ class Floor:
     def _not_bridged(self, call: Call, offer: Offer, at: float) -> None:
         """The phone answered and was gone before it met the caller. Again with the same call: the phone is to blame."""
         again = offer.agent in call.unmet
-        self._end_offer(call, offer, at, *(("missed", LINK) if again else ("cancelled", "not_bridged")))
+        self.end_offer(call, offer, at, *(("missed", LINK) if again else ("cancelled", "not_bridged")))
 
     def _caller_gone(self, call: Call, at: float) -> None:
         """The caller left: his visit ends, his agent's phone stops ringing.
 
-        When the phone has answered already, its channel will say whether they met."""
+        When the phone has answered already, its channel will say whether they met; a whisper ends at once."""
         offer = call.offer
         if offer is not None and offer.connected_at is None and offer.channel_id in self.calls.answered:
+            if self._whisper(call, offer.queue):
+                self.out.command(HangUp(node=call.node, uniqueid=offer.channel_id))
             return
         self._abandon(call, at)
         if offer is not None and offer.connected_at is None:
             self.out.command(HangUp(node=call.node, uniqueid=offer.channel_id, cause=16))
-            self._end_offer(call, offer, at, "caller_left")
+            self.end_offer(call, offer, at, "caller_left")
 
     def _abandon(self, call: Call, at: float) -> None:
         if call.visit is None:
@@ -294,10 +300,16 @@ class Floor:
     def _originate_failed(self, m: OriginateFailed) -> None:
         ringing = self._ringing(m.uniqueid)
         if ringing is not None:
-            self._end_offer(*ringing, m.at, "missed", MISSED if m.reason == "no_answer" else LINK)
+            self.end_offer(*ringing, m.at, "missed", MISSED if m.reason == "no_answer" else LINK)
 
     def _people_changed(self, m: PeopleChanged) -> None:
-        self._route_all(m.at)
+        self.route_all(m.at)
+
+    def _station(self, m: StationState) -> None:
+        self.route_moved(m.at)
+
+    def _clock_stepped(self, m: ClockStepped) -> None:
+        self._talks = {agent: (queue, began + m.by) for agent, (queue, began) in self._talks.items()}
 
     def _switch_down(self, m: SwitchDown) -> None:
         self.nodes_down.add(m.node)
@@ -310,19 +322,19 @@ class Floor:
         for call in self.calls.missing(m):
             self._caller_gone(call, gone_at(m))
         for call in [call for call in self.calls.live.values() if call.node == m.node]:
-            if call.offer is not None and call.offer.connected_at is None:
+            if call.offer is not None and call.offer.connected_at is None and not call.callback:
                 self._still_rings(call, call.offer, call.offer.channel_id in live, m.at)
         for agent in self.people.agents.values():
             if agent.work == "reserved" and self._offer_of(agent) is None:
                 self.people.move(agent, m.at, work="idle", idle_since=m.at)
-        self._route_all(m.at)
+        self.route_all(m.at)
 
     def _still_rings(self, call: Call, offer: Offer, live: bool, at: float) -> None:
         if live:
             rings_until = max(at, offer.at + self.queue(offer.queue).ring)
             self.out.wake(rings_until + RING_GRACE, "ring", offer.channel_id)
         else:
-            self._end_offer(call, offer, at, "cancelled", "switch")
+            self.end_offer(call, offer, at, "cancelled", "switch")
 
     def _offer_of(self, agent: Agent) -> Offer | None:
         call = self.calls.live.get(agent.call_id)
@@ -349,7 +361,7 @@ class Floor:
         if call.node in self.nodes_down:
             raise Refused("the telephone system does not answer just now: the phone cannot be stopped", "switch_away")
         self.out.command(HangUp(node=call.node, uniqueid=offer.channel_id, cause=21))
-        self._end_offer(call, offer, m.at, "rejected", REJECTED)
+        self.end_offer(call, offer, m.at, "rejected", REJECTED)
 
     # ------------------------------------------------------------ deadlines
 
@@ -369,26 +381,6 @@ class Floor:
 
     def _due_ring(self, channel: str, at: float) -> None:
         ringing = self._overdue("ring", channel, at)
-        if ringing is not None:
+        if ringing is not None and channel not in self.calls.answered:  # an answer has a deadline of its own
             self.out.command(HangUp(node=ringing[0].node, uniqueid=channel))
-            self._end_offer(*ringing, at, "missed", MISSED)
-
-    def _due_max_wait(self, key: str, at: float) -> None:
-        call = self._visitor(key)
-        if call is None or call.visit is None or call.visit.offer:
-            return
-        if call.node in self.nodes_down:  # whether he is still there is not known
-            self.out.wake(at + RING_GRACE, "max_wait", key)
-        else:
-            self.leave(call, at, "timeout")
-
-    def _due_relax(self, key: str, at: float) -> None:
-        call = self._visitor(key)
-        if call is not None:
-            self._wait(call, at)
-            self._route_call(call, at)
-
-    def _visitor(self, key: str) -> Call | None:
-        call_id, _, number = key.rpartition("/")
-        call = self.calls.live.get(call_id)
-        return call if call is not None and call.visit is not None and str(call.visit.number) == number else None
+            self.end_offer(*ringing, at, "missed", MISSED)

@@ -44,3 +44,19 @@ def channel_id(epoch: int, offer: str) -> str:
 def is_ours(uniqueid: str) -> bool:
     """Whether a channel was originated by us."""
     return _CHANNEL_ID.fullmatch(uniqueid) is not None
+
+
+def callback_id(call: str, seq: int) -> str:
+    """The id of what a call's event `callback.requested` asks for; the database makes the same one."""
+    digest = hashlib.md5(f"{call}:{seq}".encode(), usedforsecurity=False).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
+
+
+def placed_id(uniqueid: str, at: float) -> str:
+    """The UUIDv7 of a call that we place at that time, whose customer's channel will have that name."""
+    return _uuid7(int(at * 1000), f"placed/{uniqueid}")
+
+
+def entered_id(number: str, queue: str, by: str, at: float) -> str:
+    """The UUIDv7 of a callback that somebody enters by hand."""
+    return _uuid7(int(at * 1000), f"callback/{number}/{queue}/{by}/{at}")

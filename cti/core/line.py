@@ -16,6 +16,7 @@ from cti.core.call import Call, Calls, gone_at
 from cti.core.ids import call_id, channel_id, is_ours, offer_id
 from cti.core.ivr.shares import Serving
 from cti.core.line_callers import Callers
+from cti.core.line_hold import Holding
 from cti.core.line_work import Left, Step, Work, fields
 from cti.core.messages import (
     Bridged,
@@ -27,7 +28,6 @@ from cti.core.messages import (
     Event,
     Forced,
     HangUp,
-    Hold,
     LineDone,
     LineLost,
     LineReady,
@@ -64,11 +64,16 @@ class Lines:
         self.forced: Mapping[str, Forced] = {}  # calendars opened or closed by hand; one that is over is no more
         self.dials: dict[str, Call] = {}
         self.work = Work(out, calls, epoch, self.steps, self._proceed)
+        self.holding = Holding(out, calls, self._step, self._book)
         self.handlers: dict[type, Callable[[Any], None]] = {
             ChannelNew: self._channel_new, LineReady: self._line_ready, LineDone: self._line_done,
             LineLost: self._line_lost, CustomerFound: self._customer_found, ChannelGone: self._channel_gone,
             OriginateFailed: self._originate_failed, Bridged: self._bridged, SwitchUp: self._switch_up,
             TaskDone: self.work.task_done, CalendarsForced: self._calendars_forced,
+        }  # fmt: skip
+        self._heard_of: dict[str, Callable[[Event], None]] = {
+            "recording.stopped": self.work.filed, "call.pressed": self.holding.pressed,
+            "call.announced": self.holding.announced, "call.dequeued": self._moved,
         }  # fmt: skip
         self.deadlines: dict[str, Callable[[str, float], None]] = {
             "lookup": self._due_lookup, "dial": self._due_dial, "leaving": self._due_leaving, **self.work.deadlines,
@@ -88,9 +93,9 @@ class Lines:
 
     def react(self, event: Event) -> None:
         """Go on with the flow when what it waited for has ended."""
-        if event.type == "recording.stopped":
-            self.work.filed(event)
-        unserved = event.type == "call.dequeued" and event.data["result"] != "answered"
+        if event.type in self._heard_of:
+            self._heard_of[event.type](event)
+        unserved = event.type == "call.dequeued" and event.data["result"] != "answered" and not event.data.get("to")
         if not unserved and event.type not in ("call.disconnected", "call.dial_ended"):
             return
         call = self.calls.live[event.call_id]
@@ -99,6 +104,11 @@ class Lines:
             self._ended(call, left)
         else:
             self._go_on(call, event.at)
+
+    def _moved(self, event: Event) -> None:
+        """To another queue, which has another music."""
+        if event.data.get("to"):
+            self._go_on(self.calls.live[event.call_id], event.at)
 
     def forget(self, call: Call) -> None:
         """The call is over: nothing of it stays here."""
@@ -186,10 +196,12 @@ class Lines:
     def _line_done(self, m: LineDone) -> None:
         call = self.calls.by_uniqueid.get(m.uniqueid)
         step = self.steps.get(call.call_id) if call else None
-        if call is None or step is None or not step.busy or step.op != m.op or step.task:
+        if call is None or step is None or step.op != m.op or step.task:
             return
-        step.busy = False
-        if step.recording:  # what was recorded, if anything, tells how it ended
+        waits, step.busy = not step.busy, False
+        if waits:
+            self.holding.done(call, m)
+        elif step.recording:  # what was recorded, if anything, tells how it ended
             step.trouble = m.outcome == "error"
             self.work.finish_message(call, m.at)
         else:
@@ -207,9 +219,9 @@ class Lines:
                 self._begin(call, at)
         elif call.dequeued or call.dialed or call.talked:
             outcome = call.dequeued or call.dialed or "answered"
-            self._proceed(call, ivr.Answer(outcome=outcome), at)
+            self._proceed(call, ivr.Answer(outcome=outcome, digits=call.pressed if call.dequeued else ""), at)
         elif call.visit is not None or call.dial is not None or call.offer is not None:
-            self.out.command(Hold(node=call.node, uniqueid=call.uniqueid))
+            self.holding.hold(call)
         elif step.answer is not None:
             answer, step.answer = step.answer, None
             self._proceed(call, answer, at)
@@ -229,7 +241,10 @@ class Lines:
 
     def _context(self, call: Call, at: float) -> ivr.Context:
         about = {"id": call.call_id, "caller": call.caller, "caller_name": call.caller_name, "called": call.called}
-        return ivr.Context(call=about, customer=self.callers.customer(call), at=at, forced=self.forced)
+        return ivr.Context(
+            call=about | self.callers.past(call, at), customer=self.callers.customer(call), at=at, forced=self.forced,
+            waited=call.last_visit, besides=self.callers.besides(call),
+        )  # fmt: skip
 
     def _begin(self, call: Call, at: float) -> None:
         version = self.serving.version_for(call.caller, call.call_id)
@@ -285,17 +300,19 @@ class Lines:
         queue = self._book(call).queues.get(action.queue)
         priority = action.priority if action.priority is not None else queue.priority if queue else 0
         max_wait = action.max_wait if action.max_wait is not None else queue.max_wait if queue else 0.0
-        self.out.command(Hold(node=call.node, uniqueid=call.uniqueid))
         self.out.emit(
             "call.queued", at, call_id=call.call_id, queue=action.queue, visit=call.visits + 1, priority=priority,
             skills=dict(action.skills), needs=asked(queue, action.skills) if queue else {}, entered_at=at,
-            max_wait=max_wait, node=call.line["node"] if call.line else "", closed=action.closed,
+            max_wait=max_wait, node=call.line["node"] if call.line else "", closed=action.closed, keys=action.keys,
+            prefer=action.prefer, prefer_for=action.prefer_for, prefer_why=action.prefer_why,
+            raised=list(action.raised),
         )  # fmt: skip
+        self.holding.hold(call)
 
     def _dial(self, call: Call, action: ivr.Dial, at: float) -> None:
         channel = channel_id(self.epoch, offer_id(call.call_id, call.rings + 1, self.epoch, at))
         inside = action.to.isdigit() and len(action.to) <= 6
-        self.out.command(Hold(node=call.node, uniqueid=call.uniqueid))
+        self.holding.hold(call)
         self.out.emit("call.dialed", at, call_id=call.call_id, to=action.to, channel_id=channel)
         self.out.command(
             Ring(
@@ -416,6 +433,6 @@ class Lines:
         bridges = {channel.uniqueid: channel.bridge for channel in m.channels}
         waiting = {bridges.get(call.uniqueid) for call in self.calls.live.values() if call.visit is not None} - {""}
         for channel in m.channels:
-            known = channel.uniqueid in self.calls.by_channel or channel.uniqueid in self.dials
+            known = any(channel.uniqueid in one for one in (self.calls.by_channel, self.calls.by_uniqueid, self.dials))
             if is_ours(channel.uniqueid) and not known and (not channel.bridge or channel.bridge in waiting):
                 self.out.command(HangUp(node=m.node, uniqueid=channel.uniqueid))

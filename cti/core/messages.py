@@ -220,6 +220,7 @@ class CallbackDue(msgspec.Struct, frozen=True, kw_only=True):
     not_before: float = 0.0
     barred: bool = False  # the number may not be called (do not call)
     language: str = ""
+    ours: str = ""  # the number of ours that he had called
 
 
 class CallbacksFound(Fact, frozen=True, kw_only=True):
@@ -351,10 +352,13 @@ class CancelCallback(Request, frozen=True, kw_only=True):
 
 
 class SetDisposition(Request, frozen=True, kw_only=True):
+    """How a call ended; it ends the agent's wrap-up, but for a draft (what a page keeps while he types)."""
+
     call_id: str
     agent: str
     code: str
     note: str = ""
+    draft: bool = False
 
 
 # ---------------------------------------------------------------- events
@@ -363,7 +367,8 @@ class SetDisposition(Request, frozen=True, kw_only=True):
 class Event(Message, frozen=True, kw_only=True):
     """What is now true. Types and their data:
 
-    call.arrived          direction, caller, caller_name, called, caller_entered, node, uniqueid, channel
+    call.arrived          direction, caller, caller_name, called, caller_entered, node, uniqueid, channel; made for a
+                          callback: queue, agent; story_id, callback, requested_at, tries
     call.identified       customers: [customer ids], by: number (who has it), flow (a lookup found him), pin (he
                           knew it); the last one counts
     flow.started          flow, version, language
@@ -374,14 +379,20 @@ class Event(Message, frozen=True, kw_only=True):
     flow.ended            flow, how
     callback.requested    queue; number, entered, node, since (the place kept), priority, skills, language
     callback.dialed       queue, agent; callback (its id), to (the call made for it), number, try
-    callback.failed       queue; callback, result (busy, no_answer, invalid_number, fail, ...), not_before (next try)
-    callback.ended        queue; callback, state (done, expired, cancelled, merged, barred, failed), by
+    callback.failed       queue; callback, to, number, result (busy, no_answer, invalid_number, dropped, fail, stopped;
+                          no_agent is no try), not_before (next try)
+    callback.moved        queue; callback, since, priority: a later request had a better place, or the clock was set
+    callback.ended        queue; callback, state (done, expired, cancelled, merged, barred, failed), by, number, to (the
+                          call in which he is served)
+    call.placed           queue, agent; to, channel_id: the phone of a customer who is called back is rung
     survey.answered       survey, question, answer; agent who talked last
     call.queued           queue; visit, priority, skills (the node's), needs (the queue's with them), entered_at,
                           max_wait, node (flow node), closed (its calendar: he leaves at once), keys, prefer (an agent),
                           prefer_for (seconds), prefer_why (named, last), raised (rules that changed the priority),
                           since (of a caller who was moved: his place)
     call.place_kept       queue; visit, since, why (returned: he had left and called again; again: in the same call)
+    call.clock_set        by: the machine's clock was set by so many seconds; what was told before has the old times
+    call.pressed          queue; visit, key, result: he ends his wait by a key
     call.priority_changed queue; visit, priority, by
     call.announced        queue; visit, position, minutes (null: not said)
     call.dequeued         queue; visit, result (of the queue visit), agent when answered; why (of full: size, wait,
@@ -396,10 +407,11 @@ class Event(Message, frozen=True, kw_only=True):
     call.dialed           to, channel_id; then call.dial_connected  to; call.dial_ended  to, result
     call.ended            cause, side (caller, agent, system), flow_result, leaving (on_hangup has still to end)
     voicemail.left        box, seconds; recording_id, or file (of the fallback)
-    call.wrapped          agent; how (finish, timer, state)
+    call.wrapped          agent; how (finish, disposition, timer, supervisor, none: the queue has none), by
     call.disposition_set  agent; code, note
-    agent.state_changed   agent; wish, reason, work, station, next_wish, next_reason, idle_since, wrap_until, extended
-                          (call_id while busy)
+    agent.state_changed   agent; wish, reason, by (who stated it; empty: the system), work, station, next_wish,
+                          next_reason, next_by, idle_since, wrap_until, extended, keeps_idle (call_id while busy)
+    agent.over_limit      agent; reason, since: he is not ready for longer than the site allows for that reason
     """
 
     type: str

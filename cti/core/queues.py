@@ -49,6 +49,10 @@ class Announce(msgspec.Struct, frozen=True):
     texts: dict[str, str] = {}
     names: tuple[str, ...] = ()
 
+    @property
+    def speaks(self) -> bool:
+        return bool(self.position or self.wait or self.texts or self.names)
+
 
 class Overflow(msgspec.Struct, frozen=True):
     """When a caller does not wait (any longer). wait: new callers whose expected wait is longer leave with `full`;

@@ -14,9 +14,13 @@ from typing import NamedTuple
 import msgspec
 
 from cti.core import ivr
+from cti.core.acd import Router
 from cti.core.call import Call, Calls
+from cti.core.callback_calls import CallbackCalls
+from cti.core.callbacks import Callbacks
 from cti.core.floor import Floor
 from cti.core.ids import call_id
+from cti.core.ivr.calendars import hours
 from cti.core.line import Lines
 from cti.core.messages import (
     ChannelGone,
@@ -36,7 +40,9 @@ from cti.core.messages import (
 )  # fmt: skip
 from cti.core.outbox import Outbox
 from cti.core.people import People
+from cti.core.queues import Routing
 from cti.core.talk import Talk
+from cti.core.waits import Waits
 from cti.errors import CtiError
 
 AFTER_ALL = 1_000_000  # what is learnt of a call after it was closed is numbered from here, by its content
@@ -51,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     country: str = "ID"
     trunk: str = ""  # outside numbers leave by this one
+    limits: dict[str, float] = {}  # seconds an agent may be not ready, by reason
 
 
 class Output(NamedTuple):
@@ -65,12 +72,22 @@ class Switchboard:
     def __init__(self, epoch: int, settings: Settings) -> None:
         self.calls = Calls()
         self.out = Outbox(self._fold)
-        self.people = People(self.out, self.calls)
-        self.floor = Floor(self.out, self.calls, self.people, epoch)
+        self.router = Router()
+        self.people = People(self.out, self.calls, self.router, settings.limits)
+        self.floor = Floor(self.out, self.calls, self.people, self.router, epoch)
+        self.waits = Waits(self.out, self.calls, self.floor, self.router)
         self.talk = Talk(self.out, self.calls, self.people, self.floor)
         self.lines = Lines(self.out, self.calls, epoch, settings.trunk, settings.country)
+        self.callbacks = Callbacks(
+            self.out, self.calls, self.floor, self.waits, self.router, settings.country, settings.trunk
+        )  # fmt: skip
+        self.callback_calls = CallbackCalls(self.out, self.calls, self.floor, self.callbacks, epoch)
+        self.floor.callbacks = self.callback_calls.begin
+        self.router.is_open = self._is_open
         # In the order in which a message is shown to them: a conversation ends before its call does.
-        self.parts = (self.people, self.talk, self.floor, self.lines)
+        self.parts = (
+            self.people, self.talk, self.waits, self.callbacks, self.callback_calls, self.floor, self.lines,
+        )  # fmt: skip
         self._deadlines = {kind: handler for part in self.parts for kind, handler in part.deadlines.items()}
         self._reactions: deque[Event] = deque()
 
@@ -113,7 +130,7 @@ class Switchboard:
             if isinstance(message, CustomerFound):
                 self._customer(message)
             if isinstance(message, ClockStepped):
-                self.out.shift(message.by)
+                self._clock_stepped(message)
             for part in self.parts:
                 handler = part.handlers.get(type(message))
                 if handler is not None:
@@ -122,6 +139,13 @@ class Switchboard:
                 self.calls.requested.pop(message.uniqueid, None)
             if isinstance(message, SwitchUp):  # whose end was never told
                 self.calls.requested = {u: at for u, at in self.calls.requested.items() if at > message.at - 60}
+
+    def _clock_stepped(self, m: ClockStepped) -> None:
+        """What is due in ten seconds is due in ten seconds, and who has waited for an hour has waited for an hour."""
+        self.out.shift(m.by)
+        self.calls.requested = {uniqueid: at + m.by for uniqueid, at in self.calls.requested.items()}
+        for call in list(self.calls.live.values()):
+            self.out.emit("call.clock_set", m.at, call_id=call.call_id, by=m.by)
 
     def _tick(self, at: float) -> None:
         for kind, key in self.out.due(at):
@@ -156,9 +180,16 @@ class Switchboard:
         if event.call_id:
             call = self.calls.live.get(event.call_id)
             if call is None and event.type != "call.arrived":
-                return msgspec.structs.replace(event, seq=AFTER_ALL + _number_of(event))
+                return self._fold_late(msgspec.structs.replace(event, seq=AFTER_ALL + _number_of(event)))
             event = msgspec.structs.replace(event, seq=(call.seq if call else 0) + 1)
             self.calls.fold(event)
+        return self._show(event)
+
+    def _fold_late(self, event: Event) -> Event:
+        """A call that is closed is not opened again; a callback that was asked for in it lives on."""
+        return self._show(event) if event.type.startswith("callback.") else event
+
+    def _show(self, event: Event) -> Event:
         for part in self.parts:
             part.apply(event)
         self._reactions.append(event)
@@ -197,9 +228,18 @@ class Switchboard:
         used = {version: known[version] for version in self._versions_in_use() if version in known}
         serves = {version: known[version] for version in (serving.canary, serving.live) if version in known}
         lines.books = {**used, **serves}
+        live = serves.get(serving.live)
         beside = {version: one for version, one in lines.books.items() if version != serving.live}
         earlier = {name: queue for version in sorted(beside) for name, queue in beside[version].queues.items()}
-        self.floor.configure(serves[serving.live].queues if serving.live in serves else {}, message.at, earlier)
+        self.waits.configure(live.queues if live else {}, message.at, earlier, live.routing if live else Routing())
+        self.callbacks.configured(message.at)
+
+    def _is_open(self, calendar: str, at: float) -> bool:
+        """Whether a calendar of the live version is open; one that it does not know is."""
+        book = self.lines.books.get(self.lines.serving.live)
+        if book is None or calendar not in book.calendars:
+            return True
+        return hours(book.calendars[calendar], at, book.zone, self.lines.forced.get(calendar)).state == "open"
 
     def _versions_in_use(self) -> set[int]:
         return {call.version for call in self.calls.live.values()}

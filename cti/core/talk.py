@@ -71,7 +71,8 @@ class Talk:
         about: dict[str, Any] = {"call_id": call.call_id, "agent": offer.agent}
         queued: dict[str, Any] = {"queue": offer.queue, "visit": offer.visit}
         self.out.emit("call.connected", at, **about, **queued, offer=offer.offer, bridge=bridge)
-        self.out.emit("call.dequeued", at, **about, **queued, result="answered")
+        if call.visit is not None:
+            self.out.emit("call.dequeued", at, **about, **queued, result="answered")
         if offer.recorded:
             self.out.emit("recording.started", at, **about, recording_id=offer.offer)
         self.people.move(self.people.agents[offer.agent], at, call_id=call.call_id, work="talking")
@@ -148,6 +149,8 @@ class Talk:
         if call is None or not (wraps_up or m.agent in (call.agent, "")):
             raise Refused("this call is closed or another agent's", "call_gone")
         self.out.emit("call.disposition_set", m.at, call_id=m.call_id, agent=m.agent, code=m.code, note=m.note)
+        if agent is not None and wraps_up and agent.work == "wrap_up" and not m.draft:
+            self.people.end_wrap_up(agent, m.at, "disposition", m.by)
 
     # ------------------------------------------------------------ ghosts, and what the switch has
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cti.core.acd_why import why_idle, why_waiting
 from cti.core.agent import Agent
 from cti.core.call import Call
 from cti.core.ivr import Book
@@ -22,8 +23,9 @@ def agent_row(board: Switchboard, stats: Stats, agent: Agent, now: float) -> Row
     return {
         "agent_id": agent.agent, "agent": agent.agent, "name": agent.name or agent.agent, "wish": agent.wish,
         "reason": agent.reason, "work": agent.work, "state": agent.state, "next_wish": agent.next_wish,
-        "next_state": agent.next_wish, "next_reason": agent.next_reason, "station": agent.station or None,
-        "usual_station": agent.usual_station or None,
+        "next_state": agent.next_wish, "next_reason": agent.next_reason, "set_by": agent.by or None,
+        "idle_since": agent.idle_since if agent.free else None, "over_limit_since": agent.over_since,
+        "station": agent.station or None, "usual_station": agent.usual_station or None,
         "reachable": bool(board.people.stations.get(agent.station or agent.usual_station)),
         "call_id": agent.call_id or None, "since": agent.since or None, "skills": dict(agent.skills),
         "wrap_up_until": agent.wrap_until, "extended": agent.extended,
@@ -97,22 +99,30 @@ def queues(board: Switchboard, stats: Stats, now: float) -> list[Row]:
     for call in board.calls.by_channel.values():
         if call.offer is not None and call.offer.connected_at is not None:
             talking[call.offer.queue] = talking.get(call.offer.queue, 0) + 1
-    free = [board.people.agents[name] for name in board.people.free]
+    free = [board.people.agents[name] for name in board.router.agents]
+    callbacks = board.callbacks.lengths()
     rows = []
-    for name in floor.queues:
+    for name, settings in board.router.queues.items():
         figures = stats.queue(name, now)
         rows.append(
             {
                 "queue": name, "waiting": figures.waiting, "longest_since": figures.longest_since,
+                "callbacks": callbacks[name],
                 "ready": sum(1 for agent in free if floor.can_serve(agent, name)), "talking": talking.get(name, 0),
                 "offered_today": figures.offered, "answered_today": figures.answered,
                 "abandoned_today": figures.abandoned, "short_abandoned_today": figures.short_abandoned,
-                "service_level": figures.service_level, "service_level_within": floor.queues[name].service_level.within,
-                "service_level_target": floor.queues[name].service_level.percent,
+                "service_level": figures.service_level, "service_level_within": settings.service_level.within,
+                "service_level_target": settings.service_level.percent,
                 "speed_of_answer": figures.speed_of_answer, "longest_wait_today": figures.longest_wait_today,
             }
         )  # fmt: skip
     return rows
+
+
+def queues_of(board: Switchboard, name: str) -> list[str]:
+    """The queues whose own rule an agent's skills meet."""
+    agent = board.people.agents.get(name)
+    return [queue for queue in board.router.queues if agent is not None and board.floor.can_serve(agent, queue)]
 
 
 def wallboard(board: Switchboard, stats: Stats, now: float) -> Row:
@@ -149,3 +159,48 @@ def stations(board: Switchboard, agent: Agent) -> list[Row]:
     taken = {a.station for a in others if (a.wish, a.work) != ("logged_out", "idle")}
     known = sorted(board.people.stations.items(), key=lambda one: (len(one[0]), one[0]))
     return [{"station": number, "reachable": up} for number, up in known if number not in taken]
+
+
+def why_agent(board: Switchboard, name: str, now: float) -> Row:
+    """Why an agent gets no call. `why`: logged_out, not_ready (`reason`), unreachable, the work he does (reserved,
+    talking, wrap_up), switch_away, or empty: he is free; then `queues` tells what keeps each of those who wait from
+    him (`core.acd_why.why_idle`). Raises BadInput when there is no such agent."""
+    agent = board.people.agent(name)
+    why = agent.state if agent.state != "ready" else ""
+    if not why and not board.people.stations.get(agent.station):
+        why = "unreachable"
+    if not why and board.floor.nodes_down:
+        why = "switch_away"
+    waiting = [] if why else why_idle(board.router, name, agent.skills, now)
+    return {
+        "agent": name, "state": agent.state, "reason": agent.reason, "why": why, "idle_since": agent.idle_since or None,
+        "skills": dict(agent.skills), "waiting": len(board.router.stands), "queues": waiting,
+    }  # fmt: skip
+
+
+def why_call(board: Switchboard, call_id: str, now: float) -> Row | None:
+    """Why a call waits (`core.acd_why.why_waiting`); why: ringing, with `for` the agent, while a phone rings for it;
+    None: it does not wait."""
+    call = board.calls.live.get(call_id)
+    if call is None or call.visit is None:
+        return None
+    visit, told = call.visit, {"entered_at": call.visit.entered_at, "raised": list(call.visit.raised)}
+    if call_id in board.router.stands:
+        return why_waiting(board.router, call_id, now) | told
+    agent = call.offer.agent if call.offer is not None else None
+    return {
+        "call_id": call_id, "queue": visit.queue, "priority": visit.priority, "since": visit.since, "why": "ringing",
+        "for": agent, **told,
+    }  # fmt: skip
+
+
+def waiting_calls(board: Switchboard, now: float, most: int | None = None) -> list[Row]:
+    """Everybody who waits in a queue, in the order of the queues and of their places; at most so many, those who have
+    waited longest."""
+    waiting = sorted((call.visit.since, call.call_id) for call in board.calls.live.values() if call.visit is not None)
+    rows = []
+    for call in [board.calls.live[call_id] for _, call_id in waiting[:most]]:
+        row = why_call(board, call.call_id, now) or {}
+        rows.append({**row, "caller": call.caller or None, "caller_name": call.caller_name,
+                     "language": call.language})  # fmt: skip
+    return sorted(rows, key=lambda row: (row["queue"], row.get("position", 0), row["since"]))

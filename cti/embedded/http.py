@@ -20,7 +20,7 @@ async def get(config: Config, path: str, seconds: float = 3.0) -> tuple[int, byt
     async with asyncio.timeout(seconds):
         reader, writer = await asyncio.open_connection(host, config.http.port)
         try:
-            key = f"X-Status-Key: {config.status_key}\r\n" if path.endswith("/status") else ""
+            key = f"X-Status-Key: {config.status_key}\r\n" if path.endswith(("/status", "/why")) else ""
             writer.write(f"GET {path} HTTP/1.0\r\nHost: {host}:{config.http.port}\r\n{key}\r\n".encode())
             head, _, body = (await reader.read(4 << 20)).partition(b"\r\n\r\n")
             while more := await reader.read(4 << 20):

@@ -12,7 +12,17 @@ import msgspec
 from fake_flows import FILES, FlowsEngine, FlowsStore
 
 from cti.adapters.web import Hub
-from cti.core.messages import AnswerCall, HangUpCall, RejectCall, SetAgentState, SetDisposition, WrapUp
+from cti.core.messages import (
+    AnswerCall,
+    CancelCallback,
+    ChangePriority,
+    HangUpCall,
+    MoveCall,
+    RejectCall,
+    SetAgentState,
+    SetDisposition,
+    WrapUp,
+)  # fmt: skip
 from cti.errors import Refused
 
 PASSWORD = "correct horse"
@@ -50,6 +60,7 @@ class FakeStore(FlowsStore):
         self.customers = [{"customer_id": 7, "display_name": "王小明", "tier": "vip", "language": "zh"}]
         self.audited: list[tuple[str, str, str]] = []
         self.asked: list[dict[str, Any]] = []
+        self.callbacks: list[dict[str, Any]] = []
         self.start_flows({version: dict(files) for version, files in FILES.items()})
 
     async def user_by_name(self, name: str) -> FakeUser | None:
@@ -107,6 +118,20 @@ class FakeStore(FlowsStore):
     ) -> tuple[list[dict[str, Any]], str | None]:
         return self._page([r for r in self.recordings if agent in (None, r["agent"])], cursor, limit)
 
+    async def list_callbacks(self, **asked: Any) -> tuple[list[dict[str, Any]], str | None]:
+        self.asked.append(asked)
+        seen = [r for r in self.callbacks if asked["queues"] is None or r["queue"] in asked["queues"]]
+        return self._page(seen, asked["cursor"], asked["limit"])
+
+    async def get_callback(self, callback_id: str) -> dict[str, Any] | None:
+        return next((r for r in self.callbacks if r["callback_id"] == callback_id), None)
+
+    async def add_callback(self, **asked: Any) -> dict[str, Any]:
+        if any((r["number"], r["queue"]) == (asked["number"], asked["queue"]) for r in self.callbacks):
+            raise Refused("one is open already", "callback_open")
+        self.callbacks.append({"callback_id": str(uuid.uuid4()), "state": "open", **asked})
+        return self.callbacks[-1]
+
     async def get_recording(self, recording_id: str) -> dict[str, Any] | None:
         return next((r for r in self.recordings if r["recording_id"] == recording_id), None)
 
@@ -132,6 +157,9 @@ class FakeEngine(FlowsEngine):
         self.pops: dict[str, dict[str, Any]] = {}
         self.waiting = {"sales": 0, "support": 0}
         self.longest: dict[str, float | None] = {"sales": None, "support": None}
+        self.callers: list[dict[str, Any]] = []
+        self.why: dict[str, Any] = {"why": "", "waiting": 0, "idle_since": time.time(), "queues": []}
+        self.open_callbacks: list[str] = []
         self.parts = {"ami": {"ok": True, "detail": "up", "age": 1.0}}
 
     def submit(self, message: Any) -> None:
@@ -143,7 +171,10 @@ class FakeEngine(FlowsEngine):
                 self.change(message.agent, next_wish=message.wish, next_reason=message.reason)
             case SetAgentState():
                 station = message.station or self.rows[message.agent]["station"]
-                self.change(message.agent, wish=message.wish, reason=message.reason, station=station)
+                self.change(message.agent, wish=message.wish, reason=message.reason, station=station,
+                            set_by=message.by, over_limit_since=None, since=time.time())  # fmt: skip
+            case WrapUp(action="finish") if self.rows[message.agent]["work"] == "idle":
+                pass
             case WrapUp(action="finish"):
                 self.change(message.agent, work="idle", call_id="", wrap_up_until=None)
             case WrapUp():
@@ -159,10 +190,25 @@ class FakeEngine(FlowsEngine):
                 self.change(agent, work="wrap_up", wrap_up_until=time.time() + 30)
             case SetDisposition():
                 self._own(message)
+                if not message.draft and self.rows[message.agent]["work"] == "wrap_up":
+                    self.change(message.agent, work="idle", call_id="", wrap_up_until=None)
+            case CancelCallback():
+                if message.callback_id not in self.open_callbacks:
+                    raise Refused("this callback is over", "callback_gone")
+            case ChangePriority():
+                self._waits(message.call_id)["priority"] = message.priority
+            case MoveCall():
+                self._waits(message.call_id)["queue"] = message.queue
 
     def _own(self, message: Any) -> None:
         if self.rows[message.agent]["call_id"] != message.call_id:
             raise Refused("this call is not with you", "not_your_call")
+
+    def _waits(self, call_id: str) -> dict[str, Any]:
+        row = next((row for row in self.callers if row["call_id"] == call_id), None)
+        if row is None:
+            raise Refused("this caller does not wait any more", "not_waiting")
+        return row
 
     def change(self, agent: str, **changes: Any) -> None:
         row = self.rows[agent]
@@ -190,14 +236,41 @@ class FakeEngine(FlowsEngine):
         return [
             {
                 "queue": name, "waiting": waiting, "longest_since": self.longest[name], "ready": 1, "talking": 0,
-                "offered_today": 40, "answered_today": 36, "abandoned_today": 2, "service_level": 0.86,
+                "callbacks": 0, "offered_today": 40, "answered_today": 36, "abandoned_today": 2, "service_level": 0.86,
                 "service_level_target": 80, "service_level_within": 20.0, "speed_of_answer": 7.2,
             }
             for name, waiting in self.waiting.items()
         ]  # fmt: skip
 
+    def queues_of(self, agent: str) -> list[str]:
+        return [name for name in self.waiting if name in self.rows[agent]["skills"]]
+
     def wallboard(self) -> dict[str, Any]:
-        return {"at": time.time(), "queues": self.queues(), "agents": self.agents(), "totals": {}}
+        return {"at": time.time(), "queues": self.queues(), "agents": self.agents(), "totals": {},
+                "waiting": self.waiting_calls()}  # fmt: skip
+
+    def waiting_calls(self, most: int | None = None) -> list[dict[str, Any]]:
+        return [dict(row) for row in self.callers]
+
+    def why_call(self, call_id: str) -> dict[str, Any] | None:
+        return next((dict(row) for row in self.callers if row["call_id"] == call_id), None)
+
+    def why_agent(self, agent: str) -> dict[str, Any]:
+        row = self.rows[agent]
+        return {"agent": agent, "state": row["state"], "reason": row["reason"], **self.why}
+
+    def waits(self, queue: str = "sales", **more: Any) -> str:
+        """A caller who waits, as `views.why_call` tells of him; `waited` seconds."""
+        call_id = str(uuid.uuid4())
+        now = time.time()
+        since = now - more.pop("waited", 10.0)
+        self.callers.append({
+            "call_id": call_id, "caller": "+628123456780", "caller_name": "", "language": "en", "queue": queue,
+            "position": len(self.callers) + 1, "priority": 0, "since": since, "entered_at": since, "step": 0,
+            "steps": 1, "needs": {"sales": 1}, "signed_on": 3, "free": 0, "why": "busy", "for": None, "until": None,
+            "next_step_at": None, "raised": [],
+        } | more)  # fmt: skip
+        return call_id
 
     def desk(self, agent: str) -> dict[str, Any]:
         row = self.rows[agent]

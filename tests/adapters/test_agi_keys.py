@@ -54,3 +54,28 @@ def test_after_a_menu_or_a_terminator_there_is_none_to_come() -> None:
     assert ahead.take() == "#"
     assert answered(ahead, question(terminator="#"), "12##") == "12"
     assert ahead.take() == "#"
+
+
+def test_over_music_those_keys_count_that_were_pressed_during_the_last_words() -> None:
+    ahead = Ahead()
+    ahead.add("1", 0.0)
+    ahead.before(None)
+    ahead.add("2", 0.1)
+    ahead.drop_old()
+    assert (ahead.take(), ahead.take()) == ("2", "")
+    ahead.drop_old()
+    ahead.add("3", 0.2)
+    assert ahead.take() == "3", "pressed after it began"
+
+
+def test_what_answered_too_much_does_not_count_over_music() -> None:
+    ahead = Ahead()
+    assert answered(ahead, question(most=1), "11") == "1"
+    ahead.drop_old()
+    assert not ahead, "pressed twice"
+    assert answered(ahead, question(most=1), "12") == "1"
+    ahead.before(None)
+    ahead.add("3", 0.0)
+    assert ahead.take() == "2"
+    ahead.drop_old()
+    assert ahead.take() == "3"

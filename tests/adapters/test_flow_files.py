@@ -428,9 +428,9 @@ def test_cti_flow_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_cti_flow_check_tells_what_is_not_acted_on_yet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "queues.yaml").write_text("queues: {sales: {agents: fastest}}\n")
+    (folder / "queues.yaml").write_text("queues: {sales: {recording: on_demand}}\n")
     assert main(["flow", "check", str(folder)]) == 0
-    note = "queues.yaml:1:18: queue sales: `agents: fastest` is not acted on yet"
+    note = "queues.yaml:1:18: queue sales: `recording: on_demand` is not acted on yet"
     assert capsys.readouterr().out == f"note: {note}\nok; flows: 1, queues: 1, numbers: 0\n"
     assert main(["flow", "check", "--json", str(folder)]) == 0
     said = json.loads(capsys.readouterr().out)

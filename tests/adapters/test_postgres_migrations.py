@@ -110,7 +110,8 @@ CONTRACT = {
     "abandoned",
     "v_recordings": "recording_id, call_id, agent, started_at, seconds, channels, bytes, sha256, paused_seconds, path",
     "v_orders": "order_id, reference, customer_id, status, due, amount, currency, updated_at",
-    "v_callbacks": "callback_id, call_id, queue, number, entered, requested_at, state, customer_id",
+    "v_callbacks": "callback_id, call_id, queue, number, entered, requested_at, state, customer_id, since, priority, "
+    "skills, language, tries, not_before, last_result, ended_at, ended_by, served_call_id, asked_by",
     "v_survey_answers": "call_id, seq, survey, question, answer, agent, at",
     "v_voicemails": "call_id, seq, box, recording_id, file, seconds, at",
 }

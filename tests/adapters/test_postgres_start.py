@@ -174,3 +174,23 @@ async def test_a_start_that_finds_nobody_is_unavailable(store: Store, tmp_path: 
     for ask in (postgres_start.restore(store), postgres_start.today(store, 0, [], {})):
         with pytest.raises(Unavailable):
             await ask
+
+
+async def test_who_left_a_queue_and_how_long_agents_take_is_known_again(store: Store, tmp_path: Path) -> None:
+    now = time.time()
+    left = kit_story.Story(now - 100, random.Random(7))
+    left.say("call.arrived", 0, direction="inbound", caller="+62811", called="6000", node="main")
+    left.say("call.queued", 1, queue="sales", visit=1, priority=0, skills={}, entered_at=left.at + 1)
+    left.say("call.dequeued", 20, queue="sales", visit=1, result="abandoned")
+    left.say("call.ended", 20, cause=16, side="caller", flow_result="")
+    served = kit_story.answered(at=now - 300, caller="+62812")
+    await keep(store, tmp_path, [*left.events, *served.events])
+    found = await postgres_start.past(store, now)
+    places = [(one.caller, one.queue, round(one.since - now), round(one.left_at - now)) for one in found.left]
+    assert places == [("+62811", "sales", -99, -80)]
+    assert [(agent, queue, calls, round(seconds)) for agent, queue, calls, seconds in found.handled] == [
+        ("ann", "sales", 1, 38)
+    ]
+    back = kit_story.answered(at=now - 50, caller="+62811", seed=8)
+    await keep(store, tmp_path / "later", back.events)
+    assert not (await postgres_start.past(store, now)).left

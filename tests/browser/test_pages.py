@@ -192,9 +192,9 @@ async def test_a_refusal_is_told_in_the_readers_language(desk: Any) -> None:
     site, page = desk.site, desk.page
     site.store.users["anna"].language = "zh"
     await desk.login("anna")
-    codes = {"station_in_use": "同事正在使用", "busy": "通话中无法操作", "never_heard_of": "现在无法执行"}
+    codes = {"station_in_use": "Budi 已在分机", "busy": "通话中无法操作", "never_heard_of": "现在无法执行"}
     for code, text in codes.items():
-        problem = json.dumps({"status": 409, "code": code, "detail": "in English"})
+        problem = json.dumps({"status": 409, "code": code, "detail": "in English", "name": "Budi", "station": "2002"})
         await page.unroute_all()
         await page.route("**/state", lambda route: route.fulfill(status=409, body=problem))  # noqa: B023
         await page.click("#sign-on")
@@ -359,6 +359,16 @@ async def test_a_login_that_ended_elsewhere_leads_to_the_login_page(desk: Any) -
     await desk.page.wait_for_url("**/login")
 
 
+def crowd(site: Any) -> str:
+    """Somebody waits for long, somebody's break is over; his call."""
+    rule = "{{ customer.tier == 'vip' and customer.complaints }}"
+    call_id = site.engine.waits(caller_name="Nusantara Tea Trading Company", waited=4000, steps=4, step=2, raised=[rule])
+    site.engine.waits("support", waited=30, position=None, why="ringing", **{"for": "budi"})
+    now = time.time()
+    site.engine.change("budi", wish="not_ready", reason="training", since=now - 4000, over_limit_since=now)
+    return str(call_id)
+
+
 @pytest.mark.parametrize("language", ["en", "zh", "id"])
 @pytest.mark.parametrize("width", [390, 768, 1440])
 async def test_no_page_is_wider_than_its_window(desk: Any, language: str, width: int) -> None:
@@ -377,9 +387,12 @@ async def test_no_page_is_wider_than_its_window(desk: Any, language: str, width:
     assert await page.evaluate(fits) is True
     await page.click("#logout")
     await page.wait_for_url("**/login")
+    call_id = crowd(site)
     await desk.login("sari")
-    await page.wait_for_selector("[data-queue=sales]")
+    await page.wait_for_selector(f"[data-call='{call_id}']")
     assert await page.evaluate(fits) is True
+    await page.click(f"#caller-{call_id}")
+    assert await page.evaluate(fits) is True and await page.evaluate(CUT) == []
 
 
 CUT = """() => [...document.querySelectorAll(".card, .pill, .pill > div, button, summary, .tile h2, .big, .people-now")]
@@ -432,8 +445,9 @@ async def test_nothing_is_cut_off_and_the_caller_is_on_the_screen(
     rows = site.engine.queues
     busy = {"offered_today": 1234, "answered_today": 1098, "abandoned_today": 136}
     site.engine.queues = lambda: [row | busy for row in rows()]
+    call_id = crowd(site)
     await desk.login("sari")
-    await page.wait_for_selector("[data-queue=sales]")
+    await page.wait_for_selector(f"[data-call='{call_id}']")
     assert await page.evaluate(CUT) == [] and await page.evaluate(BROKEN) == []
     tops = "[...document.querySelectorAll('.tile:not(.wide)')].map((tile) => tile.getBoundingClientRect().top)"
     assert len(set(await page.evaluate(tops))) == 1
@@ -482,18 +496,39 @@ async def test_all_text_has_contrast_4_5(desk: Any, scheme: str) -> None:
     assert await page.evaluate(CONTRAST) == []
     await page.click("#logout")
     await page.wait_for_url("**/login")
-    site.engine.waiting.update(sales=7, support=12)
-    await desk.login("sari")
-    await page.wait_for_selector("[data-queue=sales]")
+    site.engine.change("anna", work="idle", call_id="", wish="not_ready", reason="break", over_limit_since=time.time())
+    await desk.login("anna")
+    await page.wait_for_selector(".pill[data-over]")
     assert await page.evaluate(CONTRAST) == []
+    await page.click("#logout")
+    await page.wait_for_url("**/login")
+    site.engine.waiting.update(sales=7, support=12)
+    call_id = crowd(site)
+    await desk.login("sari")
+    await page.wait_for_selector(f"[data-call='{call_id}']")
+    assert await page.evaluate(CONTRAST) == []
+    for button in (f"#caller-{call_id}", "#agent-budi"):
+        await page.click(button)
+        await page.click("#ask-why")
+        await page.wait_for_selector(".whylist :is(li, p)")
+        assert await page.evaluate(CONTRAST) == []
+        await page.keyboard.press("Escape")
+
+
+NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, textarea")].filter((e) => e.checkVisibility()
+             && !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.title)).map((e) => e.outerHTML)"""
 
 
 async def test_buttons_and_fields_have_names(desk: Any) -> None:
     await desk.login("anna")
     desk.site.engine.ring("anna")
     await desk.page.wait_for_selector("#ring")
-    nameless = await desk.page.evaluate(
-        """() => [...document.querySelectorAll("button, a, input, select, textarea")].filter((e) => e.checkVisibility()
-             && !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.title)).map((e) => e.outerHTML)"""
-    )
-    assert nameless == []
+    assert await desk.page.evaluate(NAMELESS) == []
+    await desk.page.click("#logout")
+    await desk.page.wait_for_url("**/login")
+    call_id = crowd(desk.site)
+    await desk.login("sari")
+    for button in (f"#caller-{call_id}", "#agent-budi"):
+        await desk.page.click(button)
+        assert await desk.page.evaluate(NAMELESS) == []
+        await desk.page.keyboard.press("Escape")

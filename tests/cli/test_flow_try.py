@@ -66,6 +66,32 @@ def test_a_call_that_is_piped_in(type_in: Type, capsys: Out) -> None:
     assert "\x1b" not in out
 
 
+WAITING = """\
+flow: w
+language: en
+start: a
+nodes:
+  a: {do: queue, queue: sales, options: {"1": b, star: b}, agent: ani, then: hangup}
+  b: {do: queue, queue: last, then: hangup}
+"""
+
+
+def test_keys_typed_while_the_caller_waits(type_in: Type, capsys: Out, tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text(WAITING)
+    rules = 'raise: [{when: "{{ true }}", by: 4}], last_agent: 1m'
+    (tmp_path / "queues.yaml").write_text(f"queues: {{sales: {{priority: 3, {rules}}}, last: {{priority: 7}}}}\n")
+    type_in("5", "5*", "1", "")
+    assert main(["flow", "sim", "w", "--flows", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "  waits in queue sales, priority 7, skills of the queue\n  priority raised: true (+4)\n" in out
+    assert "  for 20 s only ani is offered the call, who is named by the node\n" in out
+    keys = "answered, talked, timeout, full, no_agents, closed, left, failed; keys 1 *"
+    assert f"{keys} [answered]> 5\none of {keys}; h: hang up\n" in out
+    assert "  a: * -> b\n  waits in queue last, priority 7, skills of the queue\n" in out
+    assert "failed [answered]> 1\none of answered" in out, "that node has no keys"
+    assert "path: a *, b answered\n" in out
+
+
 def test_answers_from_outside_are_given_before_or_typed(type_in: Type, capsys: Out) -> None:
     given = ("--set", "find.status=sent", "--set", "find.due=2026-12-01", "--answer", "who=none")
     type_in("", "2", "4711#", "1", "", "h")

@@ -40,6 +40,15 @@ CHOSE = LEFT | {"outcome": "1", "to": "sales"}
     ("voicemail.left", "", {"box": "support", "seconds": 3.0}, "left a message in support, 3.0 s"),
     ("call.dialed", "", {"to": "2001", "channel_id": "x"}, "2001 is called"),
     ("call.dial_ended", "", {"to": "2001", "result": "busy"}, "the call to 2001 is over: busy"),
+    ("call.offered", "ani", {"station": "2001"}, "offered to Ani (ani) at 2001"),
+    ("call.dequeued", "", {"result": "left", "to": "support", "by": "sari"},
+     "leaves queue sales: left (to support, by sari)"),
+    ("call.dequeued", "", {"result": "answered"}, "leaves queue sales: answered"),
+    ("call.place_kept", "", {"why": "returned", "since": 1}, "keeps his place in queue sales: he called again in time"),
+    ("call.priority_changed", "", {"priority": 5, "by": "sari"}, "priority 5 in queue sales, by sari"),
+    ("call.announced", "", {"position": 2, "minutes": None}, "is told: position 2"),
+    ("agent.state_changed", "ani", {"work": "idle", "wish": "not_ready", "reason": "meeting", "by": "sari"},
+     "Ani (ani) is idle, wants not_ready (meeting), set by sari"),
     ("odd.one", "ani", {"a": 1, "visit": 2}, "odd.one ani sales a=1"),
 ])  # fmt: skip
 def test_an_event_in_words(type: str, agent: str, data: dict[str, Any], words: str) -> None:

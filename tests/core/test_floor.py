@@ -15,6 +15,7 @@ from cti.core.messages import (
     SwitchDown,
     SwitchUp,
 )  # fmt: skip
+from cti.core.queues import Routing
 from tests.core.office import Caller, Office, book
 
 JUNIOR = {"ani": {"sales": 1}}
@@ -25,14 +26,31 @@ def live(*callers: Caller) -> tuple[LiveChannel, ...]:
 
 
 def test_requirements_relax_while_a_caller_waits() -> None:
-    office = Office(agents=JUNIOR, skills={"sales": 5}, relax=[{"after": "30s", "skills": {"sales": 1}}])
+    agents = {**JUNIOR, "budi": {"sales": 5}}
+    office = Office(agents=agents, skills={"sales": 5}, relax=[{"after": "30s", "skills": {"sales": 1}}])
     office.ready()
+    office.do(SetAgentState(at=office.at, by="budi", agent="budi", wish="not_ready", reason="break"))
     caller = office.waiting_caller()
     office.wait(29)
     assert not caller.rings
     office.wait(2)
     assert caller.rings
     assert office.last("call.offered").data["decision"]["waited"] >= 30
+
+
+def test_a_step_that_nobody_signed_on_could_serve_is_skipped_until_somebody_is() -> None:
+    agents = {**JUNIOR, "budi": {"sales": 5}}
+    office = Office(agents=agents, skills={"sales": 5}, relax=[{"after": "30s", "skills": {"sales": 1}}])
+    office.ready("ani")
+    first = office.waiting_caller("0812000001")
+    assert len(first.rings) == 1
+    assert office.last("call.offered").data["decision"]["step"] == 1
+    office.do(SetAgentState(at=office.at, by="budi", agent="budi", wish="not_ready", reason="break"))
+    office.do(RejectCall(at=office.at, by="ani", call_id=first.call_id, agent="ani"))
+    office.ready("ani")
+    assert len(first.rings) == 1
+    office.do(SetAgentState(at=office.at, by="budi", agent="budi", wish="logged_out"))
+    assert len(first.rings) == 2
 
 
 def test_relaxation_of_a_caller_who_left_or_is_rung() -> None:
@@ -55,9 +73,9 @@ def test_new_settings_hold_for_those_who_wait_and_a_removed_queue_serves_them_st
     office.do(SetAgentState(at=office.at, by="ani", agent="ani", wish="not_ready", reason="lunch"))
     office.ready()
     assert caller.rings
-    sales = office.board.floor.queues["sales"]
-    office.board.floor.configure({}, office.at)
-    assert office.board.floor.queues == {"sales": sales}
+    sales = office.board.router.queues["sales"]
+    office.board.waits.configure({}, office.at, {}, Routing())
+    assert office.board.router.queues == {"sales": sales}
 
 
 def test_max_wait_that_runs_out_while_a_phone_rings_counts_when_it_does_not_answer() -> None:

@@ -107,9 +107,9 @@ def test_queues_follow_the_live_version_and_a_queue_of_the_canary_alone_is_there
     second = ivr.Book(second.flows, {**second.queues, "new": second.queues["support"]}, second.numbers)
     office.board.publish(first, FlowsPublished(at=office.at, version=1))
     office.board.publish(second, FlowsPublished(at=office.at, version=2, share=10))
-    queues = office.board.floor.queues
+    queues = office.board.router.queues
     assert queues["sales"].ring == 7 and "new" in queues
     office.board.publish(second, FlowsPublished(at=office.at, version=2, share=0))
-    assert office.board.floor.queues["sales"].ring == 7 and "new" not in office.board.floor.queues
+    assert office.board.router.queues["sales"].ring == 7 and "new" not in office.board.router.queues
     office.board.publish(second, FlowsPublished(at=office.at, version=2))
-    assert office.board.floor.queues["sales"].ring == 9
+    assert office.board.router.queues["sales"].ring == 9

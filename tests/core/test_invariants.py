@@ -1,174 +1,237 @@
-"""Random callers, agents, phones, kills and late or doubled facts: the invariants hold after every step."""
+"""Random callers, agents, phones, supervisors, versions, kills, clocks and late or doubled facts: after every step
+nobody is lost, nobody is stuck, and nobody is offered twice.
+
+The rules are told here a second time, naively, by looking at everybody."""
 
 from __future__ import annotations
 
 import contextlib
+import random
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from inspect import signature
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from cti.core.agent import Agent
+from cti.core.call import Call, Visit
+from cti.core.floor import RING_GRACE
 from cti.core.messages import (
-    Bridged,
-    ChannelGone,
-    ChannelNew,
-    ChannelUp,
-    CustomerFound,
-    Fact,
-    HangupRequested,
-    LineLost,
-    LineReady,
-    OriginateFailed,
-    RecordingFinished,
+    AnswerCall,
+    ChangePriority,
+    Event,
+    HangUpCall,
+    Input,
+    MoveCall,
     RejectCall,
-    Ring,
     SetAgentState,
     StationState,
-    Unbridged,
     WrapUp,
 )  # fmt: skip
+from cti.core.queues import Requirement, matches, relaxed, required_skills
 from cti.errors import CtiError
-from tests.core.office import Office
-from tests.core.test_restore import reborn, switch_up
+from tests.core.acd_world import AGENTS, NODES, QUEUES, STATIONS, VERSIONS, World
 
-AGENTS = {"ani": {"sales": 3}, "budi": {"sales": 1}, "chen": {"sales": 1, "support": 2}}
-QUEUE = {"wrap_up": "5s", "max_wait": "60s", "ring": "10s"}
+CHOICES: dict[str, Sequence[Any]] = {
+    "pick": range(12), "key": ["1", "2", "9"], "number": range(12), "called": sorted(NODES),
+    "lost": [False, True], "seed": range(100),
+    "cause": [17, 19, 21, 34, 0], "station": sorted(STATIONS.values()), "yes": [True, False], "told": [True, False],
+    "who": sorted(AGENTS), "other": sorted(AGENTS), "wish": ["ready", "ready", "not_ready", "logged_out"],
+    "by": ["", "sup"], "reason": ["lunch", "training"], "priority": range(-5, 21), "queue": [*QUEUES, "nowhere"],
+    "skills": [{}, {"sales": 3}, {"support": 2, "english": 1}, {"chinese": 9}], "which": range(len(VERSIONS)),
+    "seconds": [0.01, 0.3, 1.0, 2.0, 5.0, 9.0, 20.0, 70.0], "step": [-3600.0, -3.0, 3.0, 3600.0],
+}  # fmt: skip
+STUCK = 1.0  # s that a free agent and a caller for him may be apart
+SLACK = 0.01
 
 
-class Floor(RuleBasedStateMachine):
-    """The switch is played by hand: `legs` are phones that ring or talk, `callers` are on the line."""
+def given(*names: str) -> Any:
+    """A rule whose arguments are taken from CHOICES."""
+    return rule(**{name: st.sampled_from(CHOICES[name]) for name in names})
 
-    @initialize()
-    def open(self) -> None:
-        self.office = Office(agents=dict(AGENTS), **QUEUE)
-        self.callers: dict[str, object] = {}
-        self.bridged: dict[str, str] = {}  # leg -> caller's uniqueid
-        self.dead: set[str] = set()
-        self.sent: list[Fact] = []
 
-    def fact(self, fact: Fact) -> None:
-        self.sent.append(fact)
-        self.office.do(fact)
+class Acd(RuleBasedStateMachine):
+    @initialize(signed_on=st.sets(st.sampled_from(sorted(AGENTS))))
+    def open(self, signed_on: set[str]) -> None:
+        self.world = World()
+        self.world.judge = self.was_fair  # type: ignore[method-assign]
+        self.apart: dict[tuple[str, str], float] = {}  # (agent, call) -> since when they could talk and do not
+        self.entered: dict[tuple[str, int], float] = {}  # a visit -> when it was seen first
+        self.down_at = 0.0  # when the link was seen down last
+        for name in sorted(signed_on):
+            self.ask(SetAgentState(at=self.world.at, by=name, agent=name, wish="ready"))
 
-    def legs(self) -> list[Ring]:
-        rings = [c for c in self.office.commands if isinstance(c, Ring)]
-        return [r for r in rings if r.channel_id not in self.dead]
+    @property
+    def serves(self) -> bool:
+        return self.world.link != "dead"
 
-    @rule()
-    def arrives(self) -> None:
-        caller = self.office.caller(f"08120000{self.office.calls:02d}")
-        caller.arrive()
-        caller.heard()
-        self.callers[caller.uniqueid] = caller
+    @property
+    def up(self) -> bool:
+        return self.world.link == "up"
 
-    @rule(who=st.sampled_from(sorted(AGENTS)), wish=st.sampled_from(["ready", "not_ready", "logged_out"]))
-    def wishes(self, who: str, wish: str) -> None:
-        with contextlib.suppress(CtiError):
-            self.office.do(SetAgentState(at=self.office.at, by=who, agent=who, wish=wish))
+    def ask(self, request: Input) -> None:
+        """What a person asks, who may be refused; nobody answers while the server is dead."""
+        if self.serves:
+            with contextlib.suppress(CtiError):
+                self.world.do(request)
 
-    @rule(pick=st.randoms())
-    def phone_answers(self, pick: object) -> None:
-        legs = [leg for leg in self.legs() if leg.channel_id not in self.bridged]
-        if not legs:
-            return
-        leg = pick.choice(legs)  # type: ignore[attr-defined]
-        self.fact(ChannelNew(at=self.office.at, uniqueid=leg.channel_id, channel="PJSIP/x", context="agent"))
-        self.fact(ChannelUp(at=self.office.at, uniqueid=leg.channel_id))
-        caller = next((c for c in self.callers.values() if c.channel == leg.peer), None)  # type: ignore[attr-defined]
-        if caller is None or caller.uniqueid in self.bridged.values():  # type: ignore[attr-defined]
-            self.gone(leg.channel_id)
-            return
-        bridge = f"b-{leg.channel_id}"
-        self.bridged[leg.channel_id] = caller.uniqueid  # type: ignore[attr-defined]
-        for uniqueid in (leg.channel_id, caller.uniqueid):  # type: ignore[attr-defined]
-            self.fact(Bridged(at=self.office.at, uniqueid=uniqueid, bridge=bridge))
-        self.fact(LineLost(at=self.office.at, uniqueid=caller.uniqueid))  # type: ignore[attr-defined]
+    def waiting(self) -> list[Call]:
+        return [c for c in self.world.board.calls.live.values() if c.visit is not None and c.ended_at is None]
 
-    def gone(self, leg: str, cause: int = 16) -> None:
-        self.dead.add(leg)
-        self.fact(ChannelGone(at=self.office.at, uniqueid=leg, cause=cause))
+    # ------------------------------------------------------------ callers
 
-    @rule(pick=st.randoms(), cause=st.sampled_from([17, 19, 21, 34, 0]))
-    def phone_declines(self, pick: object, cause: int) -> None:
-        legs = [leg for leg in self.legs() if leg.channel_id not in self.bridged]
-        if legs:
-            leg = pick.choice(legs).channel_id  # type: ignore[attr-defined]
-            self.gone(leg, cause)
-            self.fact(OriginateFailed(at=self.office.at, uniqueid=leg, reason="failed"))
+    @given("called", "number")
+    def arrives(self, called: str, number: int) -> None:
+        self.world.arrives(f"+62812000{number:04d}", called)
+        self.world.obey()
 
-    @rule(pick=st.randoms())
-    def agent_hangs_up(self, pick: object) -> None:
-        if not self.bridged:
-            return
-        leg = pick.choice(sorted(self.bridged))  # type: ignore[attr-defined]
-        uniqueid = self.bridged.pop(leg)
-        self.fact(HangupRequested(at=self.office.at, uniqueid=leg))
-        self.fact(Unbridged(at=self.office.at, uniqueid=leg, bridge=f"b-{leg}"))
-        self.gone(leg)
-        if uniqueid in self.callers:
-            self.fact(Unbridged(at=self.office.at, uniqueid=uniqueid, bridge=f"b-{leg}"))
-            self.fact(LineReady(at=self.office.at, uniqueid=uniqueid, channel=self.callers[uniqueid].channel))  # type: ignore[attr-defined]
+    @given("pick", "lost")
+    def caller_hangs_up(self, pick: int, lost: bool) -> None:
+        here = [p for p in self.world.persons.values() if not p.lost]
+        if here:
+            self.world.leaves(here[pick % len(here)], lost)
 
-    @rule(pick=st.randoms())
-    def caller_hangs_up(self, pick: object) -> None:
-        if not self.callers:
-            return
-        uniqueid = pick.choice(sorted(self.callers))  # type: ignore[attr-defined]
-        del self.callers[uniqueid]
-        self.fact(HangupRequested(at=self.office.at, uniqueid=uniqueid))
-        for leg, other in list(self.bridged.items()):
-            if other == uniqueid:
-                del self.bridged[leg]
-                self.fact(Unbridged(at=self.office.at, uniqueid=uniqueid, bridge=f"b-{leg}"))
-                self.gone(leg)
-        self.fact(ChannelGone(at=self.office.at, uniqueid=uniqueid))
+    @given("pick", "key")
+    def presses(self, pick: int, key: str) -> None:
+        if here := list(self.world.persons.values()):
+            self.world.presses(here[pick % len(here)], key)
 
-    @rule(pick=st.randoms())
-    def an_old_fact_comes_again(self, pick: object) -> None:
-        old = [f for f in self.sent if not isinstance(f, LineReady | LineLost | Bridged)]
-        if old:
-            self.office.do(pick.choice(old))  # type: ignore[attr-defined]
+    # ------------------------------------------------------------ phones
 
-    @rule(who=st.sampled_from(sorted(AGENTS)))
-    def rejects_or_wraps_up(self, who: str) -> None:
-        agent = self.office.board.people.agents[who]
-        at = self.office.at
-        with contextlib.suppress(CtiError):
-            if agent.work == "wrap_up":
-                self.office.do(WrapUp(at=at, by=who, agent=who, action="finish"))
-            else:
-                self.office.do(RejectCall(at=at, by=who, agent=who, call_id=agent.call_id))
+    @given("pick")
+    def phone_answers(self, pick: int) -> None:
+        if names := self.world.ringing():
+            self.world.phone_answers(names[pick % len(names)])
 
-    @rule(station=st.sampled_from(["2001", "2002", "2003"]), reachable=st.booleans())
-    def registers(self, station: str, reachable: bool) -> None:
-        self.office.do(StationState(at=self.office.at, station=station, reachable=reachable))
+    @given("pick")
+    def is_bridged(self, pick: int) -> None:
+        if names := self.world.answered():
+            self.world.bridges(names[pick % len(names)])
 
-    @rule(seconds=st.floats(0.01, 20))
+    @given("pick")
+    def answers_and_talks(self, pick: int) -> None:
+        if names := self.world.ringing():
+            name = names[pick % len(names)]
+            self.world.phone_answers(name)
+            if name in self.world.legs:
+                self.world.bridges(name)
+
+    @given("pick", "cause")
+    def phone_declines(self, pick: int, cause: int) -> None:
+        if names := self.world.ringing():
+            self.world.phone_gone(names[pick % len(names)], cause)
+
+    @given("pick")
+    def agent_hangs_up(self, pick: int) -> None:
+        if names := self.world.talking() + self.world.answered():
+            self.world.phone_gone(names[pick % len(names)], told=True)
+
+    @given("station", "yes")
+    def registers(self, station: str, yes: bool) -> None:
+        self.world.reachable[station] = yes
+        if self.world.link == "up":
+            self.world.do(StationState(at=self.world.at, station=station, reachable=yes))
+
+    # ------------------------------------------------------------ agents and supervisors
+
+    @given("who", "wish", "by", "reason")
+    def wishes(self, who: str, wish: str, by: str, reason: str) -> None:
+        why = reason if wish == "not_ready" else ""
+        self.ask(SetAgentState(at=self.world.at, by=by or who, agent=who, wish=wish, reason=why))  # type: ignore[arg-type]
+
+    @given("who", "other")
+    def wants_anothers_station(self, who: str, other: str) -> None:
+        self.ask(SetAgentState(at=self.world.at, by=who, agent=who, wish="ready", station=STATIONS[other]))
+
+    @given("who", "pick")
+    def acts(self, who: str, pick: int) -> None:
+        at, call = self.world.at, self.world.board.people.agents[who].call_id
+        self.ask([
+            WrapUp(at=at, by=who, agent=who, action="finish"), WrapUp(at=at, by=who, agent=who, action="extend"),
+            RejectCall(at=at, by=who, agent=who, call_id=call), AnswerCall(at=at, by=who, agent=who, call_id=call),
+            HangUpCall(at=at, by=who, agent=who, call_id=call), RejectCall(at=at, by=who, agent=who, call_id=call),
+        ][pick % 6])  # fmt: skip
+
+    @given("pick", "priority")
+    def changes_a_priority(self, pick: int, priority: int) -> None:
+        if calls := self.waiting():
+            call = calls[pick % len(calls)].call_id
+            self.ask(ChangePriority(at=self.world.at, by="sup", call_id=call, priority=priority))
+
+    @given("pick", "queue")
+    def moves_a_caller(self, pick: int, queue: str) -> None:
+        if calls := self.waiting():
+            self.ask(MoveCall(at=self.world.at, by="sup", call_id=calls[pick % len(calls)].call_id, queue=queue))
+
+    @given("pick")
+    def ends_a_call(self, pick: int) -> None:
+        if calls := list(self.world.board.calls.live.values()):
+            self.ask(HangUpCall(at=self.world.at, by="sup", call_id=calls[pick % len(calls)].call_id))
+
+    @given("who", "skills")
+    def changes_skills(self, who: str, skills: dict[str, int]) -> None:
+        self.world.skills[who] = skills
+        if self.serves:
+            self.world.people()
+
+    @given("who")
+    def leaves_or_joins_the_company(self, who: str) -> None:
+        if self.world.skills.pop(who, None) is None:
+            self.world.skills[who] = dict(AGENTS[who])
+        if self.serves:
+            self.world.people()
+
+    @given("which")
+    def publishes(self, which: int) -> None:
+        if self.serves:
+            self.world.publish(which)
+
+    # ------------------------------------------------------------ time and trouble
+
+    @given("seconds")
     def time_passes(self, seconds: float) -> None:
-        self.office.wait(seconds)
+        self.world.passes(seconds)
 
-    @rule()
+    @given("step")
+    def the_clock_is_set(self, step: float) -> None:
+        if self.serves:
+            self.world.clock_set(step)
+
+    @given("seed")
+    def an_old_fact_comes_again(self, seed: int) -> None:
+        if self.up and (fact := self.world.some_old_fact(random.Random(seed))) is not None:
+            self.world.do(fact)
+
+    @given()
+    def the_link_breaks(self) -> None:
+        if self.up:
+            self.world.switch_down()
+
+    @given()
     def killed(self) -> None:
-        self.office.at += 1
-        before = self.legs()
-        reborn(self.office, **QUEUE)
-        self.office.commands += before
-        bridges = {u: f"b-{leg}" for leg, u in self.bridged.items()}
-        live = [(c.uniqueid, c.channel, bridges.get(c.uniqueid, "")) for c in self.callers.values()]  # type: ignore[attr-defined]
-        names = [leg.channel_id for leg in before]
-        live += [(leg, "PJSIP/x", f"b-{leg}" if leg in self.bridged else "") for leg in names]
-        switch_up(self.office, *live)
-        for caller in self.callers.values():
-            self.office.do(CustomerFound(at=self.office.at, call_id=caller.call_id))  # type: ignore[attr-defined]
-            if caller.uniqueid not in bridges:  # type: ignore[attr-defined]
-                caller.line()  # type: ignore[attr-defined]
+        if self.up:
+            self.world.killed()
+
+    @given("told")
+    def is_back(self, told: bool) -> None:
+        if not self.up:
+            self.world.back(told)
+
+    @given()
+    def killed_and_back(self) -> None:
+        if self.up:
+            self.world.killed()
+            self.world.back(True)
+
+    # ------------------------------------------------------------ what always holds
 
     @invariant()
-    def nobody_has_two_offers(self) -> None:
-        if not hasattr(self, "office"):
-            return
-        board = self.office.board
+    def one_offer_per_call_and_agent(self) -> None:
+        board = self.world.board
         offers = [c.offer for c in board.calls.live.values() if c.offer is not None]
         assert max(Counter(o.agent for o in offers).values(), default=1) == 1
         for offer in offers:
@@ -178,44 +241,193 @@ class Floor(RuleBasedStateMachine):
         for agent in board.people.agents.values():
             if agent.work in ("reserved", "talking"):
                 assert any(o.agent == agent.agent for o in offers), f"{agent.agent} is stuck in {agent.work}"
-            if agent.work == "wrap_up":
-                assert agent.wrap_until is not None
+            assert (agent.work == "wrap_up") == (agent.wrap_until is not None), agent
+
+    @invariant()
+    def one_station_one_agent(self) -> None:
+        agents = self.world.board.people.agents.values()
+        taken = Counter(a.station for a in agents if (a.wish, a.work) != ("logged_out", "idle"))
+        assert max(taken.values(), default=1) == 1, taken
+
+    @invariant()
+    def queues_are_as_long_as_callers_wait(self) -> None:
+        lengths = Counter(c.visit.queue for c in self.world.board.calls.live.values() if c.visit is not None)
+        assert {name: n for name, n in self.world.board.waits.lengths.items() if n} == dict(lengths)
+
+    @invariant()
+    def who_waits_is_in_line_and_nobody_else(self) -> None:
+        if self.world.link == "up":
+            unserved = {c.call_id for c in self.waiting() if c.visit is not None and not c.visit.offer}
+            assert in_line(self.world) == unserved
 
     @invariant()
     def nobody_waits_while_an_agent_who_could_is_free(self) -> None:
-        if not hasattr(self, "office"):
+        pairs = set(self.could_talk()) if self.world.link == "up" else set()
+        self.apart = {pair: self.apart.get(pair, self.world.now) for pair in pairs}
+        for (agent, call), since in self.apart.items():
+            waits = self.world.board.calls.live[call]
+            assert self.world.now - since < STUCK, f"{agent} is free and {call} waits: {waits}"
+
+    def could_talk(self) -> Iterator[tuple[str, str]]:
+        free = [a for a in self.world.board.people.agents.values() if self.is_free(a)]
+        for call in self.waiting() if free else ():
+            if call.visit is not None and not call.visit.offer and self.has_room(call.visit.queue):
+                yield from ((a.agent, call.call_id) for a in free if self.may_serve(a, call.visit))
+
+    def is_free(self, agent: Agent) -> bool:
+        return self.serves_when_free(agent) and (agent.wish, agent.work) == ("ready", "idle")
+
+    def serves_when_free(self, agent: Agent) -> bool:
+        up = self.world.board.people.stations.get(agent.station)
+        return bool(up) and self.is_signed_on(agent) and (agent.next_wish or agent.wish) == "ready"
+
+    def is_signed_on(self, agent: Agent) -> bool:
+        return not agent.gone and (agent.wish, agent.work) != ("logged_out", "idle")
+
+    def has_room(self, name: str) -> bool:
+        taken = sum(c.offer is not None and c.offer.queue == name for c in self.world.board.calls.live.values())
+        return all(taken < limit.calls for limit in self.world.board.floor.queue(name).capacity)
+
+    def may_serve(self, agent: Agent, visit: Visit) -> bool:
+        preferred = self.world.board.people.agents.get(visit.prefer)
+        if preferred is not None and self.world.at < visit.prefer_until and self.serves_when_free(preferred):
+            return agent is preferred
+        return matches(self.needs(visit), agent.skills)
+
+    def needs(self, visit: Visit) -> Requirement:
+        """What his queue asks for after so long a wait, or later if nobody signed on has that now."""
+        queue = self.world.board.floor.queue(visit.queue)
+        signed_on = [a.skills for a in self.world.board.people.agents.values() if self.is_signed_on(a)]
+        asked = [required_skills(queue, visit.skills)]
+        for step in queue.relax:
+            asked.append(relaxed(asked[-1], step))
+        due = sum(step.after <= self.world.at - visit.since + SLACK for step in queue.relax)
+        return next((one for one in asked[due:] if any(matches(one, s) for s in signed_on)), asked[due])
+
+    @invariant()
+    def nobody_waits_longer_than_he_may(self) -> None:
+        if self.world.link == "dead":
             return
-        board = self.office.board
-        for name in board.people.free:
-            assert board.floor.waiting.best_for(board.people.agents[name].skills)[0] is None
+        if self.world.link == "down":
+            self.down_at = self.world.now
+        here = {(c.call_id, c.visit.number): c.visit for c in self.waiting() if c.visit is not None}
+        self.entered = {key: self.entered.get(key, self.world.now) for key in here}
+        for key, visit in here.items():
+            if not visit.offer and self.world.now > self.down_at + RING_GRACE:
+                assert self.world.now - self.entered[key] <= visit.max_wait + SLACK, visit
+
+    def was_fair(self, events: list[Event]) -> None:
+        """Whom an agent took who became free: nobody whom he may serve, and who waits still, was before him."""
+        took = [e for e in events if e.type == "call.offered"]
+        if self.world.late or len(took) != 1 or took[0].data["decision"]["rule"] != "next_caller":
+            return
+        just_came = {e.call_id for e in events if e.type == "call.queued"}
+        agent, decided = self.world.board.people.agents[took[0].agent], took[0].data["decision"]
+        routing = self.world.board.router.routing
+        first = self.key(decided["since"], decided["priority"])
+        for call in self.waiting():
+            visit = call.visit
+            if visit is None or visit.offer or call.call_id in just_came:
+                continue
+            if routing.balance and visit.queue != took[0].queue:
+                continue
+            if self.has_room(visit.queue) and self.may_serve(agent, visit):
+                assert first <= self.key(visit.since, visit.priority), (decided, call)
+
+    def key(self, since: float, priority: int) -> tuple[float, float]:
+        aging = self.world.board.router.routing.aging
+        return (0, since - aging * priority) if aging else (-priority, since)
+
+    @invariant()
+    def everybody_has_his_position(self) -> None:
+        """1, 2, 3... in each queue, in the order of the one key."""
+        router, places = self.world.board.router, {}
+        for call in self.waiting() if self.up else ():
+            if call.visit is not None and not call.visit.offer:
+                place = (*self.key(call.visit.since, call.visit.priority), call.call_id)
+                places.setdefault(call.visit.queue, []).append(place)
+        for line in places.values():
+            assert [router.position(key) for *_, key in sorted(line)] == list(range(1, len(line) + 1))
+
+    # ------------------------------------------------------------ and in the end
 
     def teardown(self) -> None:
-        if not hasattr(self, "office"):
+        if not hasattr(self, "world"):
             return
-        for uniqueid in list(self.callers):
-            self.office.do(ChannelGone(at=self.office.at, uniqueid=uniqueid))
-        for leg in self.legs():
-            self.gone(leg.channel_id)
-        self.office.wait(60)
-        for call in list(self.office.board.calls.live.values()):
-            for name in list(call.recordings):
-                self.office.do(
-                    RecordingFinished(
-                        at=self.office.at, recording_id=name, call_id=call.call_id, agent=call.agent, path="",
-                        started_at=0.0, seconds=0.0, channels=2, bytes=0, sha256="",
-                    )
-                )  # fmt: skip
-        types = Counter(self.office.types())
+        world = self.world
+        if world.link != "up":
+            world.back(True)
+        for person in list(world.persons.values()):
+            world.gone(person)
+        for name in list(world.legs):
+            world.phone_gone(name)
+        world.passes(20)
+        for name in AGENTS:
+            self.ask(SetAgentState(at=world.at, by="sup", agent=name, wish="not_ready", reason="over"))
+        world.passes(70)
+        self.every_offer_and_visit_has_one_result()
+        assert not world.board.calls.live
+        assert all(a.work == "idle" for a in world.board.people.agents.values())
+        assert not any(world.board.waits.lengths.values())
+        assert in_line(world) == set()
+
+    def every_offer_and_visit_has_one_result(self) -> None:
+        events = self.world.events
+        types = Counter(e.type for e in events)
         assert types["call.arrived"] == types["call.ended"]
-        assert types["call.queued"] == types["call.dequeued"]
-        ends = sum(types[f"offer.{how}"] for how in ("missed", "rejected", "cancelled", "caller_left"))
-        assert types["call.offered"] == ends + types["call.connected"]
+        visits = Counter((e.call_id, e.data["visit"]) for e in events if e.type == "call.queued")
+        results = Counter((e.call_id, e.data["visit"]) for e in events if e.type == "call.dequeued")
+        assert visits == results and set(visits.values()) <= {1}
+        offers = Counter(e.data["offer"] for e in events if e.type == "call.offered")
+        how = ("offer.missed", "offer.rejected", "offer.cancelled", "offer.caller_left", "call.connected")
+        ends = Counter(e.data["offer"] for e in events if e.type in how)
+        assert offers == ends and set(offers.values()) <= {1}
         assert types["call.connected"] == types["call.disconnected"] == types["call.wrapped"]
-        assert not self.office.board.calls.live
-        assert all(a.work == "idle" for a in self.office.board.people.agents.values())
+        answered = [e for e in events if e.type == "call.dequeued" and e.data["result"] == "answered"]
+        assert len(answered) == types["call.connected"]
 
 
-Floor.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+def in_line(world: World) -> set[str]:
+    """Who stands in the router's line."""
+    return set(world.board.router.stands)
+
+
+Acd.TestCase.settings = settings(
+    max_examples=200, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )
-TestFloor = Floor.TestCase
+TestAcd = Acd.TestCase
+
+# The same in long walks, where queues are full and much is going on at once. How often each step is taken.
+STEPS = {
+    "arrives": 10, "caller_hangs_up": 2, "phone_answers": 3, "is_bridged": 3, "answers_and_talks": 4,
+    "presses": 2, "phone_declines": 2, "agent_hangs_up": 4, "registers": 2, "wishes": 8, "wants_anothers_station": 1,
+    "acts": 4, "changes_a_priority": 1, "moves_a_caller": 1, "ends_a_call": 0.5, "changes_skills": 1,
+    "leaves_or_joins_the_company": 0.5, "publishes": 1, "time_passes": 10, "the_clock_is_set": 0.3,
+    "an_old_fact_comes_again": 3, "the_link_breaks": 0.5, "killed": 0.5, "is_back": 3, "killed_and_back": 0.5,
+}  # fmt: skip
+INVARIANTS = [name for name in vars(Acd) if hasattr(vars(Acd)[name], "hypothesis_stateful_invariant")]
+
+
+def one_step(machine: Acd, chance: random.Random, done: list[str]) -> None:
+    """Take one and look."""
+    name = chance.choices(list(STEPS), list(STEPS.values()))[0]
+    step = getattr(machine, name)
+    values = {key: chance.choice(CHOICES[key]) for key in signature(step).parameters}
+    done.append(f"{machine.world.now:.2f} {name}({values})")
+    step(**values)
+    for look in INVARIANTS:
+        getattr(machine, look)()
+
+
+@pytest.mark.parametrize("seed", [*range(80), *(pytest.param(n, marks=pytest.mark.soak) for n in range(80, 1500))])
+def test_a_long_walk(seed: int) -> None:
+    chance, machine = random.Random(seed), Acd()
+    machine.open(signed_on=set(AGENTS))
+    done: list[str] = []
+    try:
+        for _ in range(300):
+            one_step(machine, chance, done)
+        machine.teardown()
+    except Exception:
+        print(*done[-30:], sep="\n")
+        raise

@@ -185,7 +185,7 @@ def test_an_outside_number_leaves_by_the_trunk() -> None:
 
 def test_a_queue_that_is_unknown_by_now_fails() -> None:
     office = Office()
-    office.board.floor.queues = {}
+    office.board.router.queues = {}
     caller = office.caller()
     caller.arrive()
     caller.heard()

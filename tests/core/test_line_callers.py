@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from cti.core.line_callers import last_agent
 from cti.core.messages import Collect, CustomerFound, LineDone, LookUpCustomer, Push, RunTask, Sealed, TaskDone
-from tests.core.office import Caller, Office
+from tests.core.office import START, Caller, Office
 
 ANI = {"customer_id": "7", "name": "Ani"}
 BUDI = {"customer_id": "8", "name": "Budi"}
@@ -158,3 +160,91 @@ def test_who_proves_what_his_number_says_is_not_looked_up_again() -> None:
     assert identified(office) == [(["8"], "number"), (["8"], "pin")] and asked(office) == [""]
     office.ready()
     assert pops(office) == [["Budi"]]
+
+
+# ---------------------------------------------------------------- what rules of a queue may ask
+
+
+RULES = {
+    "raise": [
+        {"when": "{{ call.repeat >= 2 }}", "by": 5},
+        {"when": "{{ customer.open_cases > 1 }}", "by": 10},
+        {"when": "{{ customer.complaint }}", "by": 100},
+    ],
+    "last_agent": "20s",
+}
+AGAIN = {"direction": "inbound", "queue": "sales", "agent": None, "connected_at": None}
+SERVED = {**AGAIN, "agent": "budi", "connected_at": "2027-01-15T07:00:00Z"}
+
+
+def ago(hours: float, **call: Any) -> dict[str, Any]:
+    """A call before, as the database tells of it."""
+    started = datetime.fromtimestamp(START - hours * 3600, UTC).isoformat().replace("+00:00", "Z")
+    return {**AGAIN, "started_at": started, **call}
+
+
+def priority(
+    *history: dict[str, Any], titles: tuple[str, ...] = (), customers: tuple[dict[str, Any], ...] = (ANI,)
+) -> int:
+    """That of a caller with these calls and open cases."""
+    office = Office(**RULES)  # type: ignore[arg-type]
+    caller = office.caller()
+    caller.arrive(found=False)
+    cases = tuple({"title": title} for title in titles)
+    office.do(
+        CustomerFound(at=office.at, call_id=caller.call_id, customers=customers, history=history, cases=cases)
+    )  # fmt: skip
+    caller.heard()
+    found: int = office.last("call.queued").data["priority"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        ((), 0),
+        ((ago(1),), 0),
+        ((ago(1), ago(23.9)), 5),
+        ((ago(1), ago(24.1)), 0),
+        ((ago(1), ago(2, connected_at="2027-01-15T07:00:00Z")), 0),
+        ((ago(1), ago(2, queue=None)), 0),  # the flow told him what he wanted to know
+        ((ago(1), ago(2, direction="outbound")), 0),
+        ((ago(1), ago(2, started_at="soon"), ago(3)), 5),
+        ((ago(1), {"queue": "sales", "direction": "inbound"}), 0),
+    ],
+)
+def test_who_calls_again_because_nobody_answered(history: tuple[dict[str, Any], ...], expected: int) -> None:
+    assert priority(*history) == expected
+
+
+@pytest.mark.parametrize(
+    ("titles", "expected"),
+    [
+        (("Invoice",), 0),
+        (("Invoice", "Delivery"), 10),
+        (("Complaint: late again",), 100),
+        (("Ada KELUHAN", "Invoice"), 110),
+        (("客户投诉",), 100),
+    ],
+)
+def test_open_cases_and_complaints(titles: tuple[str, ...], expected: int) -> None:
+    assert priority(titles=titles) == expected
+    assert priority(titles=titles, customers=(ANI, BUDI)) == 0, "nobody knows whose they are"
+
+
+def test_the_cases_of_whom_the_flow_has_found_are_known_once_they_are_told() -> None:
+    nodes = {**NODES, "pin": {**NODES["pin"], "retries": 0}}
+    office = Office(flow={**LOOKED_UP, "nodes": nodes}, **RULES)  # type: ignore[arg-type]
+    caller = typed_8(office, ANI)
+    told = CustomerFound(at=office.at, call_id=caller.call_id, customer_id="8", customers=(BUDI,),
+                         cases=({"title": "Complaint"},))  # fmt: skip
+    office.do(told)
+    presses_pin(office, caller)
+    task_done(office, caller, "done")
+    assert office.last("call.queued").data["priority"] == 100
+
+
+def test_who_talked_to_him_last() -> None:
+    assert last_agent(()) is None
+    assert last_agent((ago(1), SERVED, {**SERVED, "agent": "chen"})) == "budi"
+    assert last_agent(({**SERVED, "connected_at": None},)) is None, "he was offered the call, no more"

@@ -437,7 +437,8 @@ def test_a_callback_is_asked_for_in_its_queue() -> None:
     caller.heard("digits", "1")
     asked = office.last("callback.requested")
     assert asked.queue == "support"
-    assert asked.data == {"number": "+62811555666", "entered": "", "flow": "main", "node": "c"}
+    place = {"since": asked.at, "priority": 0, "skills": {}, "language": "en"}
+    assert asked.data == {"number": "+62811555666", "entered": "", "flow": "main", "node": "c", **place}
 
 
 def test_what_a_flow_publishes_and_a_call_keeps_its_version() -> None:

@@ -1,5 +1,5 @@
 // The agent's page. The server is the only truth: this file draws its last word and sends wishes.
-import { api, boot, draw, el, icon, named, now, t, tickAll, timer, wireBar } from "./lib.js";
+import { api, boot, draw, el, icon, length, named, now, reasonName, t, tickAll, timer, wireBar } from "./lib.js";
 import { caller, facts, queueCard, recentTable } from "./cards.js";
 import { openLink } from "./link.js";
 import { drawPop, whoIs } from "./pop.js";
@@ -38,7 +38,7 @@ function hear({ type, data }) {
     screen_pop: () => { desk.pop = data; sessionStorage.setItem("pop", JSON.stringify(data)); },
     call: () => { desk.call = data.call ?? data; },
     phone: () => { desk.can_answer = data.can_answer; },
-    notice: () => toast(data.text ?? named("refused", data.code)),
+    notice: () => toast(noticeText(data), 15),
   };
   handlers[type]?.();
   render();
@@ -84,11 +84,19 @@ async function ask(work) {
 }
 
 /** Why the server refused, in the reader's language: by its code, else by whose fault it is. */
-function because({ code, status }) {
+function because({ code, status, about = {} }) {
   const kind = status >= 500 ? "server" : status === 409 ? "other" : "request";
-  return t([`refused.${code}`, `refused.${kind}`].find((id) => id in boot.texts), { station: wantedStation() });
+  return t([`refused.${code}`, `refused.${kind}`].find((id) => id in boot.texts), { station: wantedStation(), ...about });
 }
 const explain = (refusal) => toast(because(refusal));
+
+/** What a supervisor or the server has just done about this agent. */
+function noticeText({ text, code, by, state, reason, later, minutes }) {
+  const what = wishName(state, reason);
+  if (code === "forced") return t(later ? "notice.forced_later" : "notice.forced", { by, state: what });
+  if (code === "over_limit") return t("notice.over_limit", { reason: reasonName(reason), time: length(minutes * 60) });
+  return t(`notice.${code}` in boot.texts ? `notice.${code}` : "refused.other", { by }) || text;
+}
 
 let toastEnds = 0;
 function toast(text, seconds = 7) {
@@ -118,11 +126,12 @@ const callId = () => desk.agent?.call_id || desk.call?.call_id || desk.pop?.call
 const doCall = (verb) => ask(() => api("POST", `/calls/${callId()}/${verb}`));
 const wrapUp = (action) => ask(async () => { desk.agent = await api("POST", `/agents/${encodeURIComponent(me)}/wrap-up`, { action }); });
 
-/** Finishing does not wait for a note that the server will not have; it does for a server that cannot be reached. */
+/** How it ended ends the wrap-up; without that, or when the server will not have it, the agent is done all the same.
+ * Finishing does not wait for a note that the server will not have; it does for a server that cannot be reached. */
 function finish() {
   const id = callId();
   return ask(async () => {
-    await save(id);
+    if (await save(id, true)) return;
     desk.agent = await api("POST", `/agents/${encodeURIComponent(me)}/wrap-up`, { action: "finish" });
   });
 }
@@ -157,7 +166,7 @@ function drawAll() {
   draw(at("queues"), queues, () => queueCard(queues));
   const pop = work !== "idle" && (!agent.call_id || desk.pop?.call.call_id === agent.call_id) ? desk.pop : null;
   const key = [work, agent.call_id, pop?.call, work === "reserved" && desk.can_answer, agent.wrap_up_until,
-    work === "idle" && [agent.wish, agent.reason, agent.reachable, agent.station]];
+    work === "idle" && [agent.wish, agent.reason, agent.reachable, agent.station, agent.over_limit_since], agent.extended];
   draw(at("centre"), key, () => centre(agent, pop));
   drawPop(at("pop"), pop);
   draw(at("recent"), recent, () => recentTable(recent));
@@ -167,22 +176,41 @@ function drawAll() {
 
 const shownState = (agent) => (agent.work === "idle" ? agent.wish : agent.work);
 
+/** Not ready (Lunch), by a supervisor's hand perhaps, and how long that may take. */
+function reasonLines(agent) {
+  if (agent.work !== "idle" || agent.wish !== "not_ready") return [];
+  const limit = boot.reasons.find((row) => row.reason === agent.reason)?.limit;
+  const small = (text, look = "") => el("span", { class: `small ${look}` }, text);
+  return [
+    agent.reason ? small(reasonName(agent.reason)) : null,
+    agent.over_limit_since ? small([icon("crit"), t("state.over_limit", { time: length(limit ?? 0) })], "over") : limit ? small(t("state.limit", { time: length(limit) })) : null,
+    agent.set_by && agent.set_by !== me ? small(t("state.set_by", { by: agent.set_by })) : null,
+  ];
+}
+
+/** What comes after the call, when that is something else than now, and a way to take it back. */
+function nextLine(agent) {
+  const same = agent.next_wish === agent.wish && (agent.next_reason ?? "") === (agent.reason ?? "");
+  if (agent.work === "idle" || !agent.next_wish || same) return null;
+  return el("div", { class: "nextrow" },
+    el("span", { class: "next" }, t("state.next", { state: wishName(agent.next_wish, agent.next_reason) })),
+    el("button", { type: "button", class: "ghost icon", id: "take-back", "aria-label": t("do.take_back"), title: t("do.take_back"), onclick: () => setState(agent.wish, agent.reason) }, "✕"));
+}
+
 function stateCard(agent, open) {
   const state = shownState(agent);
-  const next = agent.work !== "idle" && agent.next_wish && nextName(agent);
   return [
-    el("div", { class: "pill", "data-state": state },
+    el("div", { class: "pill", "data-state": state, "data-over": agent.over_limit_since ? "yes" : null },
       icon(state),
-      el("div", {}, el("b", {}, t(`state.${state}`)),
-        agent.work === "idle" && agent.reason ? el("span", { class: "small" }, named("reason", agent.reason)) : null,
-        next ? el("span", { class: "next" }, t("state.next", { state: next })) : null),
+      el("div", {}, el("b", {}, t(`state.${state}`)), reasonLines(agent)),
       agent.since ? timer({ "data-since": agent.since }) : null),
+    nextLine(agent),
     agent.wish === "logged_out" && agent.work === "idle" ? signOn(agent) : wishes(agent, open),
   ];
 }
 
-const nextName = (agent) =>
-  agent.next_wish === "not_ready" && agent.next_reason ? named("reason", agent.next_reason) : t(`state.${agent.next_wish}`);
+const wishName = (wish, reason) =>
+  wish === "not_ready" && reason ? t("state.with_reason", { state: t("state.not_ready"), reason: reasonName(reason) }) : t(`state.${wish}`);
 
 function signOn(agent) {
   const mine = wantedStation();
@@ -196,14 +224,15 @@ function signOn(agent) {
 
 function wishes(agent, open) {
   const wish = agent.work !== "idle" && agent.next_wish ? agent.next_wish : agent.wish;
-  const item = (text, state, reason) => el("button", { type: "button", id: `wish-${reason ?? state}`, onclick: () => setState(state, reason) }, text);
+  const item = (content, state, reason) => el("button", { type: "button", id: `wish-${reason ?? state}`, onclick: () => setState(state, reason) }, content);
+  const choice = ({ reason, limit }) => item([el("span", {}, reasonName(reason)), limit ? el("small", {}, length(limit)) : null], "not_ready", reason);
   return el("div", { class: "wishes" },
     el("button", { type: "button", id: "ready", class: agent.work === "idle" && wish === "not_ready" ? "primary" : null, "aria-pressed": String(wish === "ready"), "aria-keyshortcuts": "Alt+Shift+R",
       onclick: () => setState("ready") }, agent.work === "idle" && wish === "not_ready" ? t("do.back") : t("do.ready")),
     el("details", { class: "menu", open: Boolean(open) },
       el("summary", { id: "not-ready", class: agent.work !== "idle" && wish === "not_ready" ? "chosen" : null, "aria-keyshortcuts": "Alt+Shift+S" }, t("do.not_ready")),
       el("div", { class: "items", "aria-label": t("do.reason") },
-        boot.reasons.map((reason) => item(named("reason", reason), "not_ready", reason)),
+        boot.reasons.length ? boot.reasons.map(choice) : item(t("state.not_ready"), "not_ready", ""),
         el("hr"), item(t("do.sign_off"), "logged_out"))));
 }
 
@@ -212,7 +241,9 @@ function why(agent) {
   if (agent.wish === "logged_out") return [t("why.logged_out"), false];
   if (agent.reachable === false) return [t("why.unreachable", { station }), true];
   if (agent.wish === "ready") return [t("why.ready", { station }), false];
-  return [t(agent.reason === "missed" ? "why.missed" : "why.not_ready"), agent.reason === "missed"];
+  const told = ["missed", "rejected", "busy", "link"].includes(agent.reason);
+  if (agent.over_limit_since) return [t("why.over_limit", { reason: reasonName(agent.reason) }), true];
+  return [t(told ? `why.${agent.reason}` : "why.not_ready", { station }), told];
 }
 
 function centre(agent, pop) {
@@ -220,7 +251,9 @@ function centre(agent, pop) {
   if (agent.work === "talking") return talkCard(agent, pop);
   if (agent.work === "wrap_up") return wrapCard(agent, pop);
   const [text, bad] = why(agent);
-  return el("div", { class: "card empty", id: "idle" }, icon(bad ? "warn" : agent.wish), el("p", { class: bad ? "why bad" : "why" }, text));
+  const back = agent.wish === "not_ready" && bad && agent.reachable !== false;
+  return el("div", { class: "card empty", id: "idle" }, icon(bad ? "warn" : agent.wish), el("p", { class: bad ? "why bad" : "why" }, text),
+    back ? el("button", { type: "button", class: "primary", id: "back", onclick: () => setState("ready") }, t("do.back")) : null);
 }
 
 function ringCard(agent, pop) {

@@ -1,5 +1,6 @@
 // Parts of the agent's page that only show what they are given.
 import { duration, el, moment, named, number, plain, t } from "./lib.js";
+import { whyMe } from "./why.js";
 import { whoIs } from "./pop.js";
 
 /** Name and number of who calls, large. */
@@ -19,7 +20,7 @@ export function facts(pop) {
   return el("dl", { class: "facts" },
     pair(t("call.queue"), queue && plain(queue)), pair(t("call.dialled"), national || called),
     path.length ? pair(t("call.path"), el("ol", { class: "crumbs" }, path.map(step))) : [],
-    pair(t("call.waited"), waited == null ? "" : duration(waited)), pair(t("call.variables"), collected));
+    pair(t("call.waited"), waited == null ? "" : duration(waited)), pair(t("call.why_me"), whyMe(pop.call.decision)), pair(t("call.variables"), collected));
 }
 
 export function queueCard(queues) {

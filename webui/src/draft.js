@@ -24,20 +24,24 @@ export function keep(id, code, note) {
   timer = setTimeout(() => save(id).catch(() => {}), Math.max(0, Math.min(PAUSE, since + LONGEST - Date.now())));
 }
 
-/** To the server, once; a note without a choice is "other". Throws when it cannot be reached: then it is sent later. */
-export async function save(id) {
+/** To the server, once; a note without a choice is "other". Throws when it cannot be reached: then it is sent later.
+ * `last`: it is no draft any more and ends the wrap-up. True when the server has taken it so. */
+export async function save(id, last = false) {
   clearTimeout(timer);
   since = 0;
   const { code, note = "", saved } = draft(id);
-  if (saved || !id || (!code && !note.trim())) return;
+  if ((saved && !last) || !id || (!code && !note.trim())) return false;
+  let taken = true;
   try {
-    await api("PUT", `/calls/${id}/disposition`, { code: code ?? "other", note });
+    await api("PUT", `/calls/${id}/disposition`, { code: code ?? "other", note, draft: !last });
   } catch (refusal) {
     if (later(refusal)) throw refusal;
-    tell(id, refusal, { code, note });
+    taken = false;
+    if (!saved) tell(id, refusal, { code, note });
   }
   const now = draft(id);
   if (now.code === code && (now.note ?? "") === note) put(id, { code, note, saved: true });
+  return taken && last;
 }
 
 const later = ({ status }) => status === 0 || status === 401 || status === 408 || status === 429 || status === 503;
@@ -45,7 +49,7 @@ const later = ({ status }) => status === 0 || status === 401 || status === 408 |
 const all = () => Object.keys(sessionStorage).filter((name) => name.startsWith("draft:")).map((name) => name.slice(6));
 
 /** What could not be sent when it was written. */
-export const saveAll = () => Promise.allSettled(all().map(save));
+export const saveAll = () => Promise.allSettled(all().map((id) => save(id)));
 
 export function forgetSaved() {
   for (const id of all()) if (draft(id).saved) sessionStorage.removeItem(key(id));

@@ -13,6 +13,18 @@ export function named(prefix, value) {
   return boot.texts[`${prefix}.${value}`] ?? String(value ?? "");
 }
 
+/** A reason by its own name when the site made it up. */
+export const reasonName = (reason) => boot.texts[`reason.${reason}`] ?? plain(reason);
+
+/** A length of time in words: 45 s, 15 min, 1 h 30 min. */
+export function length(seconds) {
+  const s = Math.round(seconds);
+  if (s < 60) return t("time.s", { s });
+  const minutes = Math.round(s / 60);
+  if (minutes < 60) return t("time.min", { m: minutes });
+  return minutes % 60 ? t("time.hm", { h: Math.floor(minutes / 60), m: minutes % 60 }) : t("time.h", { h: minutes / 60 });
+}
+
 /** A name out of a flow file, made readable: night_sales -> Night sales. */
 export function plain(name) {
   const words = String(name ?? "").replace(/[_-]+/g, " ").trim();
@@ -27,7 +39,7 @@ export function el(tag, attributes = {}, ...children) {
     else if (value === true) node.setAttribute(name, "");
     else if (value !== false && value != null) node.setAttribute(name, value);
   }
-  node.append(...children.flat().filter((child) => child != null && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
   return node;
 }
 
@@ -128,9 +140,9 @@ export function toLogin() {
 }
 
 export class Refusal extends Error {
-  constructor(status, code, detail, retry) {
+  constructor(status, code, detail, retry, about = {}) {
     super(detail);
-    Object.assign(this, { status, code, retry });
+    Object.assign(this, { status, code, retry, about });
   }
 }
 
@@ -149,7 +161,7 @@ export async function api(method, path, body) {
   if (answer.ok) return answer.status === 204 ? null : answer.json().catch(() => { throw new Refusal(0, "unreachable", "", null); });
   const problem = await answer.json().catch(() => ({}));
   if (answer.status === 401 && path !== "/session") toLogin();
-  throw new Refusal(answer.status, problem.code ?? "error", problem.detail ?? "", answer.headers.get("Retry-After"));
+  throw new Refusal(answer.status, problem.code ?? "error", problem.detail ?? "", answer.headers.get("Retry-After"), problem);
 }
 
 /** The bar's language choice and log-out, the same on every page. */

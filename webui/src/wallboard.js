@@ -1,8 +1,10 @@
 // The wallboard: the server's last figures, clocks that tick, and a cover over them when they are old.
-import { clock, draw, duration, el, icon, named, now, number, percent, plain, t, tickAll, timer, wireBar } from "./lib.js";
+import { boot, clock, draw, duration, el, icon, length, now, number, percent, plain, reasonName, t, tickAll, timer, wireBar } from "./lib.js";
 import { openLink } from "./link.js";
+import { askAgent, callerTable } from "./supervise.js";
 
 const at = (id) => document.getElementById(id);
+const MOST = 50; // callers shown; the others are counted
 const LIMITS = { not_ready: 1800, wrap_up: 120, talking: 1200 }; // seconds in a state until it is marked
 let board = null;
 let live = false;
@@ -47,6 +49,10 @@ function render() {
   const sums = totals();
   draw(at("tiles"), [sums, levels(sums), waited(sums.longest_since) >= 3600], () => tiles(sums));
   draw(at("queues"), [board.queues, board.queues.map(queueLevels)], queueTable);
+  const callers = board.waiting ?? [];
+  draw(at("callers"), [callers.slice(0, MOST), callers.slice(0, MOST).map(levelOfCaller)], () => callerTable(callers.slice(0, MOST), board.queues, levelOfCaller));
+  const more = Math.max(callers.length, sums.waiting ?? 0) - Math.min(callers.length, MOST);
+  at("callers-more").textContent = more > 0 ? `· ${t("board.more", { count: number(more) })}` : "";
   const on = board.agents.filter((agent) => agent.state !== "logged_out");
   draw(at("agents"), [on, on.map(tooLong)], () => (on.length ? on.sort(byState).map(person) : el("p", { class: "muted" }, t("board.none_agents"))));
   const off = board.agents.length - on.length;
@@ -93,9 +99,14 @@ const queueLevels = (queue) => [levelOfWaiting(queue), levelOfLongest(queue.long
 const COLUMNS = [["w", "waiting"], ["l", "longest"], ["s", "sl"], ["asa", "asa"], ["ready", "ready"], ["talking", "talking"],
   ["o", "answered"], ["a", "answered"], ["x", "abandoned"]];
 
+const goalOf = (row) => target(board.queues.find((queue) => queue.queue === row.queue) ?? {});
+const levelOfCaller = (row) => levelOfLongest(row.since, goalOf(row));
+
+const columns = () => (board.queues.some((queue) => queue.callbacks != null) ? [...COLUMNS, ["c", "callbacks"]] : COLUMNS);
+
 function queueTable() {
   if (!board.queues.length) return el("p", { class: "muted" }, t("board.none_queues"));
-  const head = COLUMNS.map(([name, formula]) => el("th", { scope: "col", title: t(`formula.${formula}`) }, t(`board.${name}`)));
+  const head = columns().map(([name, formula]) => el("th", { scope: "col", title: t(`formula.${formula}`) }, t(`board.${name}`)));
   return el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("board.queue")), head)), el("tbody", {}, board.queues.map(queueRow)));
 }
 
@@ -109,23 +120,36 @@ function queueRow(queue) {
     [percent(queue.service_level), service, goal], [queue.speed_of_answer == null ? "–" : duration(queue.speed_of_answer), "ok"],
     [number(queue.ready), "ok"], [number(queue.talking), "ok"], [number(queue.offered_today), "ok"], [number(queue.answered_today), "ok"],
     [number(queue.abandoned_today), abandoned, queue.abandoned_today ? el("small", {}, percent(share)) : null],
+    ...(columns() === COLUMNS ? [] : [[number(queue.callbacks), "ok"]]),
   ];
-  const cell = ([value, level, more], n) => el("td", { "data-level": level, "data-label": t(`board.${COLUMNS[n][0]}`) },
+  const cell = ([value, level, more], n) => el("td", { "data-level": level, "data-label": t(`board.${columns()[n][0]}`) },
     el("span", {}, level === "ok" ? null : icon(level), value, level === "ok" ? null : el("span", { class: "unseen" }, t(`level.${level}`))), more);
   return el("tr", { "data-queue": queue.queue }, el("th", { scope: "row", class: "name" }, plain(queue.queue)), values.map(cell));
 }
 
 const order = ["ready", "reserved", "talking", "wrap_up", "not_ready"];
 const byState = (a, b) => order.indexOf(a.state) - order.indexOf(b.state) || String(a.name).localeCompare(String(b.name));
-const tooLong = (agent) => waited(agent.since) > (LIMITS[agent.state] ?? Infinity);
+const limited = new Set(boot.reasons.map(({ reason }) => reason));
+const tooLong = (agent) => Boolean(agent.over_limit_since) || (!(agent.state === "not_ready" && limited.has(agent.reason)) && waited(agent.since) > (LIMITS[agent.state] ?? Infinity));
+
+/** What comes after the call, when that is something else. */
+function nextOf(agent) {
+  if (agent.work === "idle" || !agent.next_wish || (agent.next_wish === agent.wish && (agent.next_reason ?? "") === (agent.reason ?? ""))) return null;
+  return el("span", { class: "then" }, t("state.next", { state: agent.next_reason ? reasonName(agent.next_reason) : t(`state.${agent.next_wish}`) }));
+}
 
 function person(agent) {
-  const reason = agent.state === "not_ready" && agent.reason ? ` · ${named("reason", agent.reason)}` : "";
-  return el("div", { class: `person ${tooLong(agent) ? "long" : ""}`, "data-state": agent.state, "data-agent": agent.agent_id }, icon(agent.state),
-    el("div", {}, el("b", { title: agent.name || agent.agent_id }, agent.name || agent.agent_id), el("span", { class: "what" }, t(`state.${agent.state}`) + reason)),
+  const reason = agent.state === "not_ready" && agent.reason ? ` · ${reasonName(agent.reason)}` : "";
+  const name = agent.name || agent.agent_id;
+  const over = agent.over_limit_since ? el("span", { class: "over" }, icon("crit"), t("state.over_limit_short", { time: length(limitOf(agent.reason)) })) : null;
+  return el("div", { class: `person ${tooLong(agent) ? "long" : ""}`, "data-state": agent.state, "data-agent": agent.agent_id, "data-over": agent.over_limit_since ? "yes" : null }, icon(agent.state),
+    el("div", {}, el("b", { title: name }, name), el("span", { class: "what" }, t(`state.${agent.state}`) + reason), over, nextOf(agent)),
     el("div", { class: "right" }, agent.since ? timer({ "data-since": agent.since }) : null,
-      agent.calls_today ? el("span", { class: "done" }, t(agent.calls_today === 1 ? "board.call" : "board.calls", { count: number(agent.calls_today) })) : null));
+      agent.calls_today ? el("span", { class: "done" }, t(agent.calls_today === 1 ? "board.call" : "board.calls", { count: number(agent.calls_today) })) : null),
+    el("button", { type: "button", class: "ghost icon", id: `agent-${agent.agent_id}`, "aria-label": t("do.for", { name }), onclick: () => askAgent(agent) }, "⋯"));
 }
+
+const limitOf = (name) => boot.reasons.find(({ reason }) => reason === name)?.limit ?? 0;
 
 function cover() {
   const old = !live || (lastAt !== null && now() - lastAt > 10000);

@@ -1,11 +1,12 @@
-"""Requests on agents, queues and calls. Handlers get (deps, request, who), answer JSON-ready data."""
+"""Requests on people who log in, queues and calls. Handlers get (deps, request, who), answer JSON-ready data."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -13,12 +14,12 @@ from aiohttp import web
 
 from cti.adapters.web.auth import COOKIE, Auth, Who, sha256
 from cti.adapters.web.hub import Hub
-from cti.adapters.web.ports import DISPOSITIONS, OUTCOMES, SYSTEM_REASONS, Engine, Page, Row, Settings, Store
+from cti.adapters.web.ports import DISPOSITIONS, OUTCOMES, Engine, Page, Row, Settings, Store
 from cti.adapters.web.problems import Problem
 from cti.adapters.web.wire import T, encode, jsonable, read_json, read_limit, read_time, seal, unseal
 from cti.adapters.web.ws import Sockets, is_agent
-from cti.core.messages import AnswerCall, HangUpCall, RejectCall, SetAgentState, SetDisposition, WrapUp
-from cti.errors import BadInput
+from cti.core.messages import AnswerCall, HangUpCall, RejectCall, SetDisposition
+from cti.errors import BadInput, Unavailable
 
 END = r"(?![\s\S])"  # as \Z, in words that JSON Schema has too; Python's $ lets a line break through
 BODY_SECONDS = 10.0  # a body that comes slower is not waited for
@@ -45,19 +46,12 @@ class MePatch(msgspec.Struct, forbid_unknown_fields=True):
     language: Annotated[str, msgspec.Meta(pattern=rf"^[a-z]{{2}}{END}")]
 
 
-class StateChange(msgspec.Struct, forbid_unknown_fields=True):
-    state: Literal["ready", "not_ready", "logged_out"]
-    reason: Annotated[str, msgspec.Meta(pattern=rf"^([a-z][a-z0-9_]{{0,31}})?{END}")] = ""
-    station: Annotated[str, msgspec.Meta(pattern=rf"^([0-9A-Za-z]{{1,20}})?{END}")] = ""
-
-
-class WrapUpChange(msgspec.Struct, forbid_unknown_fields=True):
-    action: Literal["extend", "finish"]
-
-
 class Disposition(msgspec.Struct, forbid_unknown_fields=True):
+    """`draft`: kept while the agent still types; it does not end his wrap-up."""
+
     code: Name
     note: Annotated[str, msgspec.Meta(max_length=4000)] = ""
+    draft: bool = False
 
 
 def reply(data: Any, status: int = 200) -> web.Response:
@@ -161,58 +155,7 @@ async def patch_me(deps: Deps, request: web.Request, who: Who) -> Row:
     return {**me_row(deps, who), "language": asked.language}
 
 
-# ---------------------------------------------------------------- agents and queues
-
-
-def agent_row(row: Row) -> Row:
-    return {**row, "next_state": row.get("next_wish") or None}
-
-
-def _agent(deps: Deps, name: str) -> Row:
-    for row in deps.engine.agents():
-        if row.get("agent_id") == name:
-            return agent_row(row)
-    raise Problem(404, "there is no such agent")
-
-
-def _own_agent(request: web.Request, who: Who) -> str:
-    """The agent in the path. Raises Problem 403 when an agent means another one."""
-    name = request.match_info["id"]
-    if name != who.name and not who.is_supervisor:
-        raise Problem(403, "an agent changes only his own state")
-    return name
-
-
-async def agents(deps: Deps, request: web.Request, who: Who) -> Row:
-    rows = [agent_row(a) for a in deps.engine.agents()]
-    return {"items": [a for a in rows if who.is_supervisor or a["agent_id"] == who.name], "next_cursor": None}
-
-
-async def set_state(deps: Deps, request: web.Request, who: Who) -> Row:
-    name = _own_agent(request, who)
-    asked = await body(request, StateChange)
-    if asked.reason in SYSTEM_REASONS:
-        raise BadInput(f"{asked.reason} is what the server says when it happened", "reserved_reason")
-    _agent(deps, name)
-    deps.engine.submit(
-        SetAgentState(
-            at=deps.engine.now(),
-            by=who.name,
-            agent=name,
-            wish=asked.state,
-            reason=asked.reason,
-            station=asked.station,
-        )
-    )
-    return _agent(deps, name)
-
-
-async def wrap_up(deps: Deps, request: web.Request, who: Who) -> Row:
-    name = _own_agent(request, who)
-    asked = await body(request, WrapUpChange)
-    _agent(deps, name)
-    deps.engine.submit(WrapUp(at=deps.engine.now(), by=who.name, agent=name, action=asked.action))
-    return _agent(deps, name)
+# ---------------------------------------------------------------- live figures
 
 
 async def queues(deps: Deps, request: web.Request, who: Who) -> Row:
@@ -223,14 +166,24 @@ async def wallboard(deps: Deps, request: web.Request, who: Who) -> Row:
     return deps.engine.wallboard()
 
 
-async def status(deps: Deps, request: web.Request, who: Who | None) -> Row:
-    """For supervisors, and for `cti status`, which knows the installation's key."""
+def need_supervisor(deps: Deps, request: web.Request, who: Who | None) -> None:
+    """A supervisor, or a verb of `cti` on this machine, which knows the installation's key. Raises Problem 401, 403."""
     key = request.headers.get("X-Status-Key", "").encode("utf-8", "surrogateescape")
     if not (deps.settings.status_key and hmac.compare_digest(key, deps.settings.status_key.encode())):
         if who is None:
             raise Problem(401, "log in first")
         if not who.is_supervisor:
             raise Problem(403, "your role may not do this")
+
+
+async def audit(deps: Deps, who: Who, action: str, about: str, detail: Row) -> None:
+    """Of something that is done already and whose event names who did it: no database that is away is waited for."""
+    with contextlib.suppress(Unavailable):
+        await deps.store.audit(who.name, action, about, detail)
+
+
+async def status(deps: Deps, request: web.Request, who: Who | None) -> Row:
+    need_supervisor(deps, request, who)
     engine = deps.engine
     return {
         "at": engine.now(),
@@ -265,7 +218,7 @@ async def calls(deps: Deps, request: web.Request, who: Who) -> Row:
     return page(deps, "calls", found)
 
 
-def _live(deps: Deps, call_id: str) -> Row | None:
+def live(deps: Deps, call_id: str) -> Row | None:
     return next((c for c in deps.engine.live_calls() if str(c.get("call_id")) == call_id), None)
 
 
@@ -278,7 +231,7 @@ def _concerns(call: Row, agent: str) -> bool:
 async def call(deps: Deps, request: web.Request, who: Who) -> Row:
     """One call with its story. Another's call is as if it were not there."""
     call_id = uuid_in(request)
-    found = await deps.store.get_call(call_id) or _live(deps, call_id)
+    found = await deps.store.get_call(call_id) or live(deps, call_id)
     if found is None or not (who.is_supervisor or _concerns(found, who.name)):
         raise Problem(404, "there is no such call")
     return found
@@ -320,6 +273,7 @@ async def set_disposition(deps: Deps, request: web.Request, who: Who) -> Row:
             agent=who.name,
             code=asked.code,
             note=asked.note,
+            draft=asked.draft,
         )
     )
     return {"call_id": call_id, "code": asked.code, "note": asked.note}

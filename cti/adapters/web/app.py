@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from cti.adapters.web import api, crm, flows_api, ops, pages
+from cti.adapters.web import agents_api, api, callbacks_api, crm, flows_api, ops, pages, routing_api
 from cti.adapters.web.api import Deps
 from cti.adapters.web.auth import Auth, Who, check_csrf
 from cti.adapters.web.hub import Hub
@@ -97,11 +97,15 @@ ROUTES = (
     Route(method="DELETE", path=f"{V1}/session", handler=api.logout, summary="log out", status=204),
     _get(f"{V1}/me", api.me, "who am I"),
     Route(method="PATCH", path=f"{V1}/me", handler=api.patch_me, summary="my language", body=api.MePatch),
-    _get(f"{V1}/agents", api.agents, "agents and what they do; an agent sees himself"),
+    _get(f"{V1}/agents", agents_api.agents, "agents and what they do; an agent sees himself"),
     _put(
-        f"{V1}/agents/{{id}}/state", api.set_state, "wish a state, now or as the next", body=api.StateChange
+        f"{V1}/agents/{{id}}/state",
+        agents_api.set_state,
+        "wish a state, now or as the next; audited when it is another's",
+        body=agents_api.StateChange,
     ),
-    _post(f"{V1}/agents/{{id}}/wrap-up", api.wrap_up, "extend or finish wrap-up", body=api.WrapUpChange),
+    _post(f"{V1}/agents/{{id}}/wrap-up", agents_api.wrap_up, "extend or finish wrap-up", body=agents_api.WrapUpChange),
+    _get(f"{V1}/agents/{{id}}/why", agents_api.why_agent, "why an agent has no call; supervisors", open=True),
     _get(f"{V1}/queues", api.queues, "queues now"),
     _get(f"{V1}/wallboard", api.wallboard, "all live figures", roles=SUPERVISORS),
     _get(
@@ -114,11 +118,24 @@ ROUTES = (
     _post(f"{V1}/calls/{{id}}/answer", api.answer_call, "make my phone answer"),
     _post(f"{V1}/calls/{{id}}/reject", api.reject_call, "decline an offer"),
     _post(f"{V1}/calls/{{id}}/hangup", api.hang_up_call, "end a call"),
+    _post(f"{V1}/calls/{{id}}/priority", routing_api.change_priority, "make a waiting caller more urgent; audited",
+          body=routing_api.PriorityChange, roles=SUPERVISORS),
+    _post(f"{V1}/calls/{{id}}/move", routing_api.move, "move a waiting caller to another queue; audited",
+          body=routing_api.Move, roles=SUPERVISORS),
+    _get(f"{V1}/calls/{{id}}/why", routing_api.why_call, "why a caller waits, why that agent; supervisors", open=True),
+    _get(f"{V1}/waiting", routing_api.waiting, "callers who wait, the next of each queue first", roles=SUPERVISORS),
     _put(f"{V1}/calls/{{id}}/disposition", api.set_disposition, "how the call ended", body=api.Disposition),
     _get(f"{V1}/customers", crm.customers, "customers", query=("q", *PAGED)),
     _get(f"{V1}/customers/{{id}}", crm.customer, "one customer"),
     _get(f"{V1}/recordings", crm.recordings, "recordings, newest first", query=("agent", *PAGED)),
     _get(f"{V1}/recordings/{{id}}/audio", crm.audio, "listen; ranges; audited", gives="audio/wav"),
+    _get(f"{V1}/callbacks", callbacks_api.callbacks, "callbacks, newest first; an agent sees those he may serve",
+         query=("state", "queue", "q", *PAGED)),
+    _post(f"{V1}/callbacks", callbacks_api.add_callback, "enter one by hand; audited", body=callbacks_api.NewCallback,
+          status=201),
+    _get(f"{V1}/callbacks/{{id}}", callbacks_api.callback, "one callback"),
+    _post(f"{V1}/callbacks/{{id}}/cancel", callbacks_api.cancel_callback, "call back no more; audited",
+          roles=SUPERVISORS),
     *FLOWS,
     _get(f"{V1}/status", api.status, "the server's state; supervisors", open=True),
     _get(f"{V1}/openapi.json", openapi, "this document", open=True),
@@ -132,7 +149,7 @@ ROUTES = (
     _get("/wallboard", pages.wallboard, open=True),
     _get("/admin", pages.admin, open=True),
     _get("/drawing.css", pages.drawing_style, open=True),
-)
+)  # fmt: skip
 
 
 def make_app(engine: Engine, store: Store, settings: Settings, hub: Hub) -> web.Application:

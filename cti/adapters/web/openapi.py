@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
+from cti.adapters.web.callbacks_api import State
 from cti.adapters.web.ports import OUTCOMES, Settings
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _QUERY: dict[str, dict[str, Any]] = {
     "style": {"enum": ["none"], "description": "without its style, for a page that has /drawing.css"},
     "to": {"type": "integer", "minimum": 1, "description": "the version it is compared with; else the live one"},
     "q": {"type": "string", "maxLength": 100, "description": "part of a name or number"},
+    "state": {"enum": list(get_args(State)), "description": "of a callback"},
     "cursor": {"type": "string", "description": "next_cursor of the page before"},
     "limit": {"type": "integer", "minimum": 1, "default": 50, "description": "at most 200 are given"},
 }

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from cti.adapters.web.api import Deps, me_row
 from cti.adapters.web.auth import Who
-from cti.adapters.web.ports import DISPOSITIONS, REASONS, Settings
+from cti.adapters.web.ports import DISPOSITIONS, Settings
 from cti.adapters.web.problems import Problem
 from cti.core.ivr.svg_style import STYLE
 
@@ -104,7 +104,7 @@ async def agent(deps: Deps, request: web.Request, who: Who | None) -> web.Stream
         raise web.HTTPFound("/wallboard")
     pages: Pages = request.app[PAGES]
     return pages.render(
-        "agent.html", pages.language(request, who), me=me, reasons=REASONS, dispositions=DISPOSITIONS
+        "agent.html", pages.language(request, who), me=me, reasons=_reasons(deps), dispositions=DISPOSITIONS
     )
 
 
@@ -113,7 +113,7 @@ async def wallboard(deps: Deps, request: web.Request, who: Who | None) -> web.St
     if who is not None and not who.is_supervisor:
         raise Problem(403, "the wallboard is for supervisors")
     pages: Pages = request.app[PAGES]
-    return pages.render("wallboard.html", pages.language(request, who), me=me)
+    return pages.render("wallboard.html", pages.language(request, who), me=me, reasons=_reasons(deps))
 
 
 async def admin(deps: Deps, request: web.Request, who: Who | None) -> web.StreamResponse:
@@ -127,6 +127,11 @@ async def admin(deps: Deps, request: web.Request, who: Who | None) -> web.Stream
 async def drawing_style(deps: Deps, request: web.Request, who: Who | None) -> web.StreamResponse:
     """The style of drawn flows, for a page they stand in."""
     return web.Response(text=STYLE, content_type="text/css", headers={"Cache-Control": "no-cache"})
+
+
+def _reasons(deps: Deps) -> list[dict[str, Any]]:
+    """What agents may choose from, in the site's own order, with seconds."""
+    return [{"reason": reason, "limit": limit} for reason, limit in deps.settings.reasons.items()]
 
 
 def _me(deps: Deps, who: Who | None) -> dict[str, Any]:

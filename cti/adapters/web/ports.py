@@ -20,7 +20,7 @@ Row = dict[str, Any]
 Page = tuple[list[Row], str | None]  # rows and the cursor of the next page, None when this was the last
 
 DISPOSITIONS = ("sold", "resolved", "callback_needed", "wrong_number", "no_interest", "other")
-REASONS = ("break", "lunch", "training", "meeting", "admin")  # what the page's menu offers
+REASONS = {"break": 900.0, "lunch": 3600.0, "training": 0.0, "meeting": 0.0, "admin": 1800.0}  # and for how long
 SYSTEM_REASONS = ("link", "missed", "rejected", "busy", "removed")  # what only the server may say
 OUTCOMES = frozenset(
     [
@@ -75,8 +75,8 @@ class Engine(Protocol):
     def now(self) -> float: ...
 
     def agents(self) -> list[Row]:
-        """agent_id, agent, name, wish, reason, work, state, next_wish, next_reason, station, reachable,
-        call_id, since, skills, wrap_up_until."""
+        """agent_id, agent, name, wish, reason, work, state, next_wish, next_reason, set_by, station, reachable,
+        call_id, since, idle_since, over_limit_since, skills, wrap_up_until."""
 
     def queues(self) -> list[Row]:
         """queue, waiting, longest_since, ready, talking, offered_today, answered_today, abandoned_today,
@@ -92,10 +92,24 @@ class Engine(Protocol):
         """number -> whether its phone can be reached."""
 
     def live_calls(self) -> list[Row]: ...
+    def waiting_calls(self, most: int | None = None) -> list[Row]:
+        """Callers who wait, the next of each queue first: the row of `why_call` with caller, caller_name, language."""
+
+    def why_call(self, call_id: str) -> Row | None:
+        """Where a caller stands who waits, and for what: call_id, queue, position, priority, since, entered_at, step,
+        needs, why, raised (rules that changed the priority) and more; None: he does not wait."""
+
+    def why_agent(self, agent: str) -> Row:
+        """why (empty: he is free), state, reason, idle_since, skills, waiting, queues: what keeps those who wait from
+        him."""
+
     def health(self) -> dict[str, Row]:
         """name -> ok, detail, age."""
 
     def metrics(self) -> Mapping[str, Any]: ...
+
+    def queues_of(self, agent: str) -> Sequence[str]:
+        """The queues whose calls he may get by their own rule."""
 
     def flow_callers(self) -> list[Row]:
         """Who is in a flow now: call_id, caller, caller_name, flow, node, since, version, state."""
@@ -149,6 +163,17 @@ class Store(Protocol):
     async def get_customer(self, customer_id: str) -> Row | None: ...
     async def list_recordings(self, *, agent: str | None, cursor: str | None, limit: int) -> Page: ...
     async def get_recording(self, recording_id: str) -> Row | None: ...
+    async def list_callbacks(
+        self, *, state: str | None, queues: Sequence[str] | None, q: str, cursor: str | None, limit: int
+    ) -> Page:
+        """queues None: of all of them."""
+
+    async def get_callback(self, callback_id: str) -> Row | None: ...
+    async def add_callback(
+        self, *, number: str, entered: str, queue: str, by: str, at: float, customer_id: int | None
+    ) -> Row:
+        """Raises Refused. Audited."""
+
     async def flow_nodes(self, flow: str, since: float, until: float, version: int | None) -> list[Row]: ...
     async def flow_calls(
         self, since: float, until: float, last_nodes: Sequence[str], flow: str | None
@@ -175,6 +200,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ()  # whose X-Forwarded-For and -Proto are believed
     session_seconds: float = 12 * 3600.0
     idle_seconds: float = 1800.0
+    reasons: Mapping[str, float] = msgspec.field(default_factory=lambda: dict(REASONS))  # seconds; 0: no limit
     status_key: str = ""  # lets `cti status` of this machine read the live state; empty: supervisors only
     cursor_key: bytes = msgspec.field(default_factory=lambda: secrets.token_bytes(32))
     wallboard_seconds: float = 1.0

@@ -82,7 +82,7 @@ def problem_of(error: Exception) -> Problem:
         case Problem():
             return error
         case Refused():
-            return Problem(409, str(error), error.code)
+            return Problem(409, str(error), error.code, more={**error.about})
         case BadInput():
             return Problem(400, str(error), error.code)
         case Unavailable():

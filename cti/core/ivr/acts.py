@@ -11,17 +11,14 @@ from typing import Any
 
 import msgspec
 
-from cti.core.ivr import acts_asking, acts_outside, model
+from cti.core.ivr import acts_asking, acts_outside, acts_queue, model
 from cti.core.ivr.calendars import hours
 from cti.core.ivr.expressions import ExpressionError
 from cti.core.ivr.here import Act, Back, Done, Here, Jump, Left
 from cti.core.ivr.readers import kind_of
-from cti.core.ivr.source import LANGUAGE, seconds
-from cti.core.ivr.steps import Answer, Dial, End, Enqueue, Fact, Pause, Record, Say
+from cti.core.ivr.source import LANGUAGE
+from cti.core.ivr.steps import Answer, Dial, End, Fact, Pause, Record, Say
 from cti.core.numbers import dialable
-
-PRIORITIES = (-1000, 1000)
-MAX_WAITS = (1.0, 86400.0)
 
 
 def _ended(here: Here, spec: Any, answer: Answer) -> Done:
@@ -133,37 +130,7 @@ def _hangup(here: Here, spec: model.Hangup) -> Done:
     return End(here.line.how, spec.cause)
 
 
-# ---------------------------------------------------------------- routing
-
-
-def _queue(here: Here, spec: model.Queue) -> Done:
-    priority = None if spec.priority is None else _priority(here.value(spec.priority))
-    max_wait = None if spec.max_wait is None else _max_wait(here.value(spec.max_wait))
-    return Enqueue(spec.queue, dict(spec.skills), priority, max_wait, _is_closed(here, spec.queue))
-
-
-def _is_closed(here: Here, queue: str) -> bool:
-    """Outside of its calendar a queue takes nobody."""
-    settings = here.book.queues.get(queue)
-    if settings is None or not settings.calendar:
-        return False
-    forced = here.context.forced.get(settings.calendar)
-    return hours(here.book.calendars[settings.calendar], here.context.at, here.book.zone, forced).state != "open"
-
-
-def _priority(value: Any) -> int:
-    try:
-        return max(PRIORITIES[0], min(int(value), PRIORITIES[1]))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ExpressionError("a priority is a whole number") from error
-
-
-def _max_wait(value: Any) -> float:
-    """Seconds, or a duration like `5m`."""
-    length = seconds(value) if isinstance(value, str) else value
-    if not isinstance(length, int | float) or length != length:
-        raise ExpressionError("a waiting time is a number of seconds or a duration")
-    return max(MAX_WAITS[0], min(float(length), MAX_WAITS[1]))
+# ---------------------------------------------------------------- a number
 
 
 def _dial(here: Here, spec: model.Dial) -> Done:
@@ -192,8 +159,8 @@ ACTS: dict[type[msgspec.Struct], Act] = {
     model.Call: Act(_call),
     model.Return: Act(_return),
     model.Hangup: Act(_hangup),
-    model.Queue: Act(_queue, _ended),
     model.Dial: Act(_dial, _dialled),
     **acts_outside.ACTS,
+    **acts_queue.ACTS,
     **acts_asking.ACTS,
 }

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from cti.core.ivr import model, speech
+from cti.core.ivr.acts_queue import place
 from cti.core.ivr.here import Act, Done, Here, Left
 from cti.core.ivr.readers import KEYS
 from cti.core.ivr.steps import Answer, Ask, Fact, Say, Task
@@ -228,6 +229,7 @@ def _called_back(here: Here, spec: model.Callback, answer: Answer) -> Done:
 def _request(here: Here, spec: model.Callback, number: str) -> Done:
     entered = here.line.held.get("entered", "")
     data = {"number": number, "entered": entered, "flow": here.flow.name, "node": here.node.id}
+    data |= place(here, spec.queue)
     here.facts.append(Fact("callback.requested", data, spec.queue))
     here.result("done", {"number": number})
     here.change(hops=0)

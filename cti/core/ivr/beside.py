@@ -12,7 +12,7 @@ import msgspec
 from cti.core.ivr import sql
 from cti.core.ivr.expressions import Names
 from cti.core.ivr.model import Box, Question, Questions, Speech, Statement
-from cti.core.ivr.phrases import PHRASES
+from cti.core.ivr.phrases import BLANKS, PHRASES
 from cti.core.ivr.readers import Scope, check_lengths, prompt_names, texts
 from cti.core.ivr.source import Path, Reader, a_map, duration, flag, language, name, text, whole
 
@@ -143,7 +143,7 @@ def _fillable(blanks: list[str]) -> str:
 def _phrase(reader: Reader, path: Path, value: Any) -> dict[str, str]:
     """{language: text}; what is filled in must stay."""
     held = a_map(reader, path, value, "a phrase")
-    blanks = [blank for blank in ("{value}", "{number}") if blank in PHRASES.get(str(path[-1]), {}).get("en", "")]
+    blanks = [blank for blank in BLANKS if blank in PHRASES.get(str(path[-1]), {}).get("en", "")]
     for key, inner in held.items():
         language(reader, (*path, key), key, of_key=True)
         written = text(reader, (*path, key), inner)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,23 +20,10 @@ DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
 
 
-def read_calendars(sound: Mapping[str, Reader], readers: Collection[str]) -> dict[str, Calendar]:
-    """The calendars of calendars.yaml, also those that have problems; and that those which queues name are in it."""
-    known = _read(sound["calendars.yaml"]) if "calendars.yaml" in sound else {}
-    queues = sound.get("queues.yaml")
-    if queues is None or ("calendars.yaml" in readers and "calendars.yaml" not in sound):
-        return known
-    data = queues.source.data
-    held = data.get("queues") if isinstance(data, dict) else None
-    for key, queue in held.items() if isinstance(held, dict) else ():
-        wanted = queue.get("calendar") if isinstance(queue, dict) else None
-        if isinstance(wanted, str) and wanted not in known:
-            message = f"calendar `{wanted[:60]}` is not in calendars.yaml"
-            queues.unknown(("queues", key, "calendar"), message, wanted[:60], known)
-    return known
-
-
-def _read(reader: Reader) -> dict[str, Calendar]:
+def read_calendars(reader: Reader | None) -> dict[str, Calendar]:
+    """The calendars of calendars.yaml, also those that have problems."""
+    if reader is None:
+        return {}
     top = reader.fields((), reader.source.data, {"calendars": _calendars}, "calendars.yaml", ("calendars",))
     found: dict[str, Calendar] = top.get("calendars", {})
     return found

@@ -14,10 +14,11 @@ from cti.core.ivr.loops import check_loops, goes_on
 from cti.core.ivr.model import Book, Flow, Node, Number
 from cti.core.ivr.number_source import read_numbers
 from cti.core.ivr.problems import Problem
+from cti.core.ivr.queue_names import check_calendars, note_languages, sounds_of
 from cti.core.ivr.queue_source import read_queues
-from cti.core.ivr.readers import Scope, kind_of, variable_defaults
+from cti.core.ivr.readers import CALL_FIELDS, Scope, kind_of, variable_defaults
 from cti.core.ivr.references import check_references
-from cti.core.ivr.sounds_needed import check_sounds
+from cti.core.ivr.sounds_needed import check_sound, check_sounds
 from cti.core.ivr.source import (
     Path,
     Reader,
@@ -31,9 +32,9 @@ from cti.core.ivr.source import (
     whole,
 )  # fmt: skip
 from cti.core.ivr.verbs import COMMON, FAILURES, VAULT, VERBS
+from cti.core.queues import QueueConfig
 
 CONFIG = ("queues.yaml", "numbers.yaml", "calendars.yaml", *beside.FILES)
-CALL_FIELDS = ("id", "caller", "caller_name", "called", "at")
 RESERVED = (
     "args", "call", "customer", "vars", "language", *model.TARGETS,
     "and", "else", "false", "if", "in", "is", "loop", "none", "not", "or", "self", "true", "False", "None", "True",
@@ -88,8 +89,9 @@ def load_book(
     settings = _Settings(country, frozenset(allow), sounds, scripts)
     readers = {file: Reader(source, kept=version > 0) for file, source in files.items()}
     sound = {file: reader for file, reader in readers.items() if reader.source.data is not None}
-    queues = read_queues(sound["queues.yaml"]) if "queues.yaml" in sound else {}
     drafts = [_draft(reader) for file, reader in sound.items() if file not in CONFIG]
+    held = {key for draft in drafts for key in _variables(draft).fields["vars"]} if readers == sound else None
+    queues, routing = read_queues(sound.get("queues.yaml"), held)
     _check_doubles(drafts)
     for draft in drafts:
         _read_nodes(draft, settings)
@@ -98,12 +100,15 @@ def load_book(
         _check_ways(draft)
     check_loops(drafts)
     around = beside.read(sound)
-    calendars = read_calendars(sound, readers)
+    calendars = read_calendars(sound.get("calendars.yaml"))
+    if "queues.yaml" in sound and ("calendars.yaml" in sound or "calendars.yaml" not in readers):
+        check_calendars(sound["queues.yaml"], queues, calendars)
     known: dict[str, Mapping[str, Any]] = {"queues.yaml": queues, "calendars.yaml": calendars, **around.names}
     check_references(drafts, known, {file for file in readers if file not in sound}, settings.scripts)
     args = {draft.name: draft.args for draft in drafts}
     numbers = read_numbers(sound.get("numbers.yaml"), args, country, readers == sound)
     _check_spoken(drafts, numbers, settings, around)
+    _check_waiting(drafts, numbers, settings, sound.get("queues.yaml"), queues)
     if problems := told(readers.values()):
         return problems
     flows = {draft.name: _flow(draft) for draft in drafts}
@@ -111,7 +116,7 @@ def load_book(
     return Book(
         flows=flows, queues=queues, numbers=numbers, version=version, country=country, allow=settings.allow,
         notes=tuple(notes), calendars=calendars, zone=zone, statements=around.statements, boxes=around.boxes,
-        surveys=around.surveys, phrases=around.phrases,
+        surveys=around.surveys, phrases=around.phrases, routing=routing,
     )  # fmt: skip
 
 
@@ -329,9 +334,24 @@ def _check_spoken(
 ) -> None:
     flows = [_flow(draft) for draft in drafts]
     spoken_in = model.languages(flows, numbers.values())
-    check_sounds(drafts, spoken_in, settings.sounds, around)
+    if settings.sounds is not None:
+        check_sounds(drafts, spoken_in, settings.sounds, around)
     if numbers:
         any_language = any(isinstance(held, Expression) for flow in flows for held in model.chosen(flow))
         led_to = {code for spoken in spoken_in.values() for code in spoken}
         for draft, flow in zip(drafts, flows, strict=True):
             translations.note(draft.reader, flow, spoken_in[draft.name], None if any_language else led_to)
+
+
+def _check_waiting(
+    drafts: list[_Draft], numbers: Mapping[str, Number], settings: _Settings, reader: Reader | None,
+    queues: Mapping[str, QueueConfig],
+) -> None:  # fmt: skip
+    """What queues say to those who wait, in every language they may speak."""
+    if reader is None:
+        return
+    flows = [_flow(draft) for draft in drafts]
+    spoken_in = model.waited_in(flows, model.languages(flows, numbers.values()))
+    for path, code, prompt in sounds_of(queues, spoken_in) if settings.sounds is not None else ():
+        check_sound(reader, path, code, prompt, settings.sounds or ())
+    note_languages(reader, queues, spoken_in)

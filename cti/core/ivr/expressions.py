@@ -65,6 +65,11 @@ class Expression:
         self.source = source
         self._parts = parts
 
+    @property
+    def lone(self) -> bool:
+        """Whether it is one `{{ }}` and nothing else."""
+        return len(self._parts) == 1 and not isinstance(self._parts[0], str)
+
     def value(self, names: Mapping[str, Any]) -> Any:
         """The value of a lone `{{ }}` in its own type, else the whole as text. Raises ExpressionError."""
         if len(self._parts) == 1 and not isinstance(self._parts[0], str):

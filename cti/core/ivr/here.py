@@ -59,7 +59,9 @@ class Here:
 
     @property
     def customer(self) -> dict[str, Any]:
-        return self.context.customer if self.line.customer is None else self.line.customer
+        """Whom a lookup has found, else whose number it is; with what is known besides of him."""
+        who = self.context.customer if self.line.customer is None else self.line.customer
+        return {**self.context.besides.get(str(who.get("customer_id")), {}), **who}
 
     def change(self, **changes: Any) -> None:
         self.line = msgspec.structs.replace(self.line, **changes)
@@ -107,12 +109,10 @@ class Here:
     def _languages(self) -> tuple[str, ...]:
         return (self.line.language, self.line.language.partition("-")[0], self.flow.language)
 
-    def phrase(self, name: str, **filled: Callable[[str], str]) -> Text:
-        """What the server says of itself; what is filled in is said in the same language."""
+    def phrase(self, name: str, **filled: phrases.Filled) -> Text:
+        """What the server says of itself."""
         language, text = phrases.phrase(self.book.phrases, name, self._languages())
-        for word, said in filled.items():
-            text = text.replace(f"{{{word}}}", said(language))
-        return Text(language=language, text=text)
+        return Text(language=language, text=phrases.filled_in(text, language, filled))
 
 
 class Act(NamedTuple):

@@ -4,6 +4,7 @@
     turn = proceed(book, turn.line, answer, context)  the last action ended like this: what next
     turn = again(book, line, context)                 the caller came back after a restart: the node once more
     turn = hung_up(book, line, context)               the caller has left: what is still to be done without him
+    result_of(book, line, key)                        how a wait ends by that key
 
 An outcome that is not named goes to the node's `then`, else its `fail`, else the flow's `fail`, else hangup.
 A failure inside a fail target hangs up. After 200 nodes, 20 without the caller doing anything, or 30 minutes, comes
@@ -29,7 +30,7 @@ MAX_HOPS = 20
 MAX_SECONDS = 1800.0  # in a flow, without a wait in a queue or a conversation in between
 MAX_DEPTH = 10  # flows that called each other
 CAUSE_FAILED = 41  # Q.850: temporary failure
-AWAITED = frozenset({"answered", "timeout", "left"})  # results of a queue or dial after which budgets count anew
+AWAITED = frozenset({"answered", "timeout", "left", "callback"})  # of a queue or dial: then budgets count anew
 
 
 def begin(book: Book, flow: str, language: str | None, context: Context) -> Turn:
@@ -58,6 +59,16 @@ def proceed(book: Book, line: Line, answer: Answer, context: Context) -> Turn:
 
 def again(book: Book, line: Line, context: Context) -> Turn:
     return _guarded(line, lambda: _Run(book, context, line).go())
+
+
+def result_of(book: Book, line: Line, key: str) -> str:
+    """How a wait in a queue ends by this key: callback, when it leads to such a node, else left; empty: by no means."""
+    flow = book.flows.get(line.flow)
+    node = flow.nodes.get(line.node) if flow is not None else None
+    if flow is None or node is None or not isinstance(node.spec, model.Queue) or key not in node.to:
+        return ""
+    target = flow.nodes.get(node.to[key])
+    return "callback" if target is not None and isinstance(target.spec, model.Callback) else "left"
 
 
 def hung_up(book: Book, line: Line, context: Context, outcome: str = "hangup") -> Turn:

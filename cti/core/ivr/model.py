@@ -13,7 +13,7 @@ from cti.core.ivr.expressions import Expression
 from cti.core.ivr.problems import Problem
 from cti.core.messages import Prompt, Sound, Text
 from cti.core.numbers import to_e164
-from cti.core.queues import QueueConfig
+from cti.core.queues import QueueConfig, Routing
 
 Value = str | int | float | bool | Expression  # a constant, or what is computed for each call
 TARGETS = ("hangup", "return", "repeat")
@@ -167,10 +167,14 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Queue(msgspec.Struct, frozen=True):
+    """The keys while waiting are in Node.to. `agent`: who alone is offered the call for `agent_for` seconds."""
+
     queue: str
     skills: Mapping[str, Any]
     priority: int | Expression | None
     max_wait: float | Expression | None
+    agent: str | Expression = ""
+    agent_for: float = 20.0
 
 
 class Dial(msgspec.Struct, frozen=True):
@@ -325,6 +329,7 @@ class Book(msgspec.Struct, frozen=True):
     phrases: Mapping[str, Mapping[str, str]] = {}
     calendars: Mapping[str, Calendar] = {}
     zone: str = "UTC"
+    routing: Routing = Routing()
 
     def flow_for(self, called: str) -> tuple[str, str] | None:
         """Flow and language of a called number, as entered in numbers.yaml or as E.164; None: not ours."""
@@ -345,7 +350,11 @@ class Book(msgspec.Struct, frozen=True):
                     found.update(dict.fromkeys(_constant(speech, spoken_in[name], self.version)))
             if any(isinstance(node.spec, ASKING) for node in flow.nodes.values()):
                 found.update(dict.fromkeys(phrases.constant(self.phrases, spoken_in[name])))
+        for name, codes in waited_in(self.flows.values(), spoken_in).items():
+            for speech in said_by(self.queues.get(name)):
+                found.update(dict.fromkeys(_constant(speech, codes, self.version)))
         return list(found)
+
 
 def beside(spec: Spec, boxes: Mapping[str, Box], surveys: Mapping[str, Questions]) -> Iterator[Speech]:
     """What a node speaks that stands in voicemail.yaml or surveys.yaml."""
@@ -364,6 +373,23 @@ def speeches(spec: Spec) -> Iterator[Speech]:
             yield held
         elif isinstance(held, Tries):
             yield from (*held.invalid, *held.silent)
+
+
+def said_by(queue: QueueConfig | None) -> Iterator[Speech]:
+    """What those hear who wait in a queue, and what their agents hear before they talk."""
+    if queue is not None:
+        yield Speech(queue.announce.names, queue.announce.texts)
+        yield Speech((queue.whisper.name,) if queue.whisper.name else (), queue.whisper.texts)
+
+
+def waited_in(flows: Iterable[Flow], spoken_in: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """By queue: the languages of those who may wait in it, or be called back from it."""
+    found: dict[str, dict[str, None]] = {}
+    for flow in flows:
+        for node in flow.nodes.values():
+            if isinstance(node.spec, Queue | Callback):
+                found.setdefault(node.spec.queue, {}).update(dict.fromkeys(spoken_in[flow.name]))
+    return {queue: list(codes) for queue, codes in found.items()}
 
 
 def chosen(flow: Flow) -> list[str | Expression]:

@@ -67,7 +67,8 @@ class Heard(NamedTuple):
 class Phone:
     """`answers`: what tasks come to, by node id or flow/node: the first time, the second ..., the last for ever; an
     outcome "" is the good one. `turn`: the step the call is in; `path`, `facts`, `heard`: all until now; `keys`:
-    pressed and not taken yet; `vault`: secret digits by name; `strange`: tasks nobody gave an answer for."""
+    pressed and not taken yet; `vault`: secret digits by name; `waited`: the last
+    wait in a queue; `strange`: tasks nobody gave an answer for."""
 
     def __init__(
         self,
@@ -96,6 +97,8 @@ class Phone:
         self.keys = ""
         self.left = False
         self._guarded = False  # after secret digits without a terminator: what comes may be more of them
+        self.waited: dict[str, Any] = {}
+        self._queued_at = at
         self._steps = 0
         self._told = 0
         self._asked: dict[str, int] = {}
@@ -104,7 +107,9 @@ class Phone:
 
     @property
     def context(self) -> Context:
-        return Context(call=self.call, customer=self.customer, at=self.at, forced=self.forced)
+        return Context(
+            call=self.call, customer=self.customer, at=self.at, forced=self.forced, waited=self.waited
+        )  # fmt: skip
 
     @property
     def action(self) -> Action:
@@ -164,9 +169,14 @@ class Phone:
     # ------------------------------------------------------------ what the caller does
 
     def press(self, keys: str) -> None:
-        """Keys that no question takes are kept for the next one. In a queue or in a talk they are for nothing."""
+        """Keys that no question takes are kept for the next one. In a queue the first of those that mean something
+        there ends the wait; all others there, and in a talk, are for nothing."""
         self.at += KEY * len(keys)
-        if not isinstance(self.action, Enqueue | Dial | Record):
+        if isinstance(wait := self.action, Enqueue):
+            if chosen := next((key for key in keys if key in wait.keys), ""):
+                self._no_longer(wait)
+                self._proceed(Answer(interpreter.result_of(self.book, self.line, chosen), chosen))
+        elif not isinstance(self.action, Dial | Record):
             self.keys += keys
 
     def nothing(self) -> None:
@@ -199,8 +209,16 @@ class Phone:
         if isinstance(wait := self.action, Enqueue):
             queue = self.book.queues.get(wait.queue)
             longest = wait.max_wait or (queue.max_wait if queue else WAITED)
+            self._no_longer(wait)
             self.at += {"answered": WAITED + TALK, TALKED: WAITED + TALK, "timeout": longest}.get(result, 0.0)
             self._over(result)
+
+    def _no_longer(self, wait: Enqueue) -> None:
+        """What is kept of a wait: for a callback, or when he waits there again."""
+        queue, again = self.book.queues.get(wait.queue), self.waited.get("queue") == wait.queue
+        since = self.waited["since"] if again else self._queued_at
+        priority = wait.priority if wait.priority is not None else queue.priority if queue else 0
+        self.waited = {"queue": wait.queue, "since": since, "priority": priority, "skills": wait.skills}
 
     def dial_ended(self, result: str) -> None:
         """answered, talked, as of a queue; busy, no_answer, fail."""
@@ -257,7 +275,7 @@ class Phone:
         """The prompts of an action are spoken, if no key was pressed that cuts them short; a queue, a call and a
         recording take all keys."""
         if isinstance(action, Enqueue | Dial):
-            self.keys = ""
+            self.keys, self._queued_at = "", self.at
         if not isinstance(action, Say | Ask | Record | Pause):
             return
         fresh, seal = (action.fresh, action.seal) if isinstance(action, Ask) else (False, "")

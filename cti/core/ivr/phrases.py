@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from cti.core.messages import Text
 
 Phrases = Mapping[str, Mapping[str, str]]
+Filled = Callable[[str], str]  # language -> what is said there
 
 PHRASES: dict[str, dict[str, str]] = {
     "invalid": {
@@ -74,7 +75,23 @@ PHRASES: dict[str, dict[str, str]] = {
         "zh": "密码不正确。",
         "id": "PIN tidak benar.",
     },
+    "queue_next": {
+        "en": "You are next in line.",
+        "zh": "您排在第一位。",
+        "id": "Anda berikutnya dalam antrean.",
+    },
+    "queue_place": {
+        "en": "You are number {place} in line.",
+        "zh": "您目前排在第{place}位。",
+        "id": "Anda berada di urutan nomor {place} dalam antrean.",
+    },
+    "queue_wait": {
+        "en": "You will wait about {wait}.",
+        "zh": "您大约需要等待{wait}。",
+        "id": "Perkiraan waktu tunggu Anda sekitar {wait}.",
+    },
 }
+BLANKS = ("{value}", "{number}", "{place}", "{wait}")
 
 
 def phrase(own: Phrases, name: str, languages: Iterable[str]) -> tuple[str, str]:
@@ -85,6 +102,13 @@ def phrase(own: Phrases, name: str, languages: Iterable[str]) -> tuple[str, str]
             if spelling in texts:
                 return language, texts[spelling]
     return "en", texts["en"]
+
+
+def filled_in(text: str, language: str, filled: Mapping[str, Filled]) -> str:
+    """What is filled in is said in the language of the text."""
+    for word, said in filled.items():
+        text = text.replace(f"{{{word}}}", said(language))
+    return text
 
 
 def constant(own: Phrases, languages: Collection[str]) -> Iterator[Text]:

@@ -27,6 +27,7 @@ from cti.core.ivr.source import (
 from cti.core.numbers import dialable
 
 KEYS = frozenset("0123456789*#")
+CALL_FIELDS = ("id", "caller", "caller_name", "called", "at", "repeat", "last_agent")
 KEY_WORDS = {"star": "*", "hash": "#"}
 MAX_WHEN = 50
 MAX_VARS = 50
@@ -35,6 +36,7 @@ MAX_KEYS = 20  # of one answer
 MAX_PATTERN = 100
 MAX_OPEN = 3
 MAX_OTHERS = 9
+LOGIN = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 LENGTH = re.compile(r"[0-9]{1,2}(-[0-9]{1,2})?")
 PATTERN = re.compile(r"([0-9]|\[[0-9-]{1,20}\](\{[0-9,]{1,5}\}|\?)?|\([0-9|]+\)|\||\?|[0-9]\{[0-9,]{1,5}\})+")
 
@@ -162,19 +164,23 @@ def _identifier(reader: Reader, path: Path, key: str) -> None:
         reader.wrong(path, f"a variable like `{key}` has no -", f"`{key.replace('-', '_')}`", of_key=True)
 
 
-def _condition(scope: Scope) -> Read:
+def condition(scope: Scope) -> Read:
     def read(reader: Reader, path: Path, value: Any) -> Any:
         written = text(reader, path, value)
         if written and not (written.strip().startswith("{{") and written.strip().endswith("}}")):
             reader.wrong(path, "a condition is one expression", "like \"{{ customer.tier == 'vip' }}\"")
             return ""
-        return expression(reader, path, written.strip(), scope) if written else ""
+        found = expression(reader, path, written.strip(), scope) if written else ""
+        if isinstance(found, Expression) and not found.lone:
+            hint = "it is always true: write one {{ }} around all of it"
+            reader.useless(path, "a condition is one expression, this is text with several", hint)
+        return found
 
     return read
 
 
 def when(scope: Scope) -> Read:
-    known = {"if": _condition(scope), "to": lambda _reader, path, value: (path, value)}
+    known = {"if": condition(scope), "to": lambda _reader, path, value: (path, value)}
 
     def read(reader: Reader, path: Path, value: Any) -> list[dict[str, Any]]:
         listed = a_list(reader, path, value, "`when`")
@@ -202,6 +208,14 @@ def dialled(scope: Scope) -> Read:
         return written
 
     return read
+
+
+def login(reader: Reader, path: Path, value: Any) -> str:
+    """The login name of an agent. Who there is stands in the database, so nobody can tell whether there is one."""
+    if isinstance(value, str) and LOGIN.fullmatch(value):
+        return value
+    reader.wrong(path, f"`{str(value)[:60]}` is no login name", "letters, digits, `-`, `_` and `.`, at most 40")
+    return ""
 
 
 def max_wait(scope: Scope) -> Read:

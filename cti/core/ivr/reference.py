@@ -179,19 +179,26 @@ WORDS: dict[str, Words] = {
         },
     ),
     "queue": Words(
-        "Waits for an agent, with music.",
-        "sales: {do: queue, queue: sales, skills: {english: 3}, max_wait: 5m, answered: rate_us, timeout: call_me}",
+        "Waits for an agent, with music. Who comes first stands in [routing.md](routing.md).",
+        'sales:\n  do: queue\n  queue: sales\n  skills: {english: 3}\n  max_wait: 5m\n'
+        '  options: {"1": call_me, "2": leave_msg}\n  answered: rate_us\n  timeout: call_me',
         keys={
             "queue": "A name in `queues.yaml`.",
             "skills": "`{skill: level}`, merged with the queue's: the higher wins.",
-            "priority": "-1000 to 1000, higher first; instead of the queue's.",
+            "priority": "-1000 to 1000, higher first; instead of the queue's. Its `raise` rules are added.",
             "max_wait": "Instead of the queue's.",
+            "options": "`{key: target}`: keys that end the wait. A `callback` node for the same queue keeps his place.",
+            "agent": "The login of an agent who alone is offered the call at first, or an expression for it, "
+            "like `{{ customer.attributes.owner }}` or `{{ call.last_agent }}`; null: any agent.",
+            "agent_for": "How long he is waited for, while he is signed on and not away. 1s to 3600s; 20s.",
         },
         outcomes={
             "answered": "Talked to an agent, who has hung up.", "timeout": "Waited `max_wait`.",
-            "full": "`max_size` others wait.", "no_agents": "Nobody is logged in.", "closed": "Its calendar is closed.",
-            "left": "A supervisor moved the caller.", "failed": "It could not be done.",
+            "full": "`max_size` others wait, or its `overflow` says so.",
+            "no_agents": "Nobody is signed on who could ever take the call.", "closed": "Its calendar is closed.",
+            "left": "Taken out of the queue.", "failed": "It could not be done.",
         },
+        result={"key": "the key of `options` that ended the wait; empty: none did"},
     ),
     "dial": Words(
         "Rings a station or an outside number.",
@@ -203,7 +210,8 @@ WORDS: dict[str, Words] = {
         outcomes={"answered": "They talked.", "busy": "Busy.", "no_answer": "Nobody picked up."},
     ),
     "callback": Words(
-        "Asks to which number to call back, checks it, and writes the request down.",
+        "Asks to which number to call back, checks it, and writes the request down. After a wait in the same queue\n"
+        "his place is kept; else his time begins now.",
         "call_me: {do: callback, queue: sales, then: hangup}",
         keys={
             "queue": "Whose agents call.", "number": "The number that is offered; the caller's.",

@@ -20,11 +20,9 @@ class Draft(Protocol):
 
 
 def check_sounds(
-    drafts: Iterable[Draft], spoken_in: Mapping[str, list[str]], sounds: Collection[str] | None, around: Beside
+    drafts: Iterable[Draft], spoken_in: Mapping[str, list[str]], sounds: Collection[str], around: Beside
 ) -> None:
-    """Of nodes, and of the boxes and surveys that they use. `sounds` None: do not look."""
-    if sounds is None:
-        return
+    """Of nodes, and of the boxes and surveys that they use."""
 
     def spoken(spec: model.Spec) -> Iterable[model.Speech]:
         return (*model.speeches(spec), *model.beside(spec, around.boxes, around.surveys))
@@ -33,10 +31,10 @@ def check_sounds(
         for key, node in draft.made.items():
             for prompt in (prompt for speech in spoken(node.spec) for prompt in speech.names):
                 for code in sorted(spoken_in[draft.name]):
-                    _check_sound(draft.reader, ("nodes", key, "play"), code, prompt, sounds)
+                    check_sound(draft.reader, ("nodes", key, "play"), code, prompt, sounds)
 
 
-def _check_sound(reader: Reader, path: Path, code: str, prompt: str, sounds: Collection[str]) -> None:
+def check_sound(reader: Reader, path: Path, code: str, prompt: str, sounds: Collection[str]) -> None:
     file = f"prompts/{code}/{prompt}.wav"
     if file in sounds:
         return

@@ -59,7 +59,8 @@ class Answer(msgspec.Struct, frozen=True):
     """How the last action ended.
 
     Say, Record, Pause: done, error. Ask: digits (in `digits` or `sealed`), timeout, error. Task: its outcome and
-    data. Enqueue: the queue visit's result. Dial: answered, busy, no_answer, fail. Record: `seconds` is in data."""
+    data. Enqueue: the queue visit's result; the key that ended it in `digits`. Dial: answered, busy, no_answer, fail.
+    Record: `seconds` is in data."""
 
     outcome: str
     digits: str = ""
@@ -69,12 +70,15 @@ class Answer(msgspec.Struct, frozen=True):
 
 class Context(msgspec.Struct, frozen=True):
     """What the interpreter knows besides the flow: the call, its customer (fields that are not there are null), the
-    time (seconds since the epoch) and the calendars opened or closed by hand."""
+    time (seconds since the epoch) and the calendars opened or closed by hand. `waited`: the last wait in a queue of
+    this call: queue, since, priority, skills; empty: none. `besides`: of customers, by id: open_cases, complaint."""
 
     call: dict[str, Any] = {}
     customer: dict[str, Any] = {}
     at: float = 0.0
     forced: Mapping[str, Forced] = {}
+    waited: dict[str, Any] = {}
+    besides: dict[str, dict[str, Any]] = {}
 
 
 class Visit(msgspec.Struct, frozen=True):
@@ -140,13 +144,22 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Enqueue(msgspec.Struct, frozen=True):
-    """`skills` in the form of queues.yaml; None: as the queue says. `closed`: nobody waits there now."""
+    """`skills` in the form of queues.yaml; None: as the queue says. `closed`: nobody waits there now.
+
+    `priority`: with what the rules of the queue add to it, those that held are in `raised`. `keys`: those that end the
+    wait, see `interpreter.result_of`. `prefer`: an agent who alone is offered the call for `prefer_for` seconds;
+    `prefer_why`: named (by the node) or last (he talked to the caller last)."""
 
     queue: str
     skills: dict[str, Any] = {}
     priority: int | None = None
     max_wait: float | None = None
     closed: bool = False
+    keys: str = ""
+    prefer: str = ""
+    prefer_for: float = 0.0
+    prefer_why: str = ""
+    raised: tuple[str, ...] = ()
 
 
 class Dial(msgspec.Struct, frozen=True):

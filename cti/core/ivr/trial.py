@@ -125,8 +125,11 @@ class _Trial:
         return False
 
     def _press(self, step: Step) -> None:
-        if not isinstance(self.phone.action, Ask):
+        keys = self.phone.action.keys if isinstance(self.phone.action, Enqueue) else ""
+        if not keys and not isinstance(self.phone.action, Ask):
             raise _Failed(step.path, f"nobody asks for keys: {self._state()}")
+        if keys and not set(keys) & set(step.word):
+            raise _Failed(step.path, f"`{step.word}` does nothing: {self._state()}", f"keys: {', '.join(keys)}")
         self.phone.press(step.word)
 
     def _wait(self, step: Step) -> None:

@@ -14,7 +14,7 @@ from cti.core.ivr import model
 from cti.core.ivr import readers as r
 from cti.core.ivr import readers_outside as out
 from cti.core.ivr.expressions import Names
-from cti.core.ivr.queue_source import skills
+from cti.core.ivr.queue_skills import skills
 from cti.core.ivr.readers import KEYS, Scope
 from cti.core.ivr.source import Path, Read, Reader, duration, flag, language, name, one_of, whole
 
@@ -85,7 +85,8 @@ def _build_lookup(scope: Scope, found: dict[str, Any]) -> model.Spec:
 
 
 def _build_queue(scope: Scope, found: dict[str, Any]) -> model.Spec:
-    return model.Queue(found["queue"], found.get("skills", {}), found.get("priority"), found.get("max_wait"))
+    plain: dict[str, Any] = {"skills": {}, "priority": None, "max_wait": None}
+    return _struct(model.Queue, {**plain, **found})  # type: ignore[no-any-return]
 
 
 def _build_callback(scope: Scope, found: dict[str, Any]) -> model.Spec:
@@ -126,6 +127,11 @@ def _check_lookup(reader: Reader, path: Path, found: Mapping[str, Any]) -> None:
     for key in ("with", "many"):
         if key in found and "query" not in found:
             reader.wrong((*path, key), f"`{key}` goes with `query` only", of_key=True)
+
+
+def _check_queue(reader: Reader, path: Path, found: Mapping[str, Any]) -> None:
+    if "agent_for" in found and "agent" not in found:
+        reader.wrong((*path, "agent_for"), "`agent_for` goes with `agent` only", of_key=True)
 
 
 def _check_http(reader: Reader, path: Path, found: Mapping[str, Any]) -> None:
@@ -240,11 +246,12 @@ VERBS: dict[str, Verb] = {
     "queue": Verb(
         keys=lambda scope: {
             "queue": name, "skills": skills, "priority": r.or_template(whole(-1000, 1000), scope),
-            "max_wait": r.max_wait(scope),
+            "max_wait": r.max_wait(scope), "options": r.options, "agent": r.or_template(r.login, scope),
+            "agent_for": duration(1, 3600),
         },
         needed=("queue",), fields=None,
         outcomes=("answered", "timeout", "full", "no_agents", "closed", "left", "failed", "error"),
-        build=_build_queue,
+        build=_build_queue, check=_check_queue,
     ),
     "dial": Verb(
         keys=lambda scope: {"to": r.dialled(scope), "ring": duration(5, 120)}, needed=("to",),

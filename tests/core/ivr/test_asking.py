@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from flowbook import HEAD, Phone, book_of
+from flowbook import HEAD, NOW, Phone, book_of
 
 from cti.core import ivr
 from cti.core.messages import Sealed, Text
@@ -239,7 +239,8 @@ def test_a_callback_to_the_number_one_calls_from() -> None:
     caller = phone(BACK)
     assert "We will call you back on" in caller.heard
     assert caller.press("1") == ivr.Say((Text("en", "Thank you. We will call you back."),))
-    data = {"number": "+62811555001", "entered": "", "flow": "t", "node": "a"}
+    place = {"since": NOW, "priority": 0, "skills": {}, "language": "en"}
+    data = {"number": "+62811555001", "entered": "", "flow": "t", "node": "a", **place}
     assert caller.facts == [ivr.Fact("callback.requested", data, "sales")]
     caller.back()
     assert caller.heard.startswith("Thank you"), "the request is written, a restart does not write it again"

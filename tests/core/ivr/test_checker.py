@@ -144,7 +144,7 @@ def test_numbers(numbers: str, problem: str) -> None:
         ('queues: {sales: {max_wait: "5s\\n"}}\n', "`max_wait` must be a duration"),
         ("queues: {sales: {ring: 1s}}\n", "`ring` must be from 5s to 120s"),
         ("queues: {sales: {agents: idle}}\n", "must be one of longest_idle, fastest, best_level"),
-        ("queues: {sales: {relax: [{after: 5s}]}}\n", "a relax step needs `skills` or `any_agent: true`"),
+        ("queues: {sales: {relax: [{after: 5s}]}}\n", "a relax step needs `skills` or `also`, or"),
         ("queues: {sales: {relax: [{any_agent: true}]}}\n", "a relax step needs `after`"),
         ("queues: {sales: {relax: [{after: 5s, any_agent: 1}]}}\n", "`any_agent` must be true or false"),
         (

@@ -54,7 +54,7 @@ def test_greet_ask_queue_thank(main: ivr.Book) -> None:
     assert phone.answer("answered", agent="ani") == ivr.Say((Sound("en", "thanks", 3),))
     assert phone.answer("done") == ivr.End("flow_ended", 17)
     assert phone.path == ["greet/done", "ask/1", "sales/answered", "thanks/done", "bye/done"]
-    assert phone.turn.line.results["sales"] == {"outcome": "answered", "agent": "ani"}
+    assert phone.turn.line.results["sales"] == {"outcome": "answered", "agent": "ani", "key": ""}
 
 
 def test_the_language_of_the_number_and_the_flow_s_where_there_is_no_text(main: ivr.Book) -> None:

@@ -163,7 +163,7 @@ def test_every_call_ends_and_none_raises(
         _leave(book, line, context)
         turn = ivr.proceed(book, line, answers[turns % len(answers)], context)
         turns += 1
-        assert turns < 10 * (interpreter.MAX_NODES + interpreter.MAX_HOPS)
+        assert turns < 30 * (interpreter.MAX_NODES + interpreter.MAX_HOPS)
     assert turn.action.cause != interpreter.CAUSE_FAILED, "an exception inside the interpreter"
 
 

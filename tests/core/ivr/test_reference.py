@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from cti.adapters.flow_yaml import parse
+from cti.core.ivr.queue_source import ROUTING, queue_keys
 from cti.core.ivr.reference import WORDS, key_text, keys_of, outcome_text, page
 from cti.core.ivr.verbs import COMMON, VERBS
 
@@ -34,3 +36,10 @@ def test_an_example_has_only_keys_that_there_are(verb: str) -> None:
 
 def test_the_page_that_is_shipped_is_the_one_of_the_table() -> None:
     assert (DOCS / "nodes.md").read_text() == page(), "run: cti flow reference > docs/nodes.md"
+
+
+def test_every_key_of_a_queue_is_explained() -> None:
+    manual = (DOCS / "flows.md").read_text()
+    chapter = manual[manual.index("## queues.yaml\n") : manual.index("## calendars.yaml\n")]
+    told = re.findall(r"^\| `(\w+)` \|", chapter, re.MULTILINE)
+    assert told == [*ROUTING, *told[len(ROUTING) :]] and sorted(told[len(ROUTING) :]) == sorted(queue_keys())

@@ -248,3 +248,47 @@ def test_ways_that_are_not_written_are_not_counted(book: ivr.Book) -> None:
         assert [way.outcome for way in only.missing] == [missing]
     bare = book_of('  a: {do: dial, to: "1000"}\n')
     assert coverage(bare, {}, [Passed("t", "a", "busy")])[0].ways == (0, 0)
+
+
+# ---------------------------------------------------------------- keys in a queue
+
+KEYED = """\
+flow: t
+language: en
+start: wait
+nodes:
+  wait: {do: queue, queue: sales, options: {"1": back, "2": bye}, then: bye}
+  back: {do: callback, queue: sales, then: bye}
+  bye: {do: say, say: "Goodbye", then: hangup}
+"""
+
+
+@pytest.fixture(scope="module")
+def keyed() -> ivr.Book:
+    return book_of("", head=KEYED)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        '    steps: [press: "2", hear: Goodbye]\n    path: [wait 2, bye]\n',
+        '    steps: [press: "92"]\n    path: [wait 2, bye]\n',
+        '    given: {caller: "+62811555001"}\n    steps: [press: "1", press: "1"]\n    path: [wait 1, back, bye]\n'
+        "    expect: {events: [{callback.requested: {queue: sales, priority: 0}}]}\n",
+        "    steps: [queue: {sales: left}]\n    path: [wait left, bye]\n",
+    ],
+)
+def test_keys_in_a_queue_lead_on(keyed: ivr.Book, case: str) -> None:
+    assert failures(keyed, case) == []
+
+
+def test_a_key_that_does_nothing_in_the_queue_is_told(keyed: ivr.Book) -> None:
+    told = "4:20: `45` does nothing: the caller waits in queue sales, in `wait` (keys: 1, 2)"
+    assert failures(keyed, '    steps: [press: "45"]\n') == [told]
+
+
+def test_the_keys_of_a_queue_count_as_ways_out(keyed: ivr.Book) -> None:
+    source = parse("t.yaml", KEYED)
+    gone = [Passed("t", "wait", "1"), Passed("t", "back", "done"), Passed("t", "bye", "done")]
+    found = coverage(keyed, {"t.yaml": source}, gone)[0]
+    assert [str(way) for way in found.missing] == ["t.yaml:5 wait 2", "t.yaml:5 wait then"]

@@ -1,0 +1,333 @@
+"""Callbacks: customers who are called when it is their turn, at the place they had in the queue.
+
+    waits    stands in the router among the callers of its queue, or sleeps until it may be dialled: its next try, the
+             opening of its calendar, the end of another call to the same number
+    called   a call is made for it (`core.callback_calls`)
+    over     done, expired, cancelled, merged, barred, failed
+
+Invariants: one is open per number and queue; one is called per number. A customer who calls again and gets into the
+same queue is called back no more: his call takes the place.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from cti.core.acd import Router, Waiter
+from cti.core.call import Call, Calls
+from cti.core.floor import Floor
+from cti.core.ids import callback_id
+from cti.core.messages import (
+    CalendarsForced,
+    CallbackDue,
+    CallbacksFound,
+    CancelCallback,
+    ClockStepped,
+    Event,
+)
+from cti.core.numbers import dialable
+from cti.core.outbox import Outbox
+from cti.core.queues import CallbackRules
+from cti.core.waits import Waits
+from cti.errors import Refused
+
+PREFIX = "callback/"
+LOOK_EVERY = 30.0  # s between two looks whether a calendar has opened or closed
+KEEP_OVER = 20_000
+NO_AGENT = "no_agent"  # of a call for which no agent stayed: no try
+
+
+class Callback(msgspec.Struct, kw_only=True):
+    """One that is open. `call_id`: in which it was asked for. `made`: the call that is being made for it. `stored`: the
+    database has it. `wakes`: when it is looked at next."""
+
+    callback_id: str
+    call_id: str
+    queue: str
+    number: str
+    since: float
+    priority: int = 0
+    skills: dict[str, Any] = {}
+    language: str = ""
+    requested_at: float
+    tries: int = 0
+    not_before: float = 0.0
+    barred: bool = False
+    ours: str = ""
+    made: str = ""
+    calls: int = 0  # made for it since this server started
+    stored: bool = False
+    wakes: float = 0.0
+
+    @property
+    def key(self) -> str:
+        return PREFIX + self.callback_id
+
+
+class Callbacks:
+    def __init__(
+        self, out: Outbox, calls: Calls, floor: Floor, waits: Waits, router: Router, country: str, trunk: str
+    ) -> None:
+        self.out = out
+        self.calls = calls
+        self.floor = floor
+        self.waits = waits
+        self.router = router
+        self.country = country
+        self.trunk = trunk
+        self.open: dict[str, Callback] = {}
+        self._of: dict[str, dict[str, Callback]] = {}  # by number, then id
+        self._over: dict[str, None] = {}
+        self.handlers: dict[type, Callable[[Any], None]] = {
+            CallbacksFound: self._found, CancelCallback: self._cancel, CalendarsForced: self._calendars,
+            ClockStepped: self._clock_stepped,
+        }  # fmt: skip
+        self.deadlines: dict[str, Callable[[str, float], None]] = {
+            "callback": self._due, "callbacks": lambda _, at: self._look_all(at),
+        }  # fmt: skip
+
+    def of(self, number: str) -> list[Callback]:
+        """The open ones of a number, in the order in which they came."""
+        return list(self._of.get(number, {}).values())
+
+    def lengths(self) -> Counter[str]:
+        """How many are open, by queue."""
+        return Counter(one.queue for one in self.open.values())
+
+    def rules(self, one: Callback) -> CallbackRules:
+        return self.floor.queue(one.queue).callback
+
+    def configured(self, at: float) -> None:
+        """Other settings hold."""
+        self._look_all(at)
+
+    # ------------------------------------------------------------ fold
+
+    def apply(self, event: Event) -> None:
+        if event.type == "callback.requested":
+            self._requested(event)
+        one = self.open.get(event.data.get("callback") or "")
+        if one is None or not event.type.startswith("callback."):
+            return
+        if event.type == "callback.dialed":
+            one.made, one.calls = event.data["to"], one.calls + 1
+            self.router.leave(one.key)
+        elif event.type == "callback.failed":
+            one.made, one.not_before = "", event.data["not_before"]
+            one.tries += event.data["result"] != NO_AGENT
+        elif event.type == "callback.moved":
+            one.since, one.priority = event.data["since"], event.data["priority"]
+        elif event.type == "callback.ended":
+            self._forget(one)
+
+    def _requested(self, event: Event) -> None:
+        data, name = event.data, callback_id(event.call_id, event.seq)
+        if name not in self.open and name not in self._over:
+            call = self.calls.live.get(event.call_id)
+            self._keep(
+                Callback(
+                    callback_id=name, call_id=event.call_id, queue=event.queue, number=data["number"],
+                    since=data.get("since") or event.at, priority=data.get("priority") or 0,
+                    skills=data.get("skills") or {}, language=data.get("language") or "", requested_at=event.at,
+                    ours=call.called if call is not None else "",
+                )
+            )  # fmt: skip
+
+    def _keep(self, one: Callback) -> None:
+        self.open[one.callback_id] = one
+        self._of.setdefault(one.number, {})[one.callback_id] = one
+
+    def _forget(self, one: Callback) -> None:
+        self.router.leave(one.key)
+        del self.open[one.callback_id]
+        same = self._of[one.number]
+        del same[one.callback_id]
+        if not same:
+            del self._of[one.number]
+        self._over[one.callback_id] = None
+        while len(self._over) > KEEP_OVER:
+            del self._over[next(iter(self._over))]
+
+    def restored(self, at: float) -> None:
+        """What was asked for before is in the database: CallbacksFound tells what is open of it."""
+        for one in self.open.values():
+            one.stored = True
+
+    def react(self, event: Event) -> None:
+        if event.type == "callback.requested":
+            one = self.open.get(callback_id(event.call_id, event.seq))
+            if one is not None:
+                self._enter(one, event.at)
+        elif event.type == "call.queued":
+            self._returned(event)
+        elif event.type in ("callback.failed", "callback.ended"):
+            for other in self.of(event.data["number"]):
+                self._free_again(other, event.at)
+
+    # ------------------------------------------------------------ one per number and queue
+
+    def _enter(self, one: Callback, at: float) -> None:
+        """A second one for the same number and queue ends at once; the better of both places is kept."""
+        first = next((o for o in self.of(one.number) if o is not one and o.queue == one.queue), None)
+        if first is None:
+            self.look(one, at)
+            return
+        if self._place(one) < self._place(first):
+            self._move(first, one.since, one.priority, at)
+            self.look(first, at)
+        self.end(one, at, "merged", "system")
+
+    def _move(self, one: Callback, since: float, priority: int, at: float) -> None:
+        self.out.emit("callback.moved", at, call_id=one.call_id, queue=one.queue, callback=one.callback_id, since=since,
+                      priority=priority)  # fmt: skip
+
+    def _place(self, one: Callback) -> tuple[float, float]:
+        aging = self.router.routing.aging
+        return (0.0, one.since - aging * one.priority) if aging else (float(-one.priority), one.since)
+
+    def _returned(self, event: Event) -> None:
+        """He has called again, and got in."""
+        call = self.calls.live.get(event.call_id)
+        if call is None or call.visit is None or call.visit.queue != event.queue:
+            return
+        for one in self.of(call.caller):
+            made = self.calls.live.get(one.made)
+            if one.queue == event.queue and not one.made:
+                self._give_place(one, call, event.at)
+            elif one.queue == event.queue and made is not None and not made.placed:
+                self.floor.withdraw(made, event.at, "cancelled", "merged")
+
+    def _free_again(self, one: Callback, at: float) -> None:
+        """A call to the number is over: he is called, unless he waits in the queue himself by now."""
+        call = None if one.made else self._caller(one)
+        if call is not None:
+            self._give_place(one, call, at)
+        else:
+            self.look(one, at)
+
+    def _caller(self, one: Callback) -> Call | None:
+        here = (call for call in self.calls.live.values() if call.caller == one.number and call.visit is not None)
+        return next((call for call in here if call.visit is not None and call.visit.queue == one.queue), None)
+
+    def _give_place(self, one: Callback, call: Call, at: float) -> None:
+        visit = call.visit
+        assert visit is not None
+        self.end(one, at, "merged", "caller", to=call.call_id)
+        if one.since < visit.since:
+            self.waits.keep_place(call, visit, one.since, "callback", at)
+        if one.priority > visit.priority:
+            self.out.emit("call.priority_changed", at, call_id=call.call_id, queue=visit.queue, visit=visit.number,
+                          priority=one.priority, by="callback")  # fmt: skip
+
+    # ------------------------------------------------------------ when it may be called
+
+    def look(self, one: Callback, at: float) -> None:
+        """Let it wait for an agent, or sleep, or end it: whatever its time has come for."""
+        if one.made or one.callback_id not in self.open:
+            return
+        over = self._is_over(one, at)
+        if over:
+            self.end(one, at, over, "system")
+        elif at < one.not_before or not self.may_call(one, at):
+            self.router.leave(one.key)
+            self._sleep(one, at, one.not_before if at < one.not_before else at + LOOK_EVERY)
+        else:
+            self._stand(one, at)
+
+    def _is_over(self, one: Callback, at: float) -> str:
+        """What it has come to by itself; empty: it goes on."""
+        if one.barred:
+            return "barred"
+        rules = self.rules(one)
+        if one.tries >= rules.tries or dialable(one.number, self.country).kind != "ordinary":
+            return "failed"
+        return "expired" if at >= one.requested_at + rules.expires else ""
+
+    def may_call(self, one: Callback, at: float) -> bool:
+        """Whether this is a time for it: the calendar is open, and the number is not being called already."""
+        queue = self.router.queues.get(one.queue)
+        if queue is None or not self.trunk or any(other.made for other in self.of(one.number)):
+            return False
+        calendar = queue.callback.calendar or queue.calendar
+        return not calendar or self.router.is_open(calendar, at)
+
+    def _stand(self, one: Callback, at: float) -> None:
+        waiter = Waiter(
+            key=one.key, queue=one.queue, since=one.since, priority=one.priority, skills=one.skills, callback=True
+        )  # fmt: skip
+        step = self.router.wait(waiter, at)
+        self._sleep(one, at, min(step or at + LOOK_EVERY, at + LOOK_EVERY))
+        self.floor.route_call(one.key, at)
+
+    def _sleep(self, one: Callback, at: float, until: float) -> None:
+        until = min(until, one.requested_at + self.rules(one).expires)
+        if not at < one.wakes <= until:
+            one.wakes = until
+            self.out.wake(until, "callback", one.callback_id)
+
+    def _due(self, name: str, at: float) -> None:
+        one = self.open.get(name)
+        if one is not None:
+            self.look(one, at)
+
+    def _look_all(self, at: float) -> None:
+        for one in sorted(self.open.values(), key=self._place):
+            self.look(one, at)
+
+    def end(self, one: Callback, at: float, state: str, by: str, **more: Any) -> None:
+        """It is over. `by`: who ended it; `to`: the call in which the customer is served."""
+        self.out.emit("callback.ended", at, call_id=one.call_id, queue=one.queue, callback=one.callback_id, state=state,
+                      by=by, number=one.number, **more)  # fmt: skip
+
+    # ------------------------------------------------------------ what is told from outside
+
+    def _found(self, m: CallbacksFound) -> None:
+        """One that the database had and has no more was ended there. What it tells of the others may be older than what
+        is known here; only whether they may be called is its to say."""
+        found = {due.callback_id for due in m.callbacks}
+        for one in list(self.open.values()):
+            if one.stored and one.callback_id not in found and not one.made:
+                self._forget(one)
+        for due in m.callbacks:
+            known = self.open.get(due.callback_id)
+            if known is not None:
+                known.barred, known.stored = due.barred, True
+                self.look(known, m.at)
+            elif due.callback_id not in self._over:
+                self._take(due, m.at)
+
+    def _take(self, due: CallbackDue, at: float) -> None:
+        about = {name: getattr(due, name) for name in due.__struct_fields__}
+        made = next((call for call in self.calls.live.values() if call.callback == due.callback_id), None)
+        one = Callback(**about, stored=True)
+        self._keep(one)
+        if made is not None and made.calls_back:
+            one.made = made.call_id
+        elif made is not None and made.connected_at is not None:
+            self.end(one, at, "done", made.agent, to=made.call_id)
+        else:
+            self._enter(one, at)
+
+    def _cancel(self, m: CancelCallback) -> None:
+        one = self.open.get(m.callback_id)
+        if one is None:
+            raise Refused("this callback is over", "callback_gone")
+        if one.made:
+            raise Refused("the customer is being called just now", "callback_dialing")
+        self.end(one, m.at, "cancelled", m.by)
+
+    def _calendars(self, m: CalendarsForced) -> None:
+        """Others have still to take it in."""
+        self.out.wake(m.at, "callbacks", "")
+
+    def _clock_stepped(self, m: ClockStepped) -> None:
+        """Everybody has waited as long as he had. Deadlines are moved by the outbox."""
+        for one in self.open.values():
+            one.wakes += m.by
+            one.not_before += m.by if one.not_before else 0.0
+            self._move(one, one.since + m.by, one.priority, m.at)
+        self.out.wake(m.at, "callbacks", "")

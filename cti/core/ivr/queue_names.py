@@ -1,0 +1,51 @@
+"""What queues.yaml names must be there: calendars, recorded prompts; and texts in the languages of those who wait."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from cti.core.ivr.source import Path, Reader
+from cti.core.queues import QueueConfig
+
+
+def check_calendars(reader: Reader, queues: Mapping[str, QueueConfig], known: Mapping[str, Any]) -> None:
+    for key, queue in queues.items():
+        for path, wanted in _calendars(queue):
+            if wanted and wanted not in known:
+                message = f"calendar `{wanted[:60]}` is not in calendars.yaml"
+                reader.unknown(("queues", key, *path), message, wanted[:60], known)
+
+
+def _calendars(queue: QueueConfig) -> Iterator[tuple[Path, str]]:
+    yield ("calendar",), queue.calendar
+    yield ("callback", "calendar"), queue.callback.calendar
+    for at, one in enumerate(queue.capacity):
+        yield ("capacity", at, "calendar"), one.calendar
+
+
+def note_languages(reader: Reader, queues: Mapping[str, QueueConfig], spoken_in: Mapping[str, list[str]]) -> None:
+    """Where callers of a queue speak a language that a text of it is not there in."""
+    for key, queue in queues.items():
+        for path, texts in ((("announce", "say"), queue.announce.texts), (("whisper",), queue.whisper.texts)):
+            bases = {code.partition("-")[0] for code in texts}
+            missing = [code for code in spoken_in.get(key, ()) if code.partition("-")[0] not in bases]
+            if texts and missing:
+                others = "another language is heard"
+                reader.note(("queues", key, *path), f"queue {key}: no text in `{'`, `'.join(missing)}`, {others}")
+
+
+def prompts_of(queue: QueueConfig) -> Iterator[tuple[Path, str]]:
+    """Where a queue names a recorded prompt, and which."""
+    yield from ((("announce", "play"), one) for one in queue.announce.names)
+    if queue.whisper.name:
+        yield ("whisper", "play"), queue.whisper.name
+
+
+def sounds_of(
+    queues: Mapping[str, QueueConfig], spoken_in: Mapping[str, Collection[str]]
+) -> Iterator[tuple[Path, str, str]]:
+    """(place, language, prompt) of every recording that callers of the queues, or their agents, may hear."""
+    for key, queue in queues.items():
+        for path, prompt in prompts_of(queue):
+            yield from ((("queues", key, *path), code, prompt) for code in spoken_in.get(key, ()))

@@ -1,0 +1,327 @@
+"""Waiting in a queue: who gets in, which place he has, how long he stays, and how a wait ends without an agent.
+
+Invariant: every queue visit ends with exactly one result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import ceil
+from typing import Any
+
+from cti.core.acd import Router, Waiter
+from cti.core.call import Call, Calls, Visit
+from cti.core.expect import LONGEST, spoken
+from cti.core.floor import RING_GRACE, Floor
+from cti.core.messages import ChangePriority, ClockStepped, Event, MoveCall, PastFound
+from cti.core.outbox import Outbox
+from cti.core.queues import QueueConfig, Routing, asked
+from cti.errors import BadInput, Refused
+
+CLOSING_EVERY = 10.0  # s between two looks whether a queue with callers has closed, or its capacity has changed
+PRIORITIES = (-1000, 1000)
+KEPT_PLACES = 20_000
+
+
+class Waits:
+    def __init__(self, out: Outbox, calls: Calls, floor: Floor, router: Router) -> None:
+        self.out = out
+        self.calls = calls
+        self.floor = floor
+        self.router = router
+        self.lengths: dict[str, int] = {}  # open visits by queue
+        self.left: dict[tuple[str, str], tuple[float, float]] = {}  # (caller, queue): the place he left, and when
+        self._watched: set[str] = set()  # queues that are looked at every CLOSING_EVERY
+        self._told: set[str] = set()  # visits that are told something from time to time
+        self.handlers: dict[type, Callable[[Any], None]] = {
+            ChangePriority: self._change_priority, MoveCall: self._move, PastFound: self._past,
+            ClockStepped: self._clock_stepped,
+        }  # fmt: skip
+        self.deadlines: dict[str, Callable[[str, float], None]] = {
+            "max_wait": self._due_max_wait, "relax": self._due_relax, "no_agents": self._due_no_agents,
+            "closing": self._due_closing, "announce": self._due_announce,
+        }  # fmt: skip
+
+    def configure(
+        self, queues: Mapping[str, QueueConfig], at: float, earlier: Mapping[str, QueueConfig], routing: Routing
+    ) -> None:
+        """New queue settings hold from the next decision on, also for those who wait. A queue that is gone serves those
+        who wait in it, and (`earlier`) those whose version of the flows still knows it."""
+        kept = {name: queue for name, queue in self.router.queues.items() if self.lengths.get(name)}
+        self.router.configure(kept | dict(earlier) | dict(queues), routing, at)
+        for call in self.calls.live.values():
+            if call.visit is not None:
+                self._set_deadlines(call, call.visit, at)
+                self.out.wake(at, "relax", f"{call.call_id}/{call.visit.number}")
+
+    # ------------------------------------------------------------ fold
+
+    def apply(self, event: Event) -> None:
+        """Take an event in (after the call's own record has)."""
+        if event.type == "call.queued":
+            self.lengths[event.queue] = self.lengths.get(event.queue, 0) + 1
+        elif event.type == "call.dequeued":
+            self.lengths[event.queue] = self.lengths.get(event.queue, 0) - 1
+            self._remember(event)
+        if event.type in ("call.dequeued", "call.offered", "call.ended"):
+            self.router.leave(event.call_id)
+        elif event.type in WAITS_AGAIN:
+            self._wait(event.call_id, event.at)
+
+    def _remember(self, event: Event) -> None:
+        """Whoever left before he was served may call again."""
+        call = self.calls.live.get(event.call_id)
+        if call is not None and call.caller and event.data["result"] in ("abandoned", "short_abandon"):
+            self._leave_place(call.caller, event.queue, call.last_visit["since"], event.at)
+
+    def _leave_place(self, caller: str, queue: str, since: float, at: float) -> None:
+        self.left[caller, queue] = since, at
+        while len(self.left) > KEPT_PLACES:
+            del self.left[next(iter(self.left))]
+
+    def _wait(self, call_id: str, at: float) -> None:
+        """He waits, if he does and no phone rings for him; and is looked at when others may serve him."""
+        call = self.calls.live.get(call_id)
+        visit = call.visit if call is not None else None
+        if call is None or visit is None or visit.offer or call.ended_at is not None:
+            return
+        waiter = Waiter(
+            key=call_id, queue=visit.queue, since=visit.since, priority=visit.priority, skills=visit.skills,
+            prefer=visit.prefer, prefer_until=visit.prefer_until, prefer_why=visit.prefer_why,
+        )  # fmt: skip
+        next_at = self.router.wait(waiter, at)
+        if next_at is not None:
+            self.out.wake(next_at, "relax", f"{call_id}/{visit.number}")
+
+    def restored(self, at: float) -> None:
+        """Those who wait are taken up when the queues are known (`configure`)."""
+
+    # ------------------------------------------------------------ entering
+
+    def react(self, event: Event) -> None:
+        """Do what follows from an event that has just happened (not from one that is restored)."""
+        if event.type == "call.queued":
+            self._entered(self.calls.live[event.call_id], event.at, event.data.get("closed", False))
+        elif event.type in ("offer.missed", "offer.rejected", "offer.cancelled"):
+            self._back_in_place(event)
+        elif event.type in ("call.place_kept", "call.priority_changed"):
+            self.floor.route_call(event.call_id, event.at)
+        elif event.type == "call.pressed":
+            self._pressed(event)
+        elif event.type == "agent.state_changed":
+            self._staff_changed(event.at)
+
+    def _entered(self, call: Call, at: float, closed: bool) -> None:
+        """The agent whose phone rang for somebody who is moved is free before he is here: he may have him already."""
+        visit = call.visit
+        if visit is None or visit.offer:
+            return
+        self._keep_place(call, visit, at)
+        why = self._overfull(call, visit, at)
+        if visit.queue not in self.router.queues:
+            self.floor.leave(call, at, "failed")
+        elif closed:
+            self.floor.leave(call, at, "closed")
+        elif why:
+            self.floor.leave(call, at, "full", why=why)
+        elif not self._nobody(call, visit, at):
+            self._set_deadlines(call, visit, at)
+            self.floor.route_call(call.call_id, at)
+
+    def _overfull(self, call: Call, visit: Visit, at: float) -> str:
+        """Why the queue takes nobody more; empty: it does. Whom an agent is free for gets in, as long as there is room
+        to stand."""
+        why = self.router.overfull(call.call_id, self.lengths[visit.queue])
+        longest = self.floor.queue(visit.queue).overflow.wait
+        if not why and longest and (self.expected(call, at, float("inf")) or 0.0) > longest:
+            why = "wait"
+        return "" if why in ("ratio", "wait") and self.router.agent_for(call.call_id, at) is not None else why
+
+    def _nobody(self, call: Call, visit: Visit, at: float) -> bool:
+        """Nobody is signed on who could ever serve him, and he does not wait for one: then he has left. Else, when
+        nobody is, he is looked at again after the time that he does wait."""
+        patience = self.floor.queue(visit.queue).overflow.no_agents
+        if patience is None or self.router.staffed(call.call_id):
+            return False
+        if patience > 0:
+            self.out.wake(at + patience, "no_agents", f"{call.call_id}/{visit.number}")
+            return False
+        self.floor.leave(call, at, "no_agents")
+        return True
+
+    def _staff_changed(self, at: float) -> None:
+        for key in sorted(self.router.moved):
+            call = self.calls.live.get(key)
+            if call is not None and call.visit is not None:
+                self._nobody(call, call.visit, at)
+
+    def _keep_place(self, call: Call, visit: Visit, at: float) -> None:
+        """Who waited in this queue before, in this call or in one just before, has his place again."""
+        before, why = call.last_visit, "again"
+        since = before["since"] if before.get("queue") == visit.queue else None
+        if since is None:
+            place, why = self.left.pop((call.caller, visit.queue), None), "returned"
+            within = self.floor.queue(visit.queue).return_within
+            since = place[0] if place is not None and at - place[1] <= within else None
+        if since is not None and since < visit.since:
+            self.keep_place(call, visit, since, why, at)
+
+    def keep_place(self, call: Call, visit: Visit, since: float, why: str, at: float) -> None:
+        """He has waited since then."""
+        self.out.emit("call.place_kept", at, call_id=call.call_id, queue=visit.queue, visit=visit.number, since=since,
+                      why=why)  # fmt: skip
+
+    def _set_deadlines(self, call: Call, visit: Visit, at: float) -> None:
+        key, queue = f"{call.call_id}/{visit.number}", self.floor.queue(visit.queue)
+        self.out.wake(visit.entered_at + visit.max_wait, "max_wait", key)
+        if queue.announce.speaks and key not in self._told:
+            self._told.add(key)
+            first = visit.entered_at + queue.announce.first
+            self.out.wake(_next(first, queue.announce.every, at), "announce", key)
+        timed = any(limit.calendar for limit in queue.capacity)
+        if ((queue.overflow.closing and queue.calendar) or timed) and queue.name not in self._watched:
+            self._watched.add(queue.name)
+            self.out.wake(at + CLOSING_EVERY, "closing", queue.name)
+
+    def _back_in_place(self, event: Event) -> None:
+        """A phone rang in vain: he waits where he waited, unless he was moved; what fell due meanwhile is done now."""
+        call, at = self.calls.live[event.call_id], event.at
+        visit = call.visit
+        if visit is None or visit.offer or visit.queue != event.queue or call.ended_at is not None:
+            return
+        if at >= visit.entered_at + visit.max_wait:
+            self.floor.leave(call, at, "timeout")
+        else:
+            self._set_deadlines(call, visit, at)
+            self.floor.route_call(call.call_id, at)
+
+    # ------------------------------------------------------------ leaving
+
+    def _pressed(self, event: Event) -> None:
+        """A key ends the wait, also while a phone rings for him; not any more when it was answered."""
+        call = self.calls.live.get(event.call_id)
+        if call is None or call.visit is None or call.visit.number != event.data["visit"]:
+            return
+        if call.offer is not None and call.offer.channel_id in self.calls.answered:
+            return
+        self.floor.withdraw(call, event.at, "caller_left")
+        self.floor.leave(call, event.at, event.data["result"], key=event.data["key"])
+
+    def _visitor(self, key: str) -> Call | None:
+        call_id, _, number = key.rpartition("/")
+        call = self.calls.live.get(call_id)
+        return call if call is not None and call.visit is not None and str(call.visit.number) == number else None
+
+    def _due_max_wait(self, key: str, at: float) -> None:
+        call = self._visitor(key)
+        if call is None or call.visit is None or call.visit.offer:
+            return
+        if call.node in self.floor.nodes_down:  # whether he is still there is not known
+            self.out.wake(at + RING_GRACE, "max_wait", key)
+        else:
+            self.floor.leave(call, at, "timeout")
+
+    def _due_relax(self, key: str, at: float) -> None:
+        call = self._visitor(key)
+        if call is not None:
+            self._wait(call.call_id, at)
+            self.floor.route_call(call.call_id, at)
+
+    def _due_no_agents(self, key: str, at: float) -> None:
+        call = self._visitor(key)
+        if call is not None and not call.visit.offer and not self.router.staffed(call.call_id):  # type: ignore[union-attr]
+            self.floor.leave(call, at, "no_agents")
+
+    def _due_closing(self, name: str, at: float) -> None:
+        """Look whether the queue has closed, and whether more of its calls may go to agents, as long as any wait."""
+        queue = self.floor.queue(name)
+        waiting = [call for call in self.calls.live.values() if call.visit is not None and call.visit.queue == name]
+        if queue.overflow.closing and queue.calendar and not self.router.is_open(queue.calendar, at):
+            for call in waiting:
+                if call.visit is not None and not call.visit.offer:
+                    self.floor.leave(call, at, "closed")
+        self.floor.route_queue(name, at)
+        if self.lengths.get(name):
+            self.out.wake(at + CLOSING_EVERY, "closing", name)
+        else:
+            self._watched.discard(name)
+
+    # ------------------------------------------------------------ announcements
+
+    def _due_announce(self, key: str, at: float) -> None:
+        """Say where he stands, but not while a phone rings for him."""
+        call = self._visitor(key)
+        if call is None or call.visit is None:
+            self._told.discard(key)
+            return
+        announce = self.floor.queue(call.visit.queue).announce
+        if not call.visit.offer and call.node not in self.floor.nodes_down:
+            position = self.router.position(call.call_id) if announce.position else None
+            minutes = self.minutes(call, call.visit, at) if announce.wait else None
+            if position is not None or minutes is not None or announce.texts or announce.names:
+                self.out.emit("call.announced", at, call_id=call.call_id, queue=call.visit.queue,
+                              visit=call.visit.number, position=position, minutes=minutes)  # fmt: skip
+        self.out.wake(at + announce.every, "announce", key)
+
+    def minutes(self, call: Call, visit: Visit, at: float) -> int | None:
+        """What he may be told of how long he will wait, when it is less than he was told; None: nothing."""
+        return spoken(self.expected(call, at), visit.minutes)
+
+    def expected(self, call: Call, at: float, longest: float = LONGEST) -> float | None:
+        """Seconds that he will wait yet; None: not known, or longer than that."""
+        key = call.call_id
+        queue = self.router.stands[key].waiter.queue
+        return self.floor.expect.wait(queue, self.router.ahead(key), self.router.servants(key), at, longest)
+
+    # ------------------------------------------------------------ requests and settings
+
+    def _waiting(self, call_id: str) -> tuple[Call, Visit]:
+        call = self.calls.live.get(call_id)
+        if call is None or call.visit is None:
+            raise Refused("this call does not wait any more", "not_waiting")
+        return call, call.visit
+
+    def _change_priority(self, m: ChangePriority) -> None:
+        call, visit = self._waiting(m.call_id)
+        if not PRIORITIES[0] <= m.priority <= PRIORITIES[1]:
+            raise BadInput(f"a priority is a whole number from {PRIORITIES[0]} to {PRIORITIES[1]}", "bad_priority")
+        if m.priority != visit.priority:
+            self.out.emit("call.priority_changed", m.at, call_id=call.call_id, queue=visit.queue, visit=visit.number,
+                          priority=m.priority, by=m.by)  # fmt: skip
+
+    def _move(self, m: MoveCall) -> None:
+        """To another queue, with the time he has waited; the flow goes on from the node he is in."""
+        call, visit = self._waiting(m.call_id)
+        queue = self.router.queues.get(m.queue)
+        if queue is None:
+            raise BadInput(f"there is no queue {m.queue}", "no_such_queue")
+        if m.queue == visit.queue:
+            raise Refused("the call waits there already", "same_queue")
+        self.floor.withdraw(call, m.at, "cancelled", "moved")
+        at = max(m.at, visit.entered_at)
+        self.floor.leave(call, at, "left", to=m.queue, by=m.by)
+        self.out.emit(
+            "call.queued", at, call_id=call.call_id, queue=m.queue, visit=visit.number + 1, priority=visit.priority,
+            skills={}, needs=asked(queue, {}), entered_at=at, since=visit.since, max_wait=queue.max_wait,
+            node=(call.line or {}).get("node", ""), closed=False, keys=visit.keys,
+        )  # fmt: skip
+
+    def _past(self, m: PastFound) -> None:
+        for one in m.left:
+            self._leave_place(one.caller, one.queue, one.since, one.left_at)
+        for agent, queue, calls, seconds in m.handled:
+            self.router.handled(agent, queue, seconds, calls)
+            self.floor.expect.before(queue, calls, seconds)
+
+    def _clock_stepped(self, m: ClockStepped) -> None:
+        """Deadlines and calls have been moved; so are the places of those who left."""
+        self.left = {who: (since + m.by, at + m.by) for who, (since, at) in self.left.items()}
+
+
+def _next(first: float, every: float, at: float) -> float:
+    """The next of the times that count from when he came: after a restart not all are told at once."""
+    return max(first, first + ceil((at - first) / every) * every)
+
+
+WAITS_AGAIN = ("call.queued", "call.place_kept", "call.clock_set", "call.priority_changed", "offer.missed",
+               "offer.rejected", "offer.cancelled")  # fmt: skip

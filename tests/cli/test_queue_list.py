@@ -1,0 +1,94 @@
+"""`cti queue list`: what a supervisor reads of the queues, and what a script does; and what it says of a bad file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kit_cli import Cti, typed
+
+QUEUES = """routing: {aging: 0s, balance: true, outbound_counts: false}
+queues:
+  plain: {}
+  sales:
+    skills: {english: 2, any: [{dutch: 1}, {german: 1, french: 2}]}
+    relax: [{after: 30s, skills: {english: 1}, also: {support: 3}}, {after: 60s, any_agent: true}]
+    agents: fastest
+    idle_limit: 5m
+    last_agent: 20s
+    keep_idle: 2
+    priority: 3
+    raise: [{when: "{{ customer.tier == 'vip' }}", by: 10}]
+    calendar: office
+    overflow: {wait: 5m, ratio: 3, no_agents: 0s, closing: true}
+    return_within: 10m
+    capacity: [{calls: 5, calendar: lunch}, {calls: 10}]
+    music: jazz
+    announce: {position: true, every: 45s, say: {en: "Hold on"}, play: hello}
+    whisper: {en: "Sales"}
+  other: {skills: {}, calendar: office, announce: {wait: true}, whisper: {play: beep}, capacity: 4}
+"""
+LINES = """routing: priority alone decides; whose queue is furthest behind its goal comes first; \
+a call out leaves the idle time of an agent as it is
+plain            needs plain 1                      ring 15 s  wrap-up 30 s  at most 600 s  goal 80 % in 20 s
+    callbacks: 3 tries, one every 600 s, within 86400 s
+sales            needs english 2, or dutch 1, or german 1, french 2 ring 15 s  wrap-up 30 s  at most 600 s  \
+goal 80 % in 20 s
+    relaxed: after 30 s english 1, also support 3; after 60 s any agent
+    agents: fastest, before that who is idle for 300 s, the last one alone for 20 s, 2 kept for callers
+    priority: 3; customer.tier == 'vip' (+10)
+    leaves: new callers while office is closed, and those who wait, expected wait over 300 s, \
+over 3 callers for each agent, nobody signed on for 0 s, keeps his place for 600 s
+    at once: 5 while lunch is open, else 10
+    heard: position and text in en and hello after 15 s, then every 45 s, music jazz, agents hear a whisper in en
+    callbacks: 3 tries, one every 600 s, within 86400 s while office is open
+other            needs nobody special               ring 15 s  wrap-up 30 s  at most 600 s  goal 80 % in 20 s
+    leaves: new callers while office is closed
+    at once: 4
+    heard: wait after 15 s, then every 60 s, agents hear beep
+    callbacks: 3 tries, one every 600 s, within 86400 s while office is open
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    flows = tmp_path / "flows"
+    flows.mkdir()
+    (flows / "queues.yaml").write_text(QUEUES)
+    (flows / "calendars.yaml").write_text("calendars: {office: {}, lunch: {}}\n")
+    return flows
+
+
+@pytest.fixture
+def cti(monkeypatch: Any, capsys: Any, tmp_path: Path, folder: Path) -> Cti:
+    return typed(monkeypatch, capsys, tmp_path, PATHS__FLOWS=folder)
+
+
+def test_every_setting_that_is_not_the_usual_one_is_told(cti: Cti) -> None:
+    assert cti("queue", "list") == (0, LINES, "")
+
+
+def test_the_usual_routing(cti: Cti, folder: Path) -> None:
+    (folder / "queues.yaml").write_text("queues: {}\n")
+    assert cti("queue", "list") == (0, "routing: a point of priority is worth 60 s\n", "")
+
+
+def test_all_settings_as_json(cti: Cti) -> None:
+    code, out, _ = cti("queue", "list", "--json")
+    found = {queue["name"]: queue for queue in json.loads(out)}
+    assert code == 0 and list(found) == ["plain", "sales", "other"]
+    sales = found["sales"]
+    assert sales["raises"] == [{"when": "{{ customer.tier == 'vip' }}", "by": 10}]
+    assert sales["routing"] == {"aging": 0.0, "balance": True, "outbound_counts": False}
+    assert sales["overflow"] == {"wait": 300.0, "ratio": 3.0, "no_agents": 0.0, "closing": True}
+    assert sales["capacity"] == [{"calls": 5, "calendar": "lunch"}, {"calls": 10, "calendar": ""}]
+    assert found["plain"]["callback"]["tries"] == 3
+
+
+def test_a_bad_file_is_told_and_nothing_else(cti: Cti, folder: Path) -> None:
+    (folder / "queues.yaml").write_text("queues: {sales: {capacity: none}}\n")
+    for more in ((), ("--json",)):
+        code, out, err = cti("queue", "list", *more)
+        assert (code, out) == (1, "") and "queues.yaml:1:28: `capacity` must be a whole number" in err

@@ -218,6 +218,8 @@ def test_breaks_and_the_end_of_the_day_wait_for_the_call() -> None:
     assert (one.busy, one.paused, one.idle) == (240, 50, 120 + 40)
     said, _ = day([(0, {})], [agent(spans=((0, 10), (20, 500)))], talk=30)
     assert said["c0"] == ("answered", 0)
+    said, _ = day([(0, {}), (1, {})], [agent(breaks=((10, 20),))])  # over before the call is
+    assert said["c1"] == ("answered", 59)
 
 
 def test_an_agent_nobody_calls_and_a_queue_without_calls() -> None:

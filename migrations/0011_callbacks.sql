@@ -58,8 +58,11 @@ CREATE TRIGGER tell_callbacks AFTER INSERT OR UPDATE OR DELETE ON crm.do_not_cal
     FOR EACH STATEMENT EXECUTE FUNCTION crm.tell_callbacks();
 CREATE TRIGGER tell_new_callback AFTER INSERT ON crm.callbacks
     FOR EACH ROW EXECUTE FUNCTION crm.tell_callbacks();
-CREATE TRIGGER tell_callback AFTER UPDATE ON crm.callbacks
-    FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION crm.tell_callbacks();
+CREATE TRIGGER tell_callback AFTER UPDATE ON crm.callbacks  -- by hand; what a server does itself it knows
+    FOR EACH ROW WHEN (NEW.cancelled_at IS DISTINCT FROM OLD.cancelled_at
+                       OR (OLD.state IN ('open', 'dialing') AND NEW.state NOT IN ('open', 'dialing')
+                           AND NEW.ended_at IS NULL))
+    EXECUTE FUNCTION crm.tell_callbacks();
 
 CREATE FUNCTION crm.fold_callbacks(ids uuid[]) RETURNS void LANGUAGE sql AS $$
     INSERT INTO crm.callbacks AS b

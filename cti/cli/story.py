@@ -17,7 +17,7 @@ def tell(call: Row, names: Mapping[str, str], zone: tzinfo) -> Iterator[str]:
     """`call` is what Store.get_call gives; `names`: login name -> display name; times are shown in `zone`."""
     start = _time(call["started_at"])
     yield f"Call {call['call_id']}, {call['direction']}"
-    yield f"  {_who(call)} called {call['called'] or 'nobody'}"
+    yield f"  {_called(call)}"
     yield f"  {start.astimezone(zone):%A %d %B %Y %H:%M:%S %Z}, {_length(call, start)}"
     yield f"  {_ending(call)}"
     yield ""
@@ -33,11 +33,20 @@ def tell(call: Row, names: Mapping[str, str], zone: tzinfo) -> Iterator[str]:
         yield f"Recording {recording['recording_id']}: {sound if recording['bytes'] else 'failed'}"
 
 
+def _called(call: Row) -> str:
+    if call["direction"] == "outbound":
+        return f"We called {call['called']}{_customer(call)}"
+    return f"{_who(call)} called {call['called'] or 'nobody'}"
+
+
+def _customer(call: Row) -> str:
+    return f" ({call['customer']['name']}, customer {call['customer_id']})" if call["customer"] else ""
+
+
 def _who(call: Row) -> str:
     number = call["caller"] or "a withheld number"
-    known = f" ({call['customer']['name']}, customer {call['customer_id']})" if call["customer"] else ""
     said = f' "{call["caller_name"]}"' if call["caller_name"] else ""
-    return f"{number}{said}{known}"
+    return f"{number}{said}{_customer(call)}"
 
 
 def _length(call: Row, start: datetime) -> str:
@@ -72,6 +81,8 @@ def _line(event: Row, names: Mapping[str, str], call: Row) -> str:
 
 
 def _arrived(d: Row, agent: str, queue: str) -> str:
+    if d.get("direction") == "outbound":
+        return f"placed to {d.get('called')} for queue {queue}, as asked in call {d.get('story_id')}"
     return f"arrived from {d.get('caller') or 'a withheld number'} for {d.get('called') or '?'}"
 
 
@@ -113,7 +124,8 @@ def _over_limit(d: Row, agent: str, queue: str) -> str:
 
 
 def _placed(d: Row, agent: str, queue: str) -> str:
-    words = {"returned": "he called again in time", "again": "he waited here before in this call"}
+    words = {"returned": "he called again in time", "again": "he waited here before in this call",
+             "callback": "he was to be called back"}
     return f"keeps his place in queue {queue}: {words.get(str(d.get('why')), d.get('why'))}"
 
 
@@ -150,6 +162,21 @@ def _wished(d: Row, agent: str, queue: str) -> str:
     return f"wants to be called back at {d.get('number')} from queue {queue}"
 
 
+def _called_back(d: Row, agent: str, queue: str) -> str:
+    return f"is called back by {agent}, try {d.get('try')}: call {d.get('to')}"
+
+
+def _not_reached(d: Row, agent: str, queue: str) -> str:
+    if d.get("result") == "no_agent":
+        return "callback: the agent did not take it; it is no try"
+    return f"callback: not reached ({d.get('result')})"
+
+
+def _seen_to(d: Row, agent: str, queue: str) -> str:
+    to = f", in call {d['to']}" if d.get("to") else ""
+    return f"callback from queue {queue} is over: {d.get('state')}, by {d.get('by')}{to}"
+
+
 def _surveyed(d: Row, agent: str, queue: str) -> str:
     about = "" if agent == NOBODY else f", about {agent}"
     return f"answers {d.get('answer')} to {d.get('question')} of survey {d.get('survey')}{about}"
@@ -166,6 +193,7 @@ SENTENCES: dict[str, Callable[[Row, str, str], str]] = {
     "call.place_kept": _placed,
     "call.priority_changed": lambda d, a, q: f"priority {d.get('priority')} in queue {q}, by {d.get('by')}",
     "call.announced": _announced,
+    "call.pressed": lambda d, a, q: f"presses {d.get('key')} while he waits",
     "call.offered": _offered,
     "offer.missed": _ended_offer("did not pick up"),
     "offer.rejected": _ended_offer("rejected it"),
@@ -185,6 +213,11 @@ SENTENCES: dict[str, Callable[[Row, str, str], str]] = {
     "agent.over_limit": _over_limit,
     "voicemail.left": lambda d, a, q: f"left a message in {d.get('box', '?')}, {_seconds(d.get('seconds') or 0)}",
     "callback.requested": _wished,
+    "callback.dialed": _called_back,
+    "callback.failed": _not_reached,
+    "callback.moved": lambda d, a, q: f"callback: has a better place in queue {q}",
+    "callback.ended": _seen_to,
+    "call.placed": lambda d, a, q: f"{a} waits; the phone of {d.get('to')} rings",
     "survey.answered": _surveyed,
     "flow.event": _noted,
 }  # fmt: skip

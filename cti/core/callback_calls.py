@@ -65,8 +65,7 @@ class CallbackCalls:
         """What belongs to channels is forgotten with the offer."""
         if event.type in OFFER_ENDS or event.type in ("call.connected", "call.ended"):
             call = self.calls.live.get(event.call_id)
-            if call is not None:
-                self._up.discard(call.uniqueid)
+            self._up.discard(call.uniqueid if call is not None else "")
 
     def restored(self, at: float) -> None:
         """What rings is taken up with SwitchUp."""

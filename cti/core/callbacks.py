@@ -110,8 +110,8 @@ class Callbacks:
     def apply(self, event: Event) -> None:
         if event.type == "callback.requested":
             self._requested(event)
-        one = self.open.get(event.data.get("callback") or "")
-        if one is None or not event.type.startswith("callback."):
+        one = self.open.get(event.data.get("callback", "")) if event.type.startswith("callback.") else None
+        if one is None:
             return
         if event.type == "callback.dialed":
             one.made, one.calls = event.data["to"], one.calls + 1
@@ -121,21 +121,19 @@ class Callbacks:
             one.tries += event.data["result"] != NO_AGENT
         elif event.type == "callback.moved":
             one.since, one.priority = event.data["since"], event.data["priority"]
-        elif event.type == "callback.ended":
+        else:  # it has ended
             self._forget(one)
 
     def _requested(self, event: Event) -> None:
-        data, name = event.data, callback_id(event.call_id, event.seq)
-        if name not in self.open and name not in self._over:
-            call = self.calls.live.get(event.call_id)
-            self._keep(
-                Callback(
-                    callback_id=name, call_id=event.call_id, queue=event.queue, number=data["number"],
-                    since=data.get("since") or event.at, priority=data.get("priority") or 0,
-                    skills=data.get("skills") or {}, language=data.get("language") or "", requested_at=event.at,
-                    ours=call.called if call is not None else "",
-                )
-            )  # fmt: skip
+        data, call = event.data, self.calls.live.get(event.call_id)
+        self._keep(
+            Callback(
+                callback_id=callback_id(event.call_id, event.seq), call_id=event.call_id, queue=event.queue,
+                number=data["number"], since=data.get("since") or event.at, priority=data.get("priority") or 0,
+                skills=data.get("skills") or {}, language=data.get("language") or "", requested_at=event.at,
+                ours=call.called if call is not None else "",
+            )
+        )  # fmt: skip
 
     def _keep(self, one: Callback) -> None:
         self.open[one.callback_id] = one
@@ -159,9 +157,7 @@ class Callbacks:
 
     def react(self, event: Event) -> None:
         if event.type == "callback.requested":
-            one = self.open.get(callback_id(event.call_id, event.seq))
-            if one is not None:
-                self._enter(one, event.at)
+            self._enter(self.open[callback_id(event.call_id, event.seq)], event.at)
         elif event.type == "call.queued":
             self._returned(event)
         elif event.type in ("callback.failed", "callback.ended"):
@@ -295,10 +291,15 @@ class Callbacks:
         for due in m.callbacks:
             known = self.open.get(due.callback_id)
             if known is not None:
-                known.barred, known.stored = due.barred, True
-                self.look(known, m.at)
+                known.stored = True
+                self._bar(known, due.barred, m.at)
             elif due.callback_id not in self._over:
                 self._take(due, m.at)
+
+    def _bar(self, one: Callback, barred: bool, at: float) -> None:
+        if one.barred != barred:
+            one.barred = barred
+            self.look(one, at)
 
     def _take(self, due: CallbackDue, at: float) -> None:
         about = {name: getattr(due, name) for name in due.__struct_fields__}

@@ -46,6 +46,7 @@ CHOSE = LEFT | {"outcome": "1", "to": "sales"}
     ("call.dequeued", "", {"result": "answered"}, "leaves queue sales: answered"),
     ("call.place_kept", "", {"why": "returned", "since": 1}, "keeps his place in queue sales: he called again in time"),
     ("call.priority_changed", "", {"priority": 5, "by": "sari"}, "priority 5 in queue sales, by sari"),
+    ("call.pressed", "", {"visit": 1, "key": "1", "result": "callback"}, "presses 1 while he waits"),
     ("call.announced", "", {"position": 2, "minutes": None}, "is told: position 2"),
     ("agent.state_changed", "ani", {"work": "idle", "wish": "not_ready", "reason": "meeting", "by": "sari"},
      "Ani (ani) is idle, wants not_ready (meeting), set by sari"),

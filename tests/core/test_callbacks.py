@@ -913,6 +913,61 @@ def test_the_link_breaks_and_comes_back_while_phones_ring(office: Desk) -> None:
     assert office.last("callback.failed").data["result"] == "no_answer"
 
 
+def test_killed_while_he_who_asked_is_still_on_the_line(office: Desk) -> None:
+    caller = office.caller(NUMBER)
+    caller.arrive()
+    (one,) = office.board.callbacks.open.values()
+    after = restarted(office, (LiveChannel(uniqueid=caller.uniqueid, channel=caller.channel, context="line"),))
+    assert list(after.board.callbacks.open) == [one.callback_id] and after.standing() == [one.key]
+    after.found()
+    assert after.board.callbacks.open == {}
+
+
+def test_a_start_that_has_only_the_beginning_of_a_call_waits_for_the_switch(office: Desk) -> None:
+    office.asks()
+    office.ready()
+    made = office.made()
+    office.events = [e for e in office.events if e.call_id != made.call.call_id or e.type == "call.arrived"]
+    known = CustomerFound(at=office.at, call_id=made.call.call_id)
+    gone = ChannelGone(at=office.at, uniqueid=made.customer, cause=17)
+    after = restarted(office, (), (known, gone))
+    assert not [c for c in after.commands if isinstance(c, Push) and c.type == "screen_pop"]
+    assert after.last("callback.failed").data["result"] == "busy"
+
+
+def test_a_phone_that_is_told_to_be_up_twice_rings_the_customer_once(office: Desk) -> None:
+    office.asks()
+    office.ready()
+    made = office.made()
+    made.agent_answers()
+    made.agent_answers()
+    assert len(office.rings()) == 1
+
+
+def test_a_caller_nobody_knows_shows_what_is_known_of_his_number(office: Desk) -> None:
+    office.asks()
+    office.ready()
+    made = office.made()
+    history = ({"call_id": "c0"},)
+    (push,) = office.do(CustomerFound(at=office.at, call_id=made.call.call_id, history=history))
+    assert isinstance(push, Push) and push.data["history"] == list(history)
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_one_that_was_ended_elsewhere_while_it_was_called(office: Desk, reached: bool) -> None:
+    one = office.asks()
+    office.ready()
+    made = office.made()
+    made.agent_answers()
+    office.board.callbacks._forget(one)
+    if reached:
+        made.customer_answers()
+    else:
+        made.fact(ChannelGone, made.customer, cause=17)
+    assert office.state("ani")[0] == ("talking" if reached else "ready")
+    assert not {"callback.ended", "callback.failed"} & set(office.types())
+
+
 def test_events_that_nobody_here_knows_are_left_alone(office: Desk) -> None:
     stray = Event(type="callback.dialed", at=office.at, call_id="c9", queue="sales", data={"callback": "x", "to": "y"})
     office.board.callbacks.apply(stray)

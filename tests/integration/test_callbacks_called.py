@@ -61,7 +61,7 @@ class Customers:
 
     async def _answer(self, call: Call, after: float) -> None:
         await asyncio.sleep(after)
-        call.answer(tone(440))
+        call.answer(tone(660))
 
     async def rung(self, number: str, times: int = 1, timeout: float = 15) -> Call:
         """The call, when this number's phone has rung so often. Raises TimeoutError."""
@@ -142,7 +142,8 @@ async def test_the_agent_then_the_customer_are_rung_and_talk_and_are_recorded(
         assert agent.caller == number
         assert customer.at("invite") > agent.at("answered"), "the customer was rung before the agent was there"
         assert customer.caller == ASK
-        await hears(agent, 440)
+        assert agent.media is not None and loudest(bytes(agent.media.heard[-2000:])) == 440, "he hears no ringing"
+        await hears(agent, 660)
         await hears(customer, 880)
         assert (await world.work(name, "talking"))["call_id"]
         customer.hang_up()
@@ -154,7 +155,7 @@ async def test_the_agent_then_the_customer_are_rung_and_talk_and_are_recorded(
         assert (done["served_call_id"], done["ended_by"], done["tries"]) == (call["call_id"], name, 0)
         await world.work(name, "idle")
         (recording,) = await siege.recorded(world, [call["call_id"]])
-        assert wav_tones(world.config.paths.recordings / recording["path"]) == (440, 880)
+        assert wav_tones(world.config.paths.recordings / recording["path"]) == (660, 880)
         assert not await world.rows("SELECT 1 FROM crm.v_queue_visits WHERE call_id = $1", call["call_id"])
         await siege.whole(world, [call["call_id"]])
 
@@ -313,13 +314,13 @@ async def test_the_server_is_killed_at_any_step(world: World, customers: Custome
         elif step != "agent_rings":
             customer = await customers.rung(number)
         if step == "they_talk":
-            customer.answer(tone(440))
+            customer.answer(tone(660))
             await hears(customer, 880)
         await restarted(world)
         customer = await customers.rung(number)
-        customer.answer(tone(440))
+        customer.answer(tone(660))
         await hears(customer, 880)
-        await hears(agent, 440)
+        await hears(agent, 660)
         customer.hang_up()
         await asyncio.wait_for(agent.ended.wait(), 5)
         assert (await made(world, number))["outcome"] == "answered"

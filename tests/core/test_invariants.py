@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from cti.core.agent import Agent
 from cti.core.call import Call, Visit
+from cti.core.callbacks import Callback
 from cti.core.floor import RING_GRACE
 from cti.core.messages import (
     AnswerCall,
@@ -265,7 +266,7 @@ class Acd(RuleBasedStateMachine):
         pairs = set(self.could_talk()) if self.world.link == "up" else set()
         self.apart = {pair: self.apart.get(pair, self.world.now) for pair in pairs}
         for (agent, call), since in self.apart.items():
-            waits = self.world.board.calls.live[call]
+            waits = self.world.board.calls.live.get(call)
             assert self.world.now - since < STUCK, f"{agent} is free and {call} waits: {waits}"
 
     def could_talk(self) -> Iterator[tuple[str, str]]:
@@ -273,6 +274,10 @@ class Acd(RuleBasedStateMachine):
         for call in self.waiting() if free else ():
             if call.visit is not None and not call.visit.offer and self.has_room(call.visit.queue):
                 yield from ((a.agent, call.call_id) for a in free if self.may_serve(a, call.visit))
+        for one in callbacks(self.world) if free else ():
+            if self.has_room(one.queue):
+                waits = Visit(number=0, queue=one.queue, entered_at=one.since, since=one.since, skills=one.skills)
+                yield from ((a.agent, one.key) for a in free if self.may_serve(a, waits))
 
     def is_free(self, agent: Agent) -> bool:
         return self.serves_when_free(agent) and (agent.wish, agent.work) == ("ready", "idle")
@@ -346,6 +351,9 @@ class Acd(RuleBasedStateMachine):
             if call.visit is not None and not call.visit.offer:
                 place = (*self.key(call.visit.since, call.visit.priority), call.call_id)
                 places.setdefault(call.visit.queue, []).append(place)
+        for one in callbacks(self.world) if self.up else ():
+            place = (*self.key(one.since, one.priority), one.key)
+            places.setdefault(one.queue, []).append(place)
         for line in places.values():
             assert [router.position(key) for *_, key in sorted(line)] == list(range(1, len(line) + 1))
 
@@ -384,12 +392,17 @@ class Acd(RuleBasedStateMachine):
         assert offers == ends and set(offers.values()) <= {1}
         assert types["call.connected"] == types["call.disconnected"] == types["call.wrapped"]
         answered = [e for e in events if e.type == "call.dequeued" and e.data["result"] == "answered"]
-        assert len(answered) == types["call.connected"]
+        assert len(answered) == sum(e.type == "call.connected" and e.data["visit"] is not None for e in events)
+
+
+def callbacks(world: World) -> list[Callback]:
+    """Those whose turn it may be."""
+    return [one for one in world.board.callbacks.open.values() if one.key in world.board.router.stands]
 
 
 def in_line(world: World) -> set[str]:
-    """Who stands in the router's line."""
-    return set(world.board.router.stands)
+    """The calls that stand in the router's line; callbacks stand there as well."""
+    return {key for key in world.board.router.stands if not key.startswith("callback/")}
 
 
 Acd.TestCase.settings = settings(

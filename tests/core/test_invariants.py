@@ -328,7 +328,7 @@ class Acd(RuleBasedStateMachine):
         took = [e for e in events if e.type == "call.offered"]
         if self.world.late or len(took) != 1 or took[0].data["decision"]["rule"] != "next_caller":
             return
-        just_came = {e.call_id for e in events if e.type == "call.queued"}
+        just_came = {e.call_id for e in events if e.type in ("call.queued", "call.place_kept")}
         agent, decided = self.world.board.people.agents[took[0].agent], took[0].data["decision"]
         routing = self.world.board.router.routing
         first = self.key(decided["since"], decided["priority"])

@@ -25,7 +25,7 @@ SO_TIMESTAMPNS = 35
 SO_ATTACH_FILTER = 26
 UDP_ONLY = [(0x30, 0, 0, 9), (0x15, 0, 1, 17), (0x06, 0, 0, 0x40000), (0x06, 0, 0, 0)]  # a program for the kernel
 # An agent speaks every 4 ms at first, so that it is known to 4 ms when the caller can hear him, then ever less.
-AGENT_SPEAKS = (*range(0, 100, 4), *range(100, 500, 20), *range(500, 1600, 100))
+AGENT_SPEAKS = (*range(0, 60, 4), *range(60, 200, 20), *range(200, 1600, 100))
 CALLER_SPEAKS = (0, 20, 40)
 
 

@@ -15,7 +15,7 @@ from cti.errors import BadInput, CtiError, Unavailable
 
 NOUNS = (
     "up", "serve", "doctor", "status", "config", "db", "user", "station", "agent", "customer", "queue", "calendar",
-    "callback", "flow", "call", "recording", "demo",
+    "callback", "acd", "flow", "call", "recording", "demo",
 )  # fmt: skip
 
 

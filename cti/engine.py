@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 from cti.core.messages import ClockStepped, Command, Event, Input, Tick
 from cti.core.switchboard import Output, Switchboard
 
@@ -33,11 +35,17 @@ class Clock:
         """Seconds since the epoch."""
         return time.monotonic() + self._offset
 
-    def follow(self) -> float:
-        """Come nearer to the machine's clock; the seconds of a step, 0 without one. Called every EVERY seconds."""
+    def step(self) -> float:
+        """Take the machine's time when that was set; by how many seconds, 0: it was not."""
         drift = time.time() - self.now()
         step = drift if abs(drift) > STEP else 0.0
-        self._offset += step or max(-SLEW, min(SLEW, drift))
+        self._offset += step
+        return step
+
+    def follow(self) -> float:
+        """`step`, and come nearer to the machine's clock. Called every EVERY seconds."""
+        step = self.step()
+        self._offset += max(-SLEW, min(SLEW, time.time() - self.now()))
         return step
 
 
@@ -78,14 +86,25 @@ class Engine:
         """Forever. When the machine's clock is set, what is due in ten seconds is still due in ten seconds."""
         while True:
             await asyncio.sleep(EVERY)
-            step = self._clock.follow()
-            if step:
-                log.warning("the machine's clock was set by %.1f s", step)
-                self._stop_timer()
-                self.submit(ClockStepped(at=self.now(), by=step))
+            self._stepped(self._clock.follow())
+
+    def _stepped(self, by: float) -> None:
+        if by:
+            log.warning("the machine's clock was set by %.1f s", by)
+            self._stop_timer()
+            self._handle(ClockStepped(at=self.now(), by=by))
 
     def submit(self, message: Input) -> None:
-        """Act on one input. Raises Refused or BadInput for a person's impossible wish, nothing for a fact."""
+        """Act on one input. Raises Refused or BadInput for a person's impossible wish, nothing for a fact.
+
+        One of another time may be the first to show that the clock was set; none is of the future."""
+        if abs(message.at - self.now()) > STEP:
+            self._stepped(self._clock.step())
+            if message.at > self.now() + STEP:
+                message = msgspec.structs.replace(message, at=self.now())
+        self._handle(message)
+
+    def _handle(self, message: Input) -> None:
         self.inputs += 1
         output = self.switchboard.handle(message)
         if output.fault is not None:

@@ -39,7 +39,7 @@ MAY = {
     "plain": set(),
     "vault": {"core"},
     "adapters": {"core", "config", "plain", "vault", "adapters"},  # its own family only, see `family`
-    "embedded": {"core", "config", "adapters", "embedded"},
+    "embedded": {"core", "config", "adapters", "plain", "embedded"},
     "demo": {"core", "config", "adapters", "embedded", "demo"},
     "flows": {"core", "config", "adapters", "publishing"},
     "publishing": {"core", "config", "sections", "adapters"},

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cti import engine as module
-from cti.core.messages import Command, Event, HangUp, Hold
+from cti.core.messages import ChannelNew, Command, Event, HangUp, Hold
 from cti.core.switchboard import Output, Settings, Switchboard
 from cti.engine import Clock, Engine
 
@@ -95,3 +95,34 @@ async def test_no_deadline_falls_before_it_is_known_what_happened() -> None:
     assert not fell.is_set()
     engine.start()
     await asyncio.wait_for(fell.wait(), 5)
+
+
+def arrives(uniqueid: str, at: float) -> ChannelNew:
+    return ChannelNew(at=at, uniqueid=uniqueid, channel=f"PJSIP/{uniqueid}", context="from-trunk", called="6000")
+
+
+@pytest.mark.parametrize("by", [-3600.0, 3600.0])
+async def test_who_calls_just_after_the_clock_was_set_has_come_just_now(
+    monkeypatch: pytest.MonkeyPatch, by: float
+) -> None:
+    """The switch tells the new time before anybody has looked at the clock."""
+    machine, kept = Machine(monkeypatch), Kept()
+    board = Switchboard(1, Settings())
+    engine = Engine(board, kept, kept.done.append, kept.done.append)
+    engine.submit(arrives("x-1.1", time.time()))
+    machine.ahead = by
+    engine.submit(arrives("x-1.2", time.time()))
+    first, second = board.calls.live.values()
+    assert abs(engine.now() - time.time()) < 0.1
+    assert abs(first.arrived_at - second.arrived_at) < 1, "both are of the new time"
+    engine.submit(arrives("x-1.3", time.time() - 60))
+    assert list(board.calls.live.values())[-1].arrived_at < engine.now() - 59, "what is told late keeps its time"
+
+
+async def test_a_fact_of_a_switch_whose_clock_is_ahead_is_of_now() -> None:
+    kept = Kept()
+    board = Switchboard(1, Settings())
+    engine = Engine(board, kept, kept.done.append, kept.done.append)
+    engine.submit(arrives("x-1.1", time.time() + 3600))
+    (call,) = board.calls.live.values()
+    assert abs(call.arrived_at - engine.now()) < 1

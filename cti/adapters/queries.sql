@@ -533,3 +533,31 @@ SELECT callback_id::text FROM crm.callbacks WHERE callback_id::text LIKE $1 ORDE
 
 -- name: is_barred
 SELECT EXISTS (SELECT FROM crm.do_not_call WHERE number = $1) AS barred
+
+-- ---------------------------------------------------------------- replay
+
+-- name: replay_visits
+-- The ended queue visits that began in [$1, $2), with the handling of those that were answered.
+SELECT v.call_id::text, v.seq, v.queue, extract(epoch FROM v.entered_at)::float8 AS entered_at,
+    greatest(extract(epoch FROM v.left_at - v.entered_at), 0)::float8 AS wait, v.result, v.agent, v.priority, v.skills,
+    c.caller AS number,
+    greatest(extract(epoch FROM o.ended_at - o.offered_at), 0)::float8 AS ringing,
+    greatest(extract(epoch FROM o.disconnected_at - o.ended_at), 0)::float8 AS talk,
+    greatest(extract(epoch FROM o.wrapped_at - o.disconnected_at), 0)::float8 AS wrap
+FROM crm.queue_visits AS v
+JOIN crm.calls AS c USING (call_id)
+LEFT JOIN LATERAL (SELECT * FROM crm.offers AS o
+                   WHERE o.call_id = v.call_id AND o.visit_seq = v.seq AND o.result = 'answered'
+                   ORDER BY o.ended_at LIMIT 1) AS o ON v.result = 'answered'
+WHERE v.entered_at >= to_timestamp($1) AND v.entered_at < to_timestamp($2)
+    AND v.left_at IS NOT NULL AND v.queue IS NOT NULL AND v.result IS NOT NULL
+ORDER BY v.entered_at, v.call_id, v.seq
+
+-- name: replay_spells
+-- What every agent wanted and did in [$1, $2), cut to it and to now.
+SELECT agent, coalesce(wish, '') AS wish, coalesce(work, '') AS work, coalesce(call_id::text, '') AS call_id,
+    extract(epoch FROM greatest(since, to_timestamp($1)))::float8 AS since,
+    extract(epoch FROM least(coalesce(until, now()), to_timestamp($2)))::float8 AS until
+FROM crm.agent_states
+WHERE since < least(to_timestamp($2), now()) AND coalesce(until, now()) > to_timestamp($1)
+ORDER BY agent, since

@@ -78,10 +78,10 @@ class Fanout:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), 500))]
             try:
                 async with asyncio.timeout(2 * TIMEOUT), self._redis.pipeline(transaction=False) as pipe:
-                    for line in batch:
-                        pipe.publish(CHANNEL, line)
-                    pipe.ping()
-                    await pipe.execute()
+                    if await self._heard():
+                        for line in batch:
+                            pipe.publish(CHANNEL, line)
+                        await pipe.execute()
                 self._say(True)
                 wait = RETRY_FIRST
                 await self._idle()
@@ -89,6 +89,14 @@ class Fanout:
                 self._say(False, e)
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, RETRY_MOST)
+
+    async def _heard(self) -> bool:
+        """Whether somebody listens; then what nobody would hear need not be sent. The sign of life, too."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.pubsub_numsub(CHANNEL)
+            pipe.pubsub_numpat()
+            named, patterns = await pipe.execute()
+        return bool(patterns) or any(count for _, count in named)
 
     async def _idle(self) -> None:
         """Until there is something to send, or it is time to see whether Redis is still there."""

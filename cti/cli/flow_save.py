@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from cti.adapters.flow_yaml import parse
 from cti.core import ivr
-from cti.core.ivr.case_file import read_cases
+from cti.core.ivr.case_file import PAST, read_cases
 from cti.core.ivr.phone import Phone
 from cti.core.ivr.trial import told
 from cti.errors import BadInput
@@ -79,6 +79,7 @@ def _lines(name: str, flow: str, phone: Noted, zone: str) -> Iterator[str]:
         "at": f"{datetime.fromtimestamp(phone.begun, ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}",
         "language": phone.begun_in,
         "customer": phone.customer,
+        "call": {key: phone.call[key] for key in PAST if phone.call[key]},
         "calendars": {calendar: forced.state for calendar, forced in phone.forced.items()},
     }
     yield f"  {_text(name)}:"

@@ -16,9 +16,9 @@ from cti.cli.flow_phone import HELP, Terminal, talk, value_of
 from cti.cli.flow_save import Noted, save
 from cti.config import Config
 from cti.core import ivr
-from cti.core.ivr.case_file import FOR_EVER, at_time
+from cti.core.ivr.case_file import FOR_EVER, PAST, at_time
 from cti.core.ivr.problems import meant
-from cti.core.ivr.source import LANGUAGE
+from cti.core.ivr.source import LANGUAGE, Reader, Source
 from cti.core.messages import Forced
 from cti.errors import BadInput
 
@@ -34,6 +34,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb.add_argument("--language", metavar="L", help="default: that of the number, or of the flow")
     for option, metavar, text in (
         ("--customer", "KEY=VALUE", "customer.KEY: a customer is known"),
+        ("--call", "KEY=VALUE", "call.repeat or call.last_agent: of his calls before"),
         ("--calendar", "NAME=STATE", "open or closed: that calendar, by hand"),
         ("--answer", "NODE=OUTCOME", "what a lookup, http, script ... node comes to"),
         ("--set", "NODE.FIELD=VALUE", "a field of such an answer"),
@@ -72,6 +73,7 @@ def _phone(args: argparse.Namespace, settings: Config, book: ivr.Book) -> Noted:
         at=_at(args.at, settings.site.time_zone),
         forced={key: _forced(book, key, text) for key, text in _pairs(args.calendar, "--calendar NAME=open")},
         answers=_answers(args, book),
+        past=_past(args.call),
     )
 
 
@@ -99,6 +101,16 @@ def _at(text: str | None, zone: str) -> float:
     if at is None:
         raise BadInput(f'`{text}` is no time, write it like "2026-12-25 10:00"')
     return at
+
+
+def _past(given: Iterable[str]) -> dict[str, Any]:
+    """As a test file has it."""
+    found = {key: value_of(text) for key, text in _pairs(given, "--call repeat=2")}
+    reader = Reader(Source("", found))
+    past = reader.fields((), found, PAST, "--call")
+    for problem in reader.problems:
+        raise BadInput(problem.message)
+    return past
 
 
 def _forced(book: ivr.Book, calendar: str, text: str) -> Forced:

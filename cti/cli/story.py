@@ -114,7 +114,8 @@ def _offered(d: Row, agent: str, queue: str) -> str:
 
 def _wished_state(d: Row, agent: str, queue: str) -> str:
     reason = f" ({d['reason']})" if d.get("reason") else ""
-    by = f", set by {d['by']}" if d.get("by") else ""
+    who = d.get("by")
+    by = f", set by {who}" if who and who != agent and not agent.endswith(f"({who})") else ""
     return f"{agent} is {d.get('work')}, wants {d.get('wish')}{reason}{by}"
 
 
@@ -192,6 +193,7 @@ SENTENCES: dict[str, Callable[[Row, str, str], str]] = {
     "call.place_kept": _placed,
     "call.priority_changed": lambda d, a, q: f"priority {d.get('priority')} in queue {q}, by {d.get('by')}",
     "call.announced": _announced,
+    "call.pressed": lambda d, a, q: f"presses {d.get('key')} while he waits",
     "call.offered": _offered,
     "offer.missed": _ended_offer("did not pick up"),
     "offer.rejected": _ended_offer("rejected it"),

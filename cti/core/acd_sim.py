@@ -18,8 +18,9 @@ from typing import Any
 from cti.core.acd import Match, Router, Waiter
 from cti.core.acd_day import Caller, Handling, Shift
 from cti.core.acd_tally import AWAY, BUSY, IDLE, PAUSED, Outcome, Tally
+from cti.core.expect import Expect
 from cti.core.queues import QueueConfig, Routing
-from cti.core.waits import CLOSING_EVERY
+from cti.core.waits import CLOSING_EVERY, overfull
 
 HUNG_UP = ("abandoned", "short_abandon", "callback")
 
@@ -58,6 +59,7 @@ class _Day:
     ) -> None:
         self.queues, self.handling, self.router, self.tally = queues, handling, router, tally
         self.router.configure(queues, routing, 0.0)
+        self.expect = Expect()
         self.desks: dict[str, _Desk] = {}
         self.waits: dict[str, _Wait] = {}
         self.lengths = dict.fromkeys(queues, 0)
@@ -166,7 +168,7 @@ class _Day:
         wait = self.waits[caller.key] = _Wait(caller, self.at, self._waiter(caller, queue))
         self.lengths[caller.queue] += 1
         changes = self.router.wait(wait.waiter, self.at)
-        if self.router.overfull(caller.key, self.lengths[caller.queue]):
+        if overfull(self.router, self.expect, caller.key, self.lengths[caller.queue], self.at):
             self._leaves(wait, "full")
         elif not self._nobody(wait):
             self._set_limits(wait, queue)
@@ -334,6 +336,7 @@ class _Day:
         desk = self.desks[wait.agent]
         desk.busy = False
         self.router.handled(wait.agent, wait.caller.queue, seconds)
+        self.expect.handled(wait.agent, wait.caller.queue, seconds, self.at)
         self._idle(desk)
 
 

@@ -94,7 +94,7 @@ class Call(msgspec.Struct, kw_only=True):
     messages: int = 0  # recorded by the caller
     visit: Visit | None = None
     visits: int = 0
-    last_visit: dict[str, Any] = {}  # the wait before: queue, since, priority, skills
+    last_visit: dict[str, Any] = {}  # the wait before, that ended without an agent: queue, since, priority, skills
     rings: int = 0
     offer: Offer | None = None
     unmet: list[str] = []  # agents whose phone answered and was gone before the bridge
@@ -314,7 +314,9 @@ def _announced(call: Call, event: Event) -> None:
 
 def _dequeued(call: Call, event: Event) -> None:
     visit, call.visit = call.visit, None
-    if visit is not None:
+    if event.data["result"] == "answered":  # who was served begins to wait anew
+        call.last_visit = {}
+    elif visit is not None:
         call.last_visit = {
             "queue": visit.queue, "since": visit.since, "priority": visit.priority, "skills": visit.skills,
         }  # fmt: skip

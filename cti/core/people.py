@@ -9,6 +9,7 @@ from cti.core import agent as moves
 from cti.core.acd import Router
 from cti.core.agent import LINK, REMOVED, Agent
 from cti.core.call import Calls
+from cti.core.ladder import ROUNDING
 from cti.core.messages import (
     ClockStepped,
     Event,
@@ -165,18 +166,20 @@ class People:
 
     # ------------------------------------------------------------ limits
 
-    def _watch_limit(self, agent: Agent) -> None:
-        limit = self.limits.get(agent.reason, 0.0) if agent.state == "not_ready" else 0.0
-        if limit > 0:
-            self.out.wake(agent.since + limit, "limit", f"{agent.agent}/{agent.since!r}")
+    def _limit(self, agent: Agent) -> float:
+        """Seconds; 0: none, or he takes calls."""
+        return self.limits.get(agent.reason, 0.0) if agent.state == "not_ready" else 0.0
 
-    def _due_limit(self, key: str, at: float) -> None:
+    def _watch_limit(self, agent: Agent) -> None:
+        if limit := self._limit(agent):
+            self.out.wake(agent.since + limit, "limit", agent.agent)
+
+    def _due_limit(self, name: str, at: float) -> None:
         """Still not ready for the same reason, since then: he and the supervisors are told, once."""
-        name, _, since = key.rpartition("/")
         agent = self.agents[name]
-        if agent.state == "not_ready" and agent.over_since is None and repr(agent.since) == since:
+        limit = self._limit(agent)
+        if limit and agent.over_since is None and agent.since + limit <= at + ROUNDING:
             self.out.emit("agent.over_limit", at, agent=name, reason=agent.reason, since=at)
-            limit = self.limits[agent.reason]
             data = {"code": "over_limit", "reason": agent.reason, "minutes": round(limit / 60, 1)}
             self.out.command(Push(type="notice", agent=name, data=data))
 

@@ -186,13 +186,17 @@ def relaxed(requirement: Requirement, step: Relax) -> Requirement:
 
 def matches(requirement: Requirement, skills: Mapping[str, int]) -> bool:
     """Whether an agent with these levels may take the call."""
-    if _has(requirement.needs, skills) and all(any(_has(o, skills) for o in group) for group in requirement.any):
-        return True
-    return any(_has(one, skills) for one in requirement.also)
+    for skill, level in requirement.needs:  # written out: this is the innermost step of routing
+        if skills.get(skill, 0) < level:
+            break
+    else:
+        if not requirement.any or all(any(_has(one, skills) for one in group) for group in requirement.any):
+            return True
+    return bool(requirement.also) and any(_has(one, skills) for one in requirement.also)
 
 
 def _has(needs: Levels, skills: Mapping[str, int]) -> bool:
-    for skill, level in needs:  # noqa: SIM110 (three times as fast, and this is the innermost step of routing)
+    for skill, level in needs:  # noqa: SIM110 (three times as fast)
         if skills.get(skill, 0) < level:
             return False
     return True

@@ -8,7 +8,7 @@ from cti.core.ivr import Book, phrases, speech
 from cti.core.messages import Prompt, Sound, Text
 from cti.core.queues import Announce, Whisper
 
-WHISPER_MOST = 15.0  # s that a whisper may last; one that is longer is left out
+WHISPER_MOST = 20.0  # s that a whisper may last; one that is longer is left out
 
 
 def announcement(

@@ -11,7 +11,7 @@ from typing import Any
 
 from cti.core.acd import Router, Waiter
 from cti.core.call import Call, Calls, Visit
-from cti.core.expect import LONGEST, spoken
+from cti.core.expect import LONGEST, Expect, spoken
 from cti.core.floor import RING_GRACE, Floor
 from cti.core.messages import ChangePriority, ClockStepped, Event, MoveCall, PastFound
 from cti.core.outbox import Outbox
@@ -129,13 +129,8 @@ class Waits:
             self.floor.route_call(call.call_id, at)
 
     def _overfull(self, call: Call, visit: Visit, at: float) -> str:
-        """Why the queue takes nobody more; empty: it does. Whom an agent is free for gets in, as long as there is room
-        to stand."""
-        why = self.router.overfull(call.call_id, self.lengths[visit.queue])
-        longest = self.floor.queue(visit.queue).overflow.wait
-        if not why and longest and (self.expected(call, at, float("inf")) or 0.0) > longest:
-            why = "wait"
-        return "" if why in ("ratio", "wait") and self.router.agent_for(call.call_id, at) is not None else why
+        """Why the queue takes nobody more; empty: it does."""
+        return overfull(self.router, self.floor.expect, call.call_id, self.lengths[visit.queue], at)
 
     def _nobody(self, call: Call, visit: Visit, at: float) -> bool:
         """Nobody is signed on who could ever serve him, and he does not wait for one: then he has left. Else, when
@@ -265,13 +260,7 @@ class Waits:
 
     def minutes(self, call: Call, visit: Visit, at: float) -> int | None:
         """What he may be told of how long he will wait, when it is less than he was told; None: nothing."""
-        return spoken(self.expected(call, at), visit.minutes)
-
-    def expected(self, call: Call, at: float, longest: float = LONGEST) -> float | None:
-        """Seconds that he will wait yet; None: not known, or longer than that."""
-        key = call.call_id
-        queue = self.router.stands[key].waiter.queue
-        return self.floor.expect.wait(queue, self.router.ahead(key), self.router.servants(key), at, longest)
+        return spoken(expected(self.router, self.floor.expect, call.call_id, at), visit.minutes)
 
     # ------------------------------------------------------------ requests and settings
 
@@ -325,3 +314,19 @@ def _next(first: float, every: float, at: float) -> float:
 
 WAITS_AGAIN = ("call.queued", "call.place_kept", "call.clock_set", "call.priority_changed", "offer.missed",
                "offer.rejected", "offer.cancelled")  # fmt: skip
+
+
+def overfull(router: Router, expect: Expect, key: str, waiting: int, at: float) -> str:
+    """Why a queue in which, with this one, so many wait takes nobody more: size, ratio or wait; empty: it does. Whom an
+    agent is free for gets in, as long as there is room to stand."""
+    why = router.overfull(key, waiting)
+    longest = router.queue(router.stands[key].waiter.queue).overflow.wait
+    if not why and longest and (expected(router, expect, key, at, float("inf")) or 0.0) > longest:
+        why = "wait"
+    return "" if why in ("ratio", "wait") and router.agent_for(key, at) is not None else why
+
+
+def expected(router: Router, expect: Expect, key: str, at: float, longest: float = LONGEST) -> float | None:
+    """Seconds that one who waits will wait yet; None: not known, or longer than that."""
+    queue = router.stands[key].waiter.queue
+    return expect.wait(queue, router.ahead(key), router.servants(key), at, longest)

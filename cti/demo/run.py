@@ -144,7 +144,8 @@ async def _talk(stage: Stage, call: Call, seconds: float) -> None:
 
 
 async def tend_agents(stage: Stage, http: aiohttp.ClientSession) -> None:
-    """Keep the simulated agents ready, and end their wrap-up after 2-5 s. One look a second."""
+    """Keep the simulated agents ready, but for those a supervisor gave a rest, and end their wrap-up after 2-5 s. One
+    look a second."""
     simulated = {agent.name: agent for agent in SIMULATED}
     wrapping: dict[str, int] = {}
     while True:
@@ -159,7 +160,8 @@ async def tend_agents(stage: Stage, http: aiohttp.ClientSession) -> None:
                     await _send(stage, http, "POST", name, "wrap-up", {"action": "finish"})
                 continue
             wrapping.pop(name, None)
-            if row.get("wish") != "ready" and row.get("work") in ("idle", None):
+            rests = row.get("wish") == "not_ready" and row.get("set_by") not in (None, name)
+            if row.get("wish") != "ready" and row.get("work") in ("idle", None) and not rests:
                 wish = {"state": "ready", "station": simulated[name].station}
                 await _send(stage, http, "PUT", name, "state", wish)
         await asyncio.sleep(1)

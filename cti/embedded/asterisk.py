@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cti.config import Config
-from cti.embedded import fallback, setup
+from cti.embedded import fallback, music, setup
 from cti.embedded.account import Account, acting_as
 from cti.embedded.render import Tree, agi_dir, etc_dir, write_all
 from cti.errors import BadInput, Unavailable
@@ -103,7 +103,7 @@ def prepare(config: Config, found: Found, account: Account) -> None:
         _relink(var / "documentation", found.tree.data / "documentation")
         _relink(var / "rest-api", found.tree.data / "rest-api")
     fallback.prepare(agi_dir(config), config)
-    write_all(config, found.tree, account)
+    write_all(config, found.tree, account, music.prepare(config, var / "music", account))
 
 
 def _relink(link: Path, target: Path) -> None:

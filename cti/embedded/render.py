@@ -66,10 +66,11 @@ class Tree:
     version: tuple[int, ...]
 
 
-def write_all(config: Config, tree: Tree, account: Account) -> str:
-    """Render every file but the stations'. Returns the new random system name, also kept in `systemname`."""
+def write_all(config: Config, tree: Tree, account: Account, music: Sequence[tuple[str, Path]] = ()) -> str:
+    """Render every file but the stations'; `music`: classes and their folders. Returns the new random system name, also
+    kept in `systemname`."""
     name = "cti" + secrets.token_hex(8)
-    values = _values(config, tree, name)
+    values = _values(config, tree, name) | {"music": music}
     target = etc_dir(config)
     done = {file: ENVIRONMENT.get_template(f"{file}.j2").render(values) for file in FILES}
     done |= dict.fromkeys(EMPTY, "; empty on purpose: silences a warning\n")

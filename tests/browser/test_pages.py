@@ -373,7 +373,8 @@ async def test_a_login_that_ended_elsewhere_leads_to_the_login_page(desk: Any) -
 def crowd(site: Any) -> str:
     """Somebody waits for long, somebody's break is over; his call."""
     rule = "{{ customer.tier == 'vip' and customer.complaints }}"
-    call_id = site.engine.waits(caller_name="Nusantara Tea Trading Company", waited=4000, steps=4, step=2, raised=[rule])
+    name = "Nusantara Tea Trading Company"
+    call_id = site.engine.waits(caller_name=name, waited=4000, steps=4, step=2, raised=[rule])
     site.engine.waits("support", waited=30, position=None, why="ringing", **{"for": "budi"})
     now = time.time()
     site.engine.change("budi", wish="not_ready", reason="training", since=now - 4000, over_limit_since=now)
@@ -526,8 +527,9 @@ async def test_all_text_has_contrast_4_5(desk: Any, scheme: str) -> None:
         await page.keyboard.press("Escape")
 
 
-NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, textarea")].filter((e) => e.checkVisibility()
-             && !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.title)).map((e) => e.outerHTML)"""
+NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, textarea")]
+  .filter((e) => e.checkVisibility() && !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.title))
+  .map((e) => e.outerHTML)"""
 
 
 async def test_buttons_and_fields_have_names(desk: Any) -> None:

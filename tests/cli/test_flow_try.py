@@ -92,6 +92,24 @@ def test_keys_typed_while_the_caller_waits(type_in: Type, capsys: Out, tmp_path:
     assert "path: a *, b answered\n" in out
 
 
+def test_calls_before_are_given(type_in: Type, capsys: Out, tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text(WAITING.replace(", agent: ani", ""))
+    rule = 'raise: [{when: "{{ call.repeat >= 2 }}", by: 4}], last_agent: 1m'
+    (tmp_path / "queues.yaml").write_text(f"queues: {{sales: {{{rule}}}, last: {{}}}}\n")
+    known = ("--call", "repeat=2", "--call", "last_agent=budi", "--save", "again")
+    type_in("1", "")
+    assert main(["flow", "sim", "w", "--flows", str(tmp_path), *known]) == 0
+    out = capsys.readouterr().out
+    assert "priority raised: call.repeat >= 2 (+4)\n" in out
+    assert "  for 60 s only budi is offered the call, who talked to him last\n" in out
+    assert 'call: {repeat: 2, last_agent: budi}' in (tmp_path / "w.test.yaml").read_text()
+    assert main(["flow", "test", str(tmp_path)]) == 0
+    refused = {"repeat=9": "from 0 to 5", "id=7": "`id` is no key of --call", "repeat": "write --call repeat=2"}
+    for wrong, told in refused.items():
+        assert main(["flow", "sim", "w", "--flows", str(tmp_path), "--call", wrong]) == 2
+        assert told in capsys.readouterr().err
+
+
 def test_answers_from_outside_are_given_before_or_typed(type_in: Type, capsys: Out) -> None:
     given = ("--set", "find.status=sent", "--set", "find.due=2026-12-01", "--answer", "who=none")
     type_in("", "2", "4711#", "1", "", "h")

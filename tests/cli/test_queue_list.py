@@ -30,6 +30,18 @@ queues:
     whisper: {en: "Sales"}
   other: {skills: {}, calendar: office, announce: {wait: true}, whisper: {play: beep}, capacity: 4}
 """
+BOMBS = {
+    "types": "routing: [1]\nqueues: {sales: {ring: [5s], relax: 7, raise: {a: b}, capacity: {}, whisper: true}}\n",
+    "no numbers": "queues: {sales: {ring: .nan, max_wait: 1e9s, idle_limit: -5s, overflow: {ratio: -.inf}}}\n",
+    "a long list": "queues: {sales: {relax: [" + ", ".join(["{after: 1s, any_agent: true}"] * 3_000) + "]}}\n",
+    "unknown keys": "queues: {sales: {\u202eevil: 1, Ring: 5s, '\\e[2J': 1}}\n",
+    "letters": "queues: {s\u0430les: {}, '\U0001f600': {}}\n",
+    "aliases": "queues: {a: &a {ring: 5s}, b: *a}\n",
+    "an expression": 'queues: {sales: {raise: [{when: "{{ 9**9**9 }}", by: 1}, {when: "{{ x.__init__ }}", by: 1}]}}\n',
+    "contradictions": "queues: {sales: {relax: [{after: 5s, any_agent: true}, {after: 5s, skills: {sales: 9}}]}}\n",
+    "half a file": "queues: {sales: {ring: 5s",
+    "no text": "\x00\x01\x02",
+}
 LINES = """routing: priority alone decides; whose queue is furthest behind its goal comes first; \
 a call out leaves the idle time of an agent as it is
 plain            needs plain 1                      ring 15 s  wrap-up 30 s  at most 600 s  goal 80 % in 20 s
@@ -92,3 +104,15 @@ def test_a_bad_file_is_told_and_nothing_else(cti: Cti, folder: Path) -> None:
     for more in ((), ("--json",)):
         code, out, err = cti("queue", "list", *more)
         assert (code, out) == (1, "") and "queues.yaml:1:28: `capacity` must be a whole number" in err
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_whatever_is_written_is_told_in_lines(cti: Cti, folder: Path, name: str) -> None:
+    """Each with its place; no traceback, nothing that a terminal would not show as it is."""
+    (folder / "queues.yaml").write_text(BOMBS[name], encoding="utf-8", errors="surrogatepass")
+    for words in (("flow", "check", str(folder)), ("queue", "list")):
+        code, out, err = cti(*words)
+        lines = (out + err).splitlines()
+        assert code == 1 and lines and "Traceback" not in out + err
+        assert all(line.startswith("queues.yaml") for line in lines), lines[:3]
+        assert all(line.isprintable() for line in lines)

@@ -46,9 +46,13 @@ CHOSE = LEFT | {"outcome": "1", "to": "sales"}
     ("call.dequeued", "", {"result": "answered"}, "leaves queue sales: answered"),
     ("call.place_kept", "", {"why": "returned", "since": 1}, "keeps his place in queue sales: he called again in time"),
     ("call.priority_changed", "", {"priority": 5, "by": "sari"}, "priority 5 in queue sales, by sari"),
+    ("call.pressed", "", {"visit": 1, "key": "1", "result": "callback"}, "presses 1 while he waits"),
     ("call.announced", "", {"position": 2, "minutes": None}, "is told: position 2"),
     ("agent.state_changed", "ani", {"work": "idle", "wish": "not_ready", "reason": "meeting", "by": "sari"},
      "Ani (ani) is idle, wants not_ready (meeting), set by sari"),
+    ("agent.state_changed", "ani", {"work": "idle", "wish": "ready", "by": "ani"}, "Ani (ani) is idle, wants ready"),
+    ("agent.over_limit", "ani", {"reason": "break", "since": 1},
+     "Ani (ani) is not ready (break) for longer than allowed"),
     ("odd.one", "ani", {"a": 1, "visit": 2}, "odd.one ani sales a=1"),
 ])  # fmt: skip
 def test_an_event_in_words(type: str, agent: str, data: dict[str, Any], words: str) -> None:

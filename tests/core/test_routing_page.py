@@ -8,6 +8,7 @@ import pytest
 
 from cti.core.acd import Router, Waiter
 from cti.core.acd_why import why_idle
+from cti.core.expect import Expect, spoken
 from cti.core.queues import Capacity, Overflow, QueueConfig, Relax, Routing, ServiceLevel
 
 TEN = 36_000.0  # 10:00:00
@@ -163,6 +164,21 @@ def test_a_callback_keeps_the_place_and_leaves_an_agent() -> None:
     made.busy("other")
     assert served(made, "Eka", {"sales": 1}) == []
     assert why_idle(made, "Eka", {"sales": 1}, TEN)[0]["why"] == "keep_idle"
+
+
+def test_what_he_is_told() -> None:
+    expect = Expect()
+    for agent in ("Eka", "Fajar") * 3:
+        expect.handled(agent, "sales", 240.0, TEN)
+    told = None
+    for position, agents, said in ((3, ["Eka", "Fajar"], 6), (2, ["Eka", "Fajar"], 4)):
+        told = spoken(expect.wait("sales", {"sales": position}, agents, TEN + 60), told)
+        assert told == said
+    for _ in range(2):
+        expect.handled("Eka", "sales", 240.0, TEN)  # or fewer than five were finished
+    assert spoken(expect.wait("sales", {"sales": 2}, ["Eka"], TEN + 60), told) is None
+    assert expect.wait("sales", {"sales": 2}, ["Eka"], TEN + 60) == 480.0
+    assert expect.wait("sales", {"sales": 2}, ["Fajar"], TEN + 60) is None
 
 
 def test_the_seventh_of_two_agents() -> None:

@@ -18,6 +18,7 @@ from cti.core.messages import (
     HangupRequested,
     LineReady,
     LiveChannel,
+    MoveCall,
     PeopleChanged,
     RejectCall,
     Release,
@@ -27,7 +28,9 @@ from cti.core.messages import (
     SwitchDown,
     SwitchUp,
     Tick,
+    WrapUp,
 )  # fmt: skip
+from cti.core.queues import Overflow, QueueConfig, Routing
 from cti.errors import Refused
 from tests.core.office import Office, book
 
@@ -198,6 +201,74 @@ def test_when_the_clock_is_set_what_is_due_keeps_its_distance(by: float) -> None
     assert waits.call_id not in {e.call_id for e in office.events if e.type == "call.dequeued" and e.at > office.at - 9}
     office.wait(2)
     assert office.last("call.dequeued").data["result"] == "timeout"
+
+
+def set_clock(office: Office, by: float) -> None:
+    office.at += by
+    office.do(ClockStepped(at=office.at, by=by))
+
+
+def test_a_clock_set_back_during_a_talk_makes_the_wrap_up_no_longer() -> None:
+    office = Office(wrap_up="30s")
+    office.ready()
+    caller = office.waiting_caller()
+    caller.answer()
+    set_clock(office, -3600)
+    office.at += 1
+    caller.agent_hangs_up()
+    office.wait(31)
+    assert office.state("ani") == ("ready", "")
+
+
+def test_a_clock_set_back_while_a_phone_rings_costs_nobody_his_place() -> None:
+    office = Office(agents={"ani": {"sales": 1}, "budi": {"sales": 1}}, max_wait="60s")
+    office.ready()
+    caller = office.waiting_caller()
+    set_clock(office, -3600)
+    office.at += 5
+    office.do(ChannelGone(at=office.at, uniqueid=caller.leg, cause=19))
+    assert "call.dequeued" not in office.types()
+    assert office.last("call.offered").agent == "budi"
+    assert office.last("call.offered").at == office.at
+
+
+def test_a_clock_set_back_hides_no_call_that_the_switch_has_lost() -> None:
+    office = Office(agents={})
+    caller = office.waiting_caller()
+    set_clock(office, -3600)
+    office.do(SwitchDown(at=office.at))
+    office.at += 10
+    office.do(SwitchUp(at=office.at, asked_at=office.at))
+    assert office.types(caller.call_id).count("call.ended") == 1
+
+
+def test_a_clock_set_forward_makes_a_wrap_up_that_is_extended_no_longer() -> None:
+    office = Office(wrap_up="30s")
+    office.ready()
+    caller = office.waiting_caller()
+    caller.answer()
+    caller.agent_hangs_up()
+    set_clock(office, 3600)
+    office.do(WrapUp(at=office.at, by="ani", agent="ani", action="extend"))
+    office.wait(61)
+    assert office.state("ani") == ("ready", "")
+
+
+# ---------------------------------------------------------------- moved while a phone rings
+
+
+def test_a_caller_moved_while_a_phone_rings_may_go_to_that_agent_at_once() -> None:
+    office = Office(agents={"ani": {"sales": 1, "support": 1}})
+    settings = {"sales": QueueConfig(name="sales"),
+                "support": QueueConfig(name="support", overflow=Overflow(ratio=1.0, no_agents=0.0))}  # fmt: skip
+    office.board.waits.configure(settings, office.at, {}, Routing())
+    office.ready()
+    caller = office.waiting_caller()
+    office.do(MoveCall(at=office.at, by="sup", call_id=caller.call_id, queue="support"))
+    assert [e.data["visit"] for e in office.events if e.type == "call.offered"] == [1, 2]
+    assert office.board.waits.lengths == {"sales": 0, "support": 1}
+    caller.answer()
+    assert office.last("call.dequeued").data["result"] == "answered"
 
 
 # ---------------------------------------------------------------- two clocks

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import jinja2
 import pytest
 
 from cti import config as configuration
+from cti.adapters import ami_facts
 from cti.config import Config, Trunk
 from cti.embedded import render
 from cti.embedded.places import Account
@@ -143,3 +145,11 @@ def test_the_manager_account_has_no_more_than_it_needs(config: Config, tree: ren
     lines = (config.asterisk.config_dir / "manager.conf").read_text().splitlines()
     write = next(line for line in lines if line.startswith("write = "))
     assert set(write.split("= ")[1].split(",")) == {"call", "originate", "reporting"}
+
+
+def test_no_event_that_the_server_reads_is_filtered_out(config: Config, tree: render.Tree) -> None:
+    render.write_all(config, tree, ME)
+    text = (config.asterisk.config_dir / "manager.conf").read_text()
+    dropped = set(re.findall(r"^eventfilter\(action\(exclude\),name\((\w+)\)\)", text, re.M))
+    assert "VarSet" in dropped
+    assert not dropped & ({name.decode() for name in ami_facts.WANTED} | {"FullyBooted", "CoreShowChannel"})

@@ -1,14 +1,18 @@
-"""Ten minutes (CTI_SOAK_SECONDS) of callers and phones that do as they please; run by `make soak`.
+"""Ten minutes (CTI_SOAK_SECONDS) of callers, phones and supervisors who do as they please, at five calls a second; run
+by `make soak`.
 
-Nobody may be stuck, nothing may leak, and in the end everything must add up."""
+Looked at from outside all the while: nobody is offered twice, nobody is stuck, no agent is reserved whose phone does
+not ring; nothing leaks, and in the end everything adds up. Nobody sends sound: it is the routing that is tried."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +20,59 @@ import pytest
 from kit import Agent, Caller, World
 from kit.crowd import agents, channels, hire, no_channels
 
-from tests.kit_home import RunningHome
+from cti.adapters import postgres_people
+from cti.adapters.postgres import Store
+from tests.kit_home import FLOWS, RunningHome, clean
 
 SECONDS = float(os.environ.get("CTI_SOAK_SECONDS", "600"))
-RATE = 3.0
-SEATS = {f"soak{n}": f"70{n:02d}" for n in range(12)}
-pytestmark = [pytest.mark.soak, pytest.mark.services, pytest.mark.timeout(SECONDS + 240)]
+RATE = 5.0
+SEATS = {f"soak{n:02d}": f"70{n:02d}" for n in range(24)}
+SKILLS = ({"sales": 5, "support": 5}, {"sales": 2, "mixed": 5}, {"support": 3, "vips": 1}, {"mixed": 1, "short": 1})
+LOOK = 0.4  # s between two looks from outside
+STUCK = 1.0  # s
+pytestmark = [pytest.mark.soak, pytest.mark.services, pytest.mark.timeout(SECONDS + 300)]
+QUEUES = """  mixed:
+    skills: {mixed: 4}
+    relax: [{after: 3s, skills: {mixed: 1}}, {after: 6s, any_agent: true}]
+    ring: 5s
+    wrap_up: 0s
+    max_wait: 30s
+    agents: fastest
+    last_agent: 2s
+    return_within: 1m
+    recording: never
+    announce: {position: true, wait: true, first: 2s, every: 10s}
+  few: {skills: {any: [{sales: 3}, {vips: 1}]}, capacity: 3, agents: best_level, ring: 5s, wrap_up: 0s, max_wait: 20s}
+"""
+MIXED = """
+flow: mixed
+language: en
+start: wait
+nodes:
+  wait:
+    do: queue
+    queue: mixed
+    priority: "{{ 3 if call.caller[-1] == '7' else 0 }}"
+    options: {"1": few, "2": bye}
+    agent: soak01
+    agent_for: 1s
+    answered: hangup
+    then: few
+  few: {do: queue, queue: few, options: {"1": wait}, answered: hangup, then: bye}
+  bye: {do: say, say: {en: "Goodbye"}, then: hangup}
+"""
+
+
+@pytest.fixture
+def busy_home(tmp_path: Path) -> Iterator[RunningHome]:
+    home = RunningHome(tmp_path / "home")
+    flows = home.path / "flows"
+    (flows / "numbers.yaml").write_text(FLOWS["numbers.yaml"].replace("{", '{"6960": mixed, '))
+    (flows / "queues.yaml").write_text(FLOWS["queues.yaml"] + QUEUES)
+    (flows / "mixed.yaml").write_text(MIXED)
+    with clean(home):
+        home.start()
+        yield home
 
 
 def memory(pid: int) -> int:
@@ -30,9 +81,12 @@ def memory(pid: int) -> int:
     return pages * os.sysconf("SC_PAGESIZE") // 1_000_000
 
 
+# ---------------------------------------------------------------- people who do as they please
+
+
 def moods(chance: random.Random, phone: Agent) -> None:
     """How the phone treats the next call."""
-    phone.reject = chance.choice([0] * 12 + [486, 480, 603])
+    phone.reject = chance.choice([0] * 16 + [486, 480, 603])
     phone.answer_after = chance.choice([0.05, 0.1, 0.5, 1.5, None] if chance.random() < 0.3 else [0.1])
     phone.talk = chance.choice([0.0, 0.3, 1.0, 3.0, None])
 
@@ -41,66 +95,195 @@ async def one_call(world: World, chance: random.Random, number: int) -> None:
     stage = chance.choice(["invite", "trying", "answered"])
     leave = (stage, chance.uniform(0, 6)) if chance.random() < 0.3 else None
     caller = Caller(
-        world.sip, chance.choice(["6000", "6000", "6100"]), number=f"+62815{number:07d}", leave=leave, listen=False,
-        keys=[(0.3, chance.choice("1123")), (2.0, "1")], talk=chance.uniform(1, 8),
+        world.sip, chance.choice(["6000", "6100", "6200", "6960", "6960"]), number=f"+62815{number % 4000:07d}",
+        leave=leave, hz=0, listen=False, keys=[(0.3, chance.choice("1123")), (2.0, "1"), (5.0, chance.choice("12"))],
+        talk=chance.uniform(1, 6),
     )  # fmt: skip
-    await (await caller.start()).wait(120)
+    await (await caller.start()).wait(180)
 
 
 async def keep_ready(world: World, chance: random.Random, phones: dict[str, Agent]) -> None:
-    """Agents come back from missed calls, wander off, and come back again."""
+    """Agents come back from missed calls, wander off, and come back again; some are sent by the supervisor."""
     while True:
         for name, row in (await agents(world)).items():
             moods(chance, phones[name])
-            wish = "not_ready" if chance.random() < 0.03 else "ready"
+            wish = chance.choice(["not_ready", "logged_out"]) if chance.random() < 0.03 else "ready"
             if row["wish"] != wish and row["next_wish"] != wish:
-                body = {"state": wish, "station": SEATS[name]} | ({"reason": "break"} if wish != "ready" else {})
-                await world.call("PUT", f"/agents/{name}/state", name, body)
+                body = {"state": wish, "station": SEATS[name]} | ({"reason": "break"} if wish == "not_ready" else {})
+                await world.call("PUT", f"/agents/{name}/state", chance.choice([name, "boss"]), body)
         await asyncio.sleep(1)
 
 
-async def test_ten_minutes_of_anything(own_home: RunningHome) -> None:
-    chance = random.Random(7)
-    world = World(own_home.path)
-    secrets = await hire(world, SEATS, {"sales": 5, "support": 5, "short": 5})
-    phones = {n: await Agent(world.sip, s, secrets[s], listen=False).start() for n, s in SEATS.items()}
-    server = own_home.pid("server")
-    calls: set[asyncio.Task[None]] = set()
-    minder = asyncio.create_task(keep_ready(world, chance, phones))
-    sizes, placed, end = [memory(server)], 0, time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        task = asyncio.create_task(one_call(world, chance, placed))
-        calls.add(task)
-        placed += 1
-        if placed % 200 == 0:
-            sizes.append(memory(server))
-            assert await channels(world) <= 3 * len(calls) + 40
-        await asyncio.sleep(chance.expovariate(RATE))
-    done = await asyncio.gather(*calls, return_exceptions=True)
-    minder.cancel()
+async def supervise(world: World, chance: random.Random, done: Counter[str]) -> None:
+    """Callers who wait are made more urgent, and moved."""
+    while True:
+        await asyncio.sleep(chance.uniform(0.5, 2))
+        waiting = (await world.call("GET", "/waiting", "boss"))[1]["items"]
+        if waiting:
+            call = chance.choice(waiting)["call_id"]
+            verb, body = chance.choice([
+                ("priority", {"priority": chance.randint(-5, 20)}),
+                ("move", {"queue": chance.choice(["sales", "support", "vips", "mixed", "few"])}),
+            ])  # fmt: skip
+            done[f"{verb} {(await world.call('POST', f'/calls/{call}/{verb}', 'boss', body))[0]}"] += 1
+
+
+async def teach(world: World, chance: random.Random, done: Counter[str]) -> None:
+    """Skills come and go."""
+    store = await Store.open(world.config.postgres.dsn)
+    try:
+        while True:
+            await asyncio.sleep(chance.uniform(1, 4))
+            skill, level = chance.choice(["sales", "support", "mixed", "vips"]), chance.choice([0, 1, 3, 5])
+            await postgres_people.set_skill(store, chance.choice(list(SEATS)), skill, level)
+            done["skill"] += 1
+    finally:
+        await store.close()
+
+
+# ---------------------------------------------------------------- a look from outside
+
+
+class Watch:
+    """What was seen to be wrong, and for how long it has been so."""
+
+    def __init__(self, world: World, phones: Mapping[str, Agent]) -> None:
+        self.world, self.phones = world, phones
+        self.since: dict[tuple[Any, ...], float] = {}
+        self.faults: deque[str] = deque(maxlen=50)
+        self.looks = 0
+
+    async def look(self) -> None:
+        """Forever."""
+        while True:
+            began = time.monotonic()
+            waiting = (await self.world.call("GET", "/waiting", "boss"))[1]["items"]
+            rows = await agents(self.world)
+            self.judge({*self.apart(waiting, rows), *self.silent(rows)})
+            self.looks += 1
+            await asyncio.sleep(max(0.0, began + LOOK - time.monotonic()))
+
+    def judge(self, wrong: set[tuple[Any, ...]]) -> None:
+        """What is wrong in one look may be about to be put right; not what stays so."""
+        now = time.monotonic()
+        self.since = {one: self.since.get(one, now) for one in wrong}
+        for one, since in self.since.items():
+            if now - since > STUCK + LOOK:
+                self.faults.append(f"{time.time():.1f} for {now - since:.1f} s: {one}")
+
+    def apart(self, waiting: list[dict[str, Any]], rows: dict[str, dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
+        """A free agent and a caller whom he may serve."""
+        free = [row for row in rows.values() if row["state"] == "ready" and row["reachable"]]
+        for call in waiting:
+            if call["why"] in ("", "busy", "nobody"):
+                for row in free:
+                    if fits(call["needs"], row["skills"]):
+                        yield "free", row["agent"], row["since"], "waits", call["call_id"], call["queue"]
+
+    def silent(self, rows: dict[str, dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
+        """An agent who is reserved, or talks, and whose phone has no call."""
+        for name, row in rows.items():
+            calls = self.phones[name].calls if name in self.phones else []
+            if row["work"] in ("reserved", "talking") and not any(not call.ended.is_set() for call in calls[-3:]):
+                yield row["work"], name, row["since"], row["call_id"]
+
+
+def fits(needs: dict[str, Any], skills: dict[str, int]) -> bool:
+    def has(way: dict[str, int]) -> bool:
+        return all(skills.get(skill, 0) >= level for skill, level in way.items())
+
+    plain = {skill: level for skill, level in needs.items() if skill not in ("any", "also")}
+    groups = needs.get("any", [])
+    groups = groups if groups and isinstance(groups[0], list) else [groups] if groups else []
+    return (has(plain) and all(any(map(has, group)) for group in groups)) or any(map(has, needs.get("also", [])))
+
+
+# ---------------------------------------------------------------- the soak
+
+
+async def test_anything_goes_for_a_long_time(busy_home: RunningHome) -> None:
+    chance, done = random.Random(7), Counter[str]()
+    world = World(busy_home.path)
+    secrets: dict[str, str] = {}
+    for n, skills in enumerate(SKILLS):
+        secrets |= await hire(world, dict(list(SEATS.items())[n :: len(SKILLS)]), skills)
+    phones = {n: await Agent(world.sip, s, secrets[s], hz=0, listen=False).start() for n, s in SEATS.items()}
+    server, watch = busy_home.pid("server"), Watch(world, phones)
+    helpers = [asyncio.create_task(one) for one in (
+        keep_ready(world, chance, phones), supervise(world, chance, done), teach(world, chance, done), watch.look(),
+    )]  # fmt: skip
+    sizes, outcomes = await flood(world, chance, server, helpers)
+    for helper in helpers[:3]:
+        helper.cancel()
     await no_channels(world, 60)
     async with asyncio.timeout(60):
         while any(row["work"] != "idle" for row in (await agents(world)).values()):
             await asyncio.sleep(0.2)
+    helpers[3].cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(*helpers)
     for phone in phones.values():
         await phone.stop()
-    assert [fault for fault in done if fault is not None] == []
-    assert own_home.pid("server") == server, "the server was not started anew"
+    print(f"\n{len(outcomes)} calls in {SECONDS:.0f} s, {watch.looks} looks; supervisors: {dict(done)};"
+          f" resident MB of the server: {sizes}")  # fmt: skip
+    assert list(watch.faults) == []
+    assert [fault for fault in outcomes if fault is not None] == []
+    assert busy_home.pid("server") == server, "the server was not started anew"
     await adds_up(world)
-    print(f"\n{placed} calls in {SECONDS:.0f} s; resident MB of the server: {sizes}")
     assert sizes[-1] < sizes[0] + 60
+
+
+async def flood(
+    world: World, chance: random.Random, server: int, helpers: list[asyncio.Task[None]]
+) -> tuple[list[int], list[BaseException | None]]:
+    """The server's size from time to time, and how each call went (None: as it should)."""
+    calls: set[asyncio.Task[None]] = set()
+    sizes, placed, end, outcomes = [memory(server)], 0, time.monotonic() + SECONDS, list[BaseException | None]()
+    while time.monotonic() < end:
+        calls.add(asyncio.create_task(one_call(world, chance, placed)))
+        placed += 1
+        if placed % 200 == 0:
+            sizes.append(memory(server))
+            over = {call for call in calls if call.done()}
+            outcomes += [call.exception() for call in over]
+            calls -= over
+            assert await channels(world) <= 3 * len(calls) + 40
+            assert not any(helper.done() for helper in helpers), [h.exception() for h in helpers if h.done()]
+        await asyncio.sleep(chance.expovariate(RATE))
+    outcomes += await asyncio.gather(*calls, return_exceptions=True)
+    return sizes, outcomes
 
 
 async def adds_up(world: World) -> None:
     sql = "SELECT * FROM crm.v_{}"
     await world.row_when("SELECT 1 WHERE NOT EXISTS (SELECT FROM crm.v_calls WHERE ended_at IS NULL)", timeout=30)
     rows: dict[str, list[dict[str, Any]]] = {
-        name: await world.rows(sql.format(name)) for name in ("calls", "queue_visits", "offers", "recordings")
+        name: await world.rows(sql.format(name)) for name in ("calls", "queue_visits", "offers", "agent_states")
     }
     assert all(row["result"] for row in rows["queue_visits"] + rows["offers"])
     assert all(row["outcome"] for row in rows["calls"])
     assert len({row["call_id"] for row in rows["calls"]}) == len(rows["calls"])
     answered = sum(row["result"] == "answered" for row in rows["queue_visits"])
     assert answered == sum(row["result"] == "answered" for row in rows["offers"])
+    assert all(row["decision"] for row in rows["offers"])
+    reserved = sum(row["work"] == "reserved" for row in rows["agent_states"])
+    for who in ("agent", "call_id"):
+        one_at_a_time(rows["offers"], who)
     print("\noutcomes:", dict(Counter(row["outcome"] for row in rows["calls"])),
-          "offers:", dict(Counter(row["result"] for row in rows["offers"])))  # fmt: skip
+          "visits:", dict(Counter(row["result"] for row in rows["queue_visits"])),
+          "offers:", dict(Counter(row["result"] for row in rows["offers"])), "reserved:", reserved)  # fmt: skip
+    assert reserved >= len(rows["offers"])
+    odd = await world.rows(
+        "SELECT e.* FROM crm.v_call_events e JOIN crm.v_calls c USING (call_id)"
+        " WHERE c.outcome = 'failed' AND c.flow IS NOT NULL AND e.type <> 'flow.at' ORDER BY e.call_id, e.seq LIMIT 60"
+    )
+    assert odd == [], "\n".join(f"{e['at']} {e['call_id']} {e['type']} {e['queue']} {e['data']}" for e in odd)
+
+
+def one_at_a_time(offers: list[dict[str, Any]], who: str) -> None:
+    """No two offers of an agent, or of a call, at the same time."""
+    last: dict[Any, dict[str, Any]] = {}
+    for offer in sorted(offers, key=lambda row: (row["offered_at"], row["ended_at"])):
+        before = last.get(offer[who])
+        assert before is None or before["ended_at"] <= offer["offered_at"], (before, offer)
+        last[offer[who]] = offer

@@ -203,8 +203,8 @@ function stateCard(agent, open) {
     el("div", { class: "pill", "data-state": state, "data-over": agent.over_limit_since ? "yes" : null },
       icon(state),
       el("div", {}, el("b", {}, t(`state.${state}`)), reasonLines(agent)),
-      agent.since ? timer({ "data-since": agent.since }) : null),
-    nextLine(agent),
+      agent.since ? timer({ "data-since": agent.since }) : null,
+      nextLine(agent)),
     agent.wish === "logged_out" && agent.work === "idle" ? signOn(agent) : wishes(agent, open),
   ];
 }

@@ -13,12 +13,14 @@ import msgspec
 from cti.core.ivr.case_steps import read_expect, read_steps, read_way
 from cti.core.ivr.cases import TASKS, Case, Cases, Expect, Given
 from cti.core.ivr.model import Book
-from cti.core.ivr.source import Path, Read, Reader, Source, a_map, language, name, one_of, text, told
+from cti.core.ivr.readers import login
+from cti.core.ivr.source import Path, Read, Reader, Source, a_map, language, name, one_of, text, told, whole
 from cti.core.ivr.steps import Answer
 from cti.core.messages import Forced
 
 NOON = "2026-01-07 12:00"  # when tests are that do not say when: a Wednesday, and no holiday
 AT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}(:[0-9]{2})?)?")
+PAST: Mapping[str, Read] = {"repeat": whole(0, 5), "last_agent": login}  # of his calls before, as a test may give it
 FOR_EVER = 1e11  # no test is that far from now, in seconds
 
 
@@ -156,12 +158,15 @@ def _given(scope: _Scope) -> Read:
         "language": language,
         "customer": lambda reader, path, value: a_map(reader, path, value, "`customer`"),
         "calendars": _calendars(scope),
+        "call": lambda reader, path, value: reader.fields(path, value, PAST, "`call`"),
     }
 
     def read(reader: Reader, path: Path, value: Any) -> dict[str, Any]:
         found = reader.fields(path, value, known, "`given`")
         if "calendars" in found:
             found["forced"] = found.pop("calendars")
+        if "call" in found:
+            found["past"] = found.pop("call")
         return found
 
     return read

@@ -26,7 +26,8 @@ TASKS: Mapping[str, tuple[str, ...]] = {  # verbs that are answered from outside
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """The call: who calls what, when, and what is known of him; calendars opened or closed by hand."""
+    """The call: who calls what, when, and what is known of him; calendars opened or closed by hand. `past`: `repeat`
+    and `last_agent` of his calls before."""
 
     caller: str = ""
     called: str = ""
@@ -34,6 +35,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
     customer: Mapping[str, Any] = {}
     forced: Mapping[str, Forced] = {}
+    past: Mapping[str, Any] = {}
 
 
 class Spoken(msgspec.Struct, frozen=True):

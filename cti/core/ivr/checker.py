@@ -14,7 +14,7 @@ from cti.core.ivr.loops import check_loops, goes_on
 from cti.core.ivr.model import Book, Flow, Node, Number
 from cti.core.ivr.number_source import read_numbers
 from cti.core.ivr.problems import Problem
-from cti.core.ivr.queue_names import check_calendars, note_languages, sounds_of
+from cti.core.ivr.queue_names import check_calendars, note_callbacks, note_languages, sounds_of
 from cti.core.ivr.queue_source import read_queues
 from cti.core.ivr.readers import CALL_FIELDS, Scope, kind_of, variable_defaults
 from cti.core.ivr.references import check_references
@@ -308,6 +308,7 @@ def _check_ways(draft: _Draft) -> None:
     """Every node should be reached, and say where it goes when all went well."""
     if draft.reader.problems:
         return
+    note_callbacks(draft.reader, draft.made)
     reached = _reached(draft, draft.start, draft.on_hangup, draft.defaults.get("fail", ""))
     for key, node in draft.made.items():
         if key not in reached:

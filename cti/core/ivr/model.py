@@ -351,7 +351,7 @@ class Book(msgspec.Struct, frozen=True):
             if any(isinstance(node.spec, ASKING) for node in flow.nodes.values()):
                 found.update(dict.fromkeys(phrases.constant(self.phrases, spoken_in[name])))
         for name, codes in waited_in(self.flows.values(), spoken_in).items():
-            for speech in said_by(self.queues.get(name)):
+            for speech in said_by(self.queues[name]):
                 found.update(dict.fromkeys(_constant(speech, codes, self.version)))
         return list(found)
 
@@ -375,11 +375,10 @@ def speeches(spec: Spec) -> Iterator[Speech]:
             yield from (*held.invalid, *held.silent)
 
 
-def said_by(queue: QueueConfig | None) -> Iterator[Speech]:
+def said_by(queue: QueueConfig) -> Iterator[Speech]:
     """What those hear who wait in a queue, and what their agents hear before they talk."""
-    if queue is not None:
-        yield Speech(queue.announce.names, queue.announce.texts)
-        yield Speech((queue.whisper.name,) if queue.whisper.name else (), queue.whisper.texts)
+    yield Speech(queue.announce.names, queue.announce.texts)
+    yield Speech((queue.whisper.name,) if queue.whisper.name else (), queue.whisper.texts)
 
 
 def waited_in(flows: Iterable[Flow], spoken_in: Mapping[str, list[str]]) -> dict[str, list[str]]:

@@ -65,10 +65,10 @@ class Heard(NamedTuple):
 
 
 class Phone:
-    """`answers`: what tasks come to, by node id or flow/node: the first time, the second ..., the last for ever; an
-    outcome "" is the good one. `turn`: the step the call is in; `path`, `facts`, `heard`: all until now; `keys`:
-    pressed and not taken yet; `vault`: secret digits by name; `waited`: the last
-    wait in a queue; `strange`: tasks nobody gave an answer for."""
+    """`past`: `repeat` and `last_agent` of his calls before. `answers`: what tasks come to, by node id or flow/node:
+    the first time, the second ..., the last for ever; an outcome "" is the good one. `turn`: the step the call is in;
+    `path`, `facts`, `heard`: all until now; `keys`: pressed and not taken yet; `vault`: secret digits by name;
+    `waited`: the last wait in a queue; `strange`: tasks nobody gave an answer for."""
 
     def __init__(
         self,
@@ -82,11 +82,14 @@ class Phone:
         at: float = 0.0,
         forced: Mapping[str, Forced] | None = None,
         answers: Mapping[str, Sequence[Answer]] | None = None,
+        past: Mapping[str, Any] | None = None,
     ) -> None:
         self.book = book
         self.at = at
         self.customer = dict(customer or {})
-        self.call = {"id": "trial", "caller": to_e164(caller, book.country) or caller or None, "called": called or None}
+        number = to_e164(caller, book.country) or caller or None
+        self.call: dict[str, Any] = {"id": "trial", "caller": number, "called": called or None}
+        self.call |= {"repeat": 0, "last_agent": None, **(past or {})}
         self.forced = dict(forced or {})
         self.answers = dict(answers or {})
         self.path: list[Passed] = []
@@ -210,6 +213,8 @@ class Phone:
             queue = self.book.queues.get(wait.queue)
             longest = wait.max_wait or (queue.max_wait if queue else WAITED)
             self._no_longer(wait)
+            if result in ("answered", TALKED):  # who was served begins to wait anew
+                self.waited = {}
             self.at += {"answered": WAITED + TALK, TALKED: WAITED + TALK, "timeout": longest}.get(result, 0.0)
             self._over(result)
 

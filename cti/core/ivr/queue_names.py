@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from cti.core.ivr.model import Callback, Node, Queue
+from cti.core.ivr.readers import KEYS
 from cti.core.ivr.source import Path, Reader
 from cti.core.queues import QueueConfig
 
@@ -33,6 +35,19 @@ def note_languages(reader: Reader, queues: Mapping[str, QueueConfig], spoken_in:
             if texts and missing:
                 others = "another language is heard"
                 reader.note(("queues", key, *path), f"queue {key}: no text in `{'`, `'.join(missing)}`, {others}")
+
+
+def note_callbacks(reader: Reader, nodes: Mapping[str, Node]) -> None:
+    """Where a key of a queue leads to the callbacks of another one."""
+    for key, node in nodes.items():
+        if not isinstance(node.spec, Queue):
+            continue
+        for pressed in KEYS & node.to.keys():
+            target = nodes.get(node.to[pressed])
+            other = target.spec.queue if target is not None and isinstance(target.spec, Callback) else node.spec.queue
+            if other != node.spec.queue:
+                message = f"who waits in {node.spec.queue} does not keep his place in {other}"
+                reader.note(("nodes", key, "options", pressed), message)
 
 
 def prompts_of(queue: QueueConfig) -> Iterator[tuple[Path, str]]:

@@ -55,7 +55,7 @@ def relax(reader: Reader, path: Path, value: Any) -> Steps:
     listed = a_list(reader, path, value, "`relax`")
     if len(listed) > MAX_STEPS:
         reader.useless(path, f"`relax` has at most {MAX_STEPS} steps", of_key=True)
-        listed = listed[:MAX_STEPS]
+        listed = listed if reader.kept else listed[:MAX_STEPS]
     places: list[Path] = [(*path, at) for at in range(len(listed))]
     found = [(place, _step(reader, place, step)) for place, step in zip(places, listed, strict=True)]
     return sorted(((place, step) for place, step in found if step is not None), key=lambda one: one[1].after)

@@ -278,6 +278,9 @@ def _queue(reader: Reader, path: Path, key: str, value: Any, known: Mapping[str,
     if len(reader.problems) == before:
         check_ladder(reader, {key: 1} if queue.skills is None else queue.skills, steps)
         _check(reader, path, queue)
+        for place, step in steps:
+            if step.after >= queue.max_wait:
+                reader.note(place, f"queue {key}: nobody waits for this step, if no queue node has a longer `max_wait`")
     if queue.recording == "on_demand":
         reader.note((*path, "recording"), f"queue {key}: `recording: on_demand` is not acted on yet")
     return queue

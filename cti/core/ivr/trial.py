@@ -66,6 +66,7 @@ class _Trial:
             at=given.at,
             forced=given.forced,
             answers=case.answers,
+            past=given.past,
         )
         self.since = (0, 0)
 

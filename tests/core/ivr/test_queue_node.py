@@ -102,6 +102,13 @@ def test_keys_are_checked_and_drawn() -> None:
     assert book_of(KEYS).notes == (), "what only a key leads to is led to"
 
 
+def test_a_callback_of_another_queue_is_noted() -> None:
+    nodes = KEYS.replace("star: a2", "star: call_other, \"2\": call_other").replace("then: bye\n  a2", "then: a2\n  a2")
+    book = book_of(nodes + "  call_other: {do: callback, queue: support, ask: false, then: bye}\n")
+    told = ["who waits in sales does not keep his place in support"] * 2
+    assert [(one.line, one.message) for one in book.notes] == [(9, one) for one in told]
+
+
 # ---------------------------------------------------------------- the agent who is asked first
 
 
@@ -228,6 +235,13 @@ def test_a_callback_on_the_text_phone_keeps_the_place() -> None:
     phone.press("1")
     phone.settle()
     assert phone.facts[0].data["since"] == NOW and phone.heard[-1].prompt == Text("en", "callback by 1.")
+
+
+def test_who_was_served_on_the_text_phone_begins_anew() -> None:
+    phone = Telephone(book_of(KEYS.replace("then: bye\n  a2", "answered: call_me\n    then: bye\n  a2")), "t", at=NOW)
+    phone.call["caller"] = "+62811555001"
+    phone.queue_ended("answered")
+    assert phone.waited == {} and phone.facts[0].data["since"] > NOW
 
 
 def test_the_customer_s_cases_are_known_whoever_found_him() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from typing import Any
 
@@ -117,6 +118,8 @@ def test_numbers_that_are_none(value: Any) -> None:
 
 # ---------------------------------------------------------------- bombs
 
+SOON = 4.0 if sys.gettrace() else 1.0  # s of the processor; it takes half of that at most
+
 
 def _many(one: str, most: int = 60_000) -> str:
     return ", ".join([one] * (most // (len(one) + 2)))
@@ -176,14 +179,14 @@ def test_bombs_are_told_within_a_second(name: str) -> None:
     assert book is None and problems, name
     assert all(problem.file == "queues.yaml" and len(str(problem)) <= 600 for problem in problems)
     assert len(problems) <= 101 and str(problems[0]).isprintable()
-    assert taken < 1.0, f"{taken:.2f} s"
+    assert taken < SOON, f"{taken:.2f} s"
 
 
 def test_as_many_rules_as_there_may_be_are_read_within_a_second() -> None:
     longest = " or ".join(f"customer.attributes.a{n} == 'vip'" for n in range(24))
     began = time.process_time()
     book, problems = load(Sources({"queues.yaml": _rules(f"({longest})")}))
-    assert time.process_time() - began < 2.0
+    assert time.process_time() - began < 2 * SOON
     assert book is not None and len(book.queues["sales"].raises) == 200, problems[:3]
 
 
@@ -195,4 +198,4 @@ def test_a_rule_that_comes_to_no_value_does_not_hold_and_costs_nothing(what: str
     began = time.process_time()
     action = ivr.begin(book, "t", None, ivr.Context(at=NOW)).action
     assert isinstance(action, ivr.Enqueue) and action.raised == ("true (+1)",)
-    assert time.process_time() - began < 0.1
+    assert time.process_time() - began < SOON / 10

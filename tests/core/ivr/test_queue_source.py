@@ -206,7 +206,8 @@ def test_a_version_that_was_published_is_served_though_a_step_of_it_changes_noth
     steps = [{"after": "5s", "any_agent": True}] * 30
     many = {f"q{number}": {} for number in range(1_001)} | {"sales": {"relax": steps, "announce": {"every": "30s"}}}
     files = {"queues.yaml": Source("queues.yaml", {"queues": many})}
-    assert isinstance(load_book(files, version=7), Book)
+    served = load_book(files, version=7)
+    assert isinstance(served, Book) and len(served.queues["sales"].relax) == 30
     problems = load_book(files)
     assert isinstance(problems, list)
     assert {"at most 1000 queues are possible", "`relax` has at most 20 steps"} <= {one.message for one in problems}
@@ -260,7 +261,8 @@ def test_what_is_said_in_queues_is_made_ready() -> None:
 
 
 def test_recordings_that_queues_name_must_be_there() -> None:
-    data = {"queues": {"sales": {"whisper": {"play": "beep"}, "announce": {"play": ["hello", "hullo"]}}}}
+    data = {"queues": {"sales": {"whisper": {"play": "beep"}, "announce": {"play": ["hello", "hullo"]}},
+                       "support": {}}}  # fmt: skip
     flow = {"flow": "t", "language": "en", "start": "a", "nodes": {"a": {"do": "queue", "queue": "sales"}}}
     files = {"t.yaml": Source("t.yaml", flow), "queues.yaml": Source("queues.yaml", data)}
     problems = load_book(files, sounds={"prompts/en/hello.wav"})
@@ -278,6 +280,14 @@ def test_a_language_in_which_a_queue_has_no_text_is_noted() -> None:
     told = [str(one) for one in notes if one.file == "queues.yaml"]
     assert told == ["queues.yaml:4:5: queue sales: no text in `id`, another language is heard"]
     assert book_of(BOTH, queues=SPOKEN).notes == (), "nobody comes who speaks it"
+
+
+def test_a_step_for_which_nobody_waits_is_noted() -> None:
+    steps = "{after: 30s, also: {x: 1}}, {after: 1m, any_agent: true}"
+    book = book_of(WAIT, queues=f"queues: {{sales: {{max_wait: 1m, relax: [{steps}]}}}}\n")
+    assert [str(one) for one in book.notes] == [
+        "queues.yaml:1:68: queue sales: nobody waits for this step, if no queue node has a longer `max_wait`"
+    ]
 
 
 def test_calendars_are_looked_for_where_they_can_be_known() -> None:

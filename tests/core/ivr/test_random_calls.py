@@ -125,7 +125,9 @@ def authenticate(dice: Dice) -> dict[str, Any]:
 
 
 def queue(dice: Dice) -> dict[str, Any]:
-    return {"queue": "sales", **some(dice, priority=dice.choice(TESTS), max_wait=dice.choice(TESTS))}
+    keys = {key: target(dice) for key in dice.sample("012*#", dice.randint(1, 3))}
+    more = some(dice, options=keys, agent=dice.choice(["ani", *TESTS]))
+    return {"queue": "sales", **some(dice, priority=dice.choice(TESTS), max_wait=dice.choice(TESTS)), **more}
 
 
 def called(dice: Dice) -> dict[str, Any]:
@@ -206,9 +208,10 @@ def flow(dice: Dice, name: str) -> dict[str, Any]:
     return made | ({"args": {"a": "none"}} if name == "u" else {})
 
 
+RULES = [{"when": "{{ vars.v == 1 }}", "by": 5}, {"when": "{{ customer.x > 1 }}", "by": -7}]
 SQL = "select status, due from orders where reference = :ref"
 BESIDE: dict[str, Any] = {
-    "queues.yaml": {"queues": {"sales": {}}},
+    "queues.yaml": {"queues": {"sales": {"raise": RULES, "last_agent": "20s"}}},
     "calendars.yaml": {"calendars": {"office": {"time_zone": "Asia/Jakarta", "week": {"mon-fri": ["08:00-17:00"]}}}},
     "lookups.yaml": {"lookups": {"order": {"sql": SQL}, "orders": {"sql": SQL, "many": True}}},
     "voicemail.yaml": {"boxes": {"sales": {"say": "Speak", "max": "1m"}}},
@@ -309,6 +312,8 @@ def answer(dice: Dice, phone: Phone) -> None:
                 phone.press(dice.choice([SEALED.get(seal, "1"), dice.choice(ENTRIES)]))
             else:
                 phone.nothing()
+        case ivr.Enqueue(keys=keys) if keys and dice.random() < 0.5:
+            phone.press(dice.choice([*ENTRIES, *keys]))
         case ivr.Enqueue():
             phone.queue_ended(dice.choice(QUEUE))
         case ivr.Dial():

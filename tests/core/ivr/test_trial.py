@@ -292,3 +292,24 @@ def test_the_keys_of_a_queue_count_as_ways_out(keyed: ivr.Book) -> None:
     gone = [Passed("t", "wait", "1"), Passed("t", "back", "done"), Passed("t", "bye", "done")]
     found = coverage(keyed, {"t.yaml": source}, gone)[0]
     assert [str(way) for way in found.missing] == ["t.yaml:5 wait 2", "t.yaml:5 wait then"]
+
+
+RULE = 'queues: {sales: {raise: [{when: "{{ call.repeat > 1 }}", by: 5}], last_agent: 20s}, support: {}}\n'
+
+
+@pytest.mark.parametrize(("given", "priority"), [("", 0), ("call: {repeat: 1}", 0), ("call: {repeat: 2}", 5)])
+def test_what_was_before_may_be_given(given: str, priority: int) -> None:
+    book = book_of("", head=KEYED, queues=RULE)
+    case = f'    given: {{caller: "+62811555001", {given}}}\n    steps: [press: "1", press: "1"]\n'
+    expected = f"    expect: {{events: [{{callback.requested: {{priority: {priority}}}}}]}}\n"
+    assert failures(book, case + expected) == []
+
+
+def test_what_was_before_is_checked(keyed: ivr.Book) -> None:
+    case = "flow: t\ntests: {a: {given: {call: {repeat: 6, last_agent: a b, id: 5}}, steps: [hang_up]}}\n"
+    told = [str(one) for one in read_cases(parse("t.test.yaml", case), keyed, "UTC").problems]
+    assert [one.split(": ", 1)[1] for one in told] == [
+        "`repeat` must be a whole number from 0 to 5",
+        "`a b` is no login name (letters, digits, `-`, `_` and `.`, at most 40)",
+        "`id` is no key of `call` (known: last_agent, repeat)",
+    ]

@@ -46,12 +46,17 @@ def power(samples: list[int], hz: float) -> float:
     return math.sqrt(max(a * a + b * b - k * a * b, 0.0)) / len(samples)
 
 
+def linear(sound: bytes) -> list[int]:
+    """Samples of u-law bytes."""
+    return [_LINEAR[byte] for byte in sound]
+
+
 def loudest(sound: bytes | list[int], choices: tuple[int, ...] = (440, 660, 880)) -> int:
     """Which of the tones dominates u-law bytes or linear samples; 0 when none is really there.
 
     Listens to the last two seconds."""
-    linear = [_LINEAR[b] for b in sound[-2 * RATE :]] if isinstance(sound, bytes) else sound[-2 * RATE :]
-    strength = {hz: power(linear, hz) for hz in choices}
+    samples = linear(sound[-2 * RATE :]) if isinstance(sound, bytes) else sound[-2 * RATE :]
+    strength = {hz: power(samples, hz) for hz in choices}
     best = max(choices, key=strength.__getitem__)
     others = max((strength[hz] for hz in choices if hz != best), default=0.0)
     return best if strength[best] > 300 and strength[best] > 4 * others else 0

@@ -1,0 +1,32 @@
+"""A day as it was, for the simulator: reads only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cti.adapters.postgres import Store
+from cti.adapters.postgres_db import AWAY, QUERIES, connect, drop, unavailable
+from cti.core.acd_days import Record, Spell, Visit
+
+SECONDS = 20.0  # a day of a large site
+
+
+async def record(store: Store, since: float, until: float) -> Record:
+    """The visits that began in [since, until) and have ended, and what the agents did meanwhile. Raises Unavailable."""
+    people, _ = await store.load_people()
+    link = await connect(store.dsn, SECONDS)
+    try:
+        visits = await link.fetch(QUERIES["replay_visits"], since, until)
+        spells = await link.fetch(QUERIES["replay_spells"], since, until)
+    except AWAY as e:
+        raise unavailable(e) from e
+    finally:
+        await drop(link)
+    return Record(
+        since, until, tuple(Visit(**_plain(row)) for row in visits), tuple(Spell(**_plain(row)) for row in spells),
+        {one.agent: one.skills for one in people},
+    )  # fmt: skip
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    return {name: value for name, value in dict(row).items() if value is not None}

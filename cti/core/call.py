@@ -111,6 +111,7 @@ class Call(msgspec.Struct, kw_only=True):
     ended_at: float | None = None
     wrapped_at: float | None = None
     disposition: str = ""
+    stored_from: float = 0.0  # the clock was set back during the call: nothing more is stored as earlier than this
     seq: int = 0
 
     def apply(self, event: Event) -> None:
@@ -292,6 +293,7 @@ def _place_kept(call: Call, event: Event) -> None:
 def _clock_set(call: Call, event: Event) -> None:
     """Everything is as long ago as it was."""
     by = event.data["by"]
+    call.stored_from = max(call.stored_from, event.data["was"])
     moments = ("arrived_at", "queued_at", "node_since", "connected_at", "wrapped_at", "entered_at", "since",
                "prefer_until", "at")  # fmt: skip
     for held in (call, call.visit, call.offer, call.dial):

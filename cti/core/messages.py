@@ -391,7 +391,8 @@ class Event(Message, frozen=True, kw_only=True):
                           prefer_for (seconds), prefer_why (named, last), raised (rules that changed the priority),
                           since (of a caller who was moved: his place)
     call.place_kept       queue; visit, since, why (returned: he had left and called again; again: in the same call)
-    call.clock_set        by: the machine's clock was set by so many seconds; what was told before has the old times
+    call.clock_set        by: the machine's clock was set by so many seconds; was: the time that it showed. After it was
+                          set back, later events of the call are stored as of then, with their own time in `told_at`
     call.pressed          queue; visit, key, result: he ends his wait by a key
     call.priority_changed queue; visit, priority, by
     call.announced        queue; visit, position, minutes (null: not said)

@@ -52,6 +52,11 @@ def _number_of(event: Event) -> int:
     return int.from_bytes(sha256(encode(event)).digest()[:4], "big") % AFTER_ALL
 
 
+def _as_told(event: Event) -> Event:
+    """The opposite of `Switchboard._in_order`."""
+    return msgspec.structs.replace(event, at=event.data.get("told_at", event.at))
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the core must know of the site."""
 
@@ -147,7 +152,7 @@ class Switchboard:
         self.out.shift(m.by)
         self.calls.requested = {uniqueid: at + m.by for uniqueid, at in self.calls.requested.items()}
         for call in list(self.calls.live.values()):
-            self.out.emit("call.clock_set", m.at, call_id=call.call_id, by=m.by)
+            self.out.emit("call.clock_set", m.at, call_id=call.call_id, by=m.by, was=m.at - m.by)
 
     def _tick(self, at: float) -> None:
         for kind, key in self.out.due(at):
@@ -195,7 +200,14 @@ class Switchboard:
         for part in self.parts:
             part.apply(event)
         self._reactions.append(event)
-        return event
+        return self._in_order(event)
+
+    def _in_order(self, event: Event) -> Event:
+        """As it is stored: not earlier than what was stored of the call before the clock was set back."""
+        call = self.calls.live.get(event.call_id)
+        if call is None or event.at >= call.stored_from or event.type.startswith("agent."):
+            return event
+        return msgspec.structs.replace(event, at=call.stored_from, data=event.data | {"told_at": event.at})
 
     def _forget(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -211,7 +223,7 @@ class Switchboard:
 
     def restore(self, events: Iterable[Event], at: float) -> Output:
         """Fold the events of unfinished calls and the last state of each agent; then take up the deadlines."""
-        for event in events:
+        for event in map(_as_told, events):
             if event.type == "call.arrived" or event.call_id in self.calls.live:
                 self.calls.fold(event)
             for part in self.parts:

@@ -28,11 +28,13 @@ from cti.core.messages import (
     SwitchDown,
     SwitchUp,
     Tick,
+    Unbridged,
     WrapUp,
 )  # fmt: skip
 from cti.core.queues import Overflow, QueueConfig, Routing
 from cti.errors import Refused
 from tests.core.office import Office, book
+from tests.core.test_restore import reborn, switch_up
 
 DIAL: dict[str, Any] = {
     "flow": "main", "language": "en", "start": "phone",
@@ -229,7 +231,7 @@ def test_a_clock_set_back_while_a_phone_rings_costs_nobody_his_place() -> None:
     office.do(ChannelGone(at=office.at, uniqueid=caller.leg, cause=19))
     assert "call.dequeued" not in office.types()
     assert office.last("call.offered").agent == "budi"
-    assert office.last("call.offered").at == office.at
+    assert office.last("call.offered").data["told_at"] == office.at, "stored in the order of the call"
 
 
 def test_a_clock_set_back_hides_no_call_that_the_switch_has_lost() -> None:
@@ -240,6 +242,29 @@ def test_a_clock_set_back_hides_no_call_that_the_switch_has_lost() -> None:
     office.at += 10
     office.do(SwitchUp(at=office.at, asked_at=office.at))
     assert office.types(caller.call_id).count("call.ended") == 1
+
+
+def test_what_is_stored_of_a_call_is_in_order_though_the_clock_was_set_back() -> None:
+    office = Office(wrap_up="30s")
+    office.ready()
+    caller = office.waiting_caller()
+    set_clock(office, -3600)
+    caller.answer()
+    assert office.board.calls.live[caller.call_id].connected_at == office.at
+    reborn(office, wrap_up="30s")
+    switch_up(office, (caller.uniqueid, caller.channel, "b1"), (caller_leg(office), "PJSIP/2001-1", "b1"))
+    assert office.board.calls.live[caller.call_id].connected_at == office.at, "a new server knows the true time"
+    office.at += 1
+    office.do(Unbridged(at=office.at, uniqueid=caller_leg(office), bridge="b1"))
+    caller.hangs_up()
+    office.wait(31)
+    assert office.state("ani") == ("ready", "")
+    told = [e.at for e in office.events if e.call_id == caller.call_id and not e.type.startswith("agent.")]
+    assert told == sorted(told)
+
+
+def caller_leg(office: Office) -> str:
+    return str(office.last("call.offered").data["channel_id"])
 
 
 def test_a_clock_set_forward_makes_a_wrap_up_that_is_extended_no_longer() -> None:

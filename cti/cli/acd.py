@@ -172,7 +172,7 @@ def _lines(args: argparse.Namespace, zone: ZoneInfo, table: Table, record: Recor
     yield _agents(args, record, table)
     if record is not None:
         yield ""
-        yield from _honest(table)
+        yield from _honest(table, bool(args.queues))
 
 
 def _mean(one: Estimate | None) -> float | None:
@@ -220,7 +220,7 @@ def _estimate(one: Estimate | None, factor: float, unit: str, sign: str = "") ->
     return f"{one.mean * factor:{sign}.1f}{noise}{unit}"
 
 
-def _honest(table: Table) -> Iterator[str]:
+def _honest(table: Table, compared: bool) -> Iterator[str]:
     """How well the simulation tells the day that was."""
     gaps = []
     for name, rows in table["queues"].items():
@@ -229,4 +229,5 @@ def _honest(table: Table) -> Iterator[str]:
             if one.recorded is not None and one.now is not None:
                 gaps.append(f"{label} of {database.safe(name)} {(one.now.mean - one.recorded) * factor:+.1f}{unit}")
     yield "The simulated present beside what was recorded: " + ("; ".join(gaps) or "nothing to compare") + "."
-    yield "Trust the differences no further than that."
+    if compared:
+        yield "Trust the differences no further than that."

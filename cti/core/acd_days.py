@@ -175,8 +175,8 @@ def _callers(
                 luck=handled.rank(one) if one.result == "answered" else chance(), then=following,
                 after_talk=one.result == "answered",
             )  # fmt: skip
-        if following is not None:
-            yield following
+        assert following is not None
+        yield following
 
 
 def _shifts(record: Record) -> Iterator[Shift]:

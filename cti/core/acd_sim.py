@@ -240,8 +240,7 @@ class _Day:
 
     def _routed(self, key: str) -> None:
         self.router.moved.discard(key)
-        if key in self.router.stands:
-            self._offer(self.router.agent_for(key, self.at))
+        self._offer(self.router.agent_for(key, self.at))
 
     def _gives_up(self, wait: _Wait) -> None:
         if wait.over:

@@ -100,6 +100,10 @@ async def speak_json(link: Any) -> None:
         )
 
 
+async def _as_it_is(link: Any) -> None:
+    """Nothing set outlives its transaction here, so a connection goes back to the pool without asking the server."""
+
+
 class Database:
     """A pool of connections. Rows come back as dicts. `answers`: whether the last question got an answer; after one
     that did not it is asked again by itself, until it does."""
@@ -113,7 +117,9 @@ class Database:
     async def open(cls, dsn: str, size: int = 8) -> Database:
         """Raises Unavailable when PostgreSQL does not answer."""
         try:
-            pool = asyncpg.create_pool(dsn, min_size=1, max_size=size, init=speak_json, **_limits(STATEMENT_SECONDS))
+            pool = asyncpg.create_pool(
+                dsn, min_size=1, max_size=size, init=speak_json, reset=_as_it_is, **_limits(STATEMENT_SECONDS)
+            )
             return cls(await asyncio.wait_for(pool, 10))
         except NOT_OPENED as e:
             raise unavailable(e) from e

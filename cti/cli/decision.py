@@ -18,7 +18,7 @@ SAID = {
 }
 CALL_WHY = {
     "": "an agent is free for it",
-    "busy": "all {signed_on} signed on who could take it are busy or not ready",
+    "busy": "none of the {signed_on} signed on who could take it is free",
     "nobody": "nobody is signed on who could take it",
     "capacity": "as many of the queue's calls are with agents as it allows",
     "preferred": "it waits for {for} alone until {until}",

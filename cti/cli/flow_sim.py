@@ -34,7 +34,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb.add_argument("--language", metavar="L", help="default: that of the number, or of the flow")
     for option, metavar, text in (
         ("--customer", "KEY=VALUE", "customer.KEY: a customer is known"),
-        ("--call", "KEY=VALUE", "call.repeat or call.last_agent: of his calls before"),
+        ("--call", "KEY=VALUE", "call.repeat, last_agent, callback, callback_tries: of his calls before"),
         ("--calendar", "NAME=STATE", "open or closed: that calendar, by hand"),
         ("--answer", "NODE=OUTCOME", "what a lookup, http, script ... node comes to"),
         ("--set", "NODE.FIELD=VALUE", "a field of such an answer"),

@@ -94,6 +94,12 @@ class Callbacks:
         """The open ones of a number, in the order in which they came."""
         return list(self._of.get(number, {}).values())
 
+    def told(self, number: str) -> dict[str, Any]:
+        """What a flow may know: which queue is to call the number back (the first, where several are), and how often it
+        was tried."""
+        first = next(iter(self._of.get(number, {}).values()), None)
+        return {"callback": first.queue if first else None, "callback_tries": first.tries if first else 0}
+
     def lengths(self) -> Counter[str]:
         """How many are open, by queue."""
         return Counter(one.queue for one in self.open.values())

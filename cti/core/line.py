@@ -51,7 +51,12 @@ DIAL_RESULTS = {17: "busy", 21: "busy", 18: "no_answer", 19: "no_answer", 16: "n
 
 
 class Lines:
-    def __init__(self, out: Outbox, calls: Calls, epoch: int, trunk: str, country: str) -> None:
+    """`called_back`: what a flow may know of the callback that is open for a number."""
+
+    def __init__(
+        self, out: Outbox, calls: Calls, epoch: int, trunk: str, country: str,
+        called_back: Callable[[str], dict[str, Any]],
+    ) -> None:  # fmt: skip
         self.out = out
         self.calls = calls
         self.epoch = epoch
@@ -63,6 +68,7 @@ class Lines:
         self.callers = Callers(out, calls)
         self.forced: Mapping[str, Forced] = {}  # calendars opened or closed by hand; one that is over is no more
         self.dials: dict[str, Call] = {}
+        self.called_back = called_back
         self.work = Work(out, calls, epoch, self.steps, self._proceed)
         self.holding = Holding(out, calls, self._step, self._book)
         self.handlers: dict[type, Callable[[Any], None]] = {
@@ -242,8 +248,9 @@ class Lines:
     def _context(self, call: Call, at: float) -> ivr.Context:
         about = {"id": call.call_id, "caller": call.caller, "caller_name": call.caller_name, "called": call.called}
         return ivr.Context(
-            call=about | self.callers.past(call, at), customer=self.callers.customer(call), at=at, forced=self.forced,
-            waited=call.last_visit, besides=self.callers.besides(call),
+            call=about | self.callers.past(call, at) | self.called_back(call.caller),
+            customer=self.callers.customer(call), at=at, forced=self.forced, waited=call.last_visit,
+            besides=self.callers.besides(call),
         )  # fmt: skip
 
     def _begin(self, call: Call, at: float) -> None:

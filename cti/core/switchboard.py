@@ -77,12 +77,14 @@ class Switchboard:
         self.floor = Floor(self.out, self.calls, self.people, self.router, epoch)
         self.waits = Waits(self.out, self.calls, self.floor, self.router)
         self.talk = Talk(self.out, self.calls, self.people, self.floor)
-        self.lines = Lines(self.out, self.calls, epoch, settings.trunk, settings.country)
         self.callbacks = Callbacks(
             self.out, self.calls, self.floor, self.waits, self.router, settings.country, settings.trunk
         )  # fmt: skip
         self.callback_calls = CallbackCalls(self.out, self.calls, self.floor, self.callbacks, epoch)
         self.floor.callbacks = self.callback_calls.begin
+        self.lines = Lines(
+            self.out, self.calls, epoch, settings.trunk, settings.country, self.callbacks.told
+        )  # fmt: skip
         self.router.is_open = self._is_open
         # In the order in which a message is shown to them: a conversation ends before its call does.
         self.parts = (

@@ -173,3 +173,15 @@ async def test_why_an_agent_has_no_call(site: Site) -> None:
         assert (said["agent"], said["name"], said["why"], said["waiting"]) == ("anna", "Anna Wijaya", "", 1)
         assert said["idle_since"] == said["queues"][0]["longest_since"] == "2001-09-09T01:46:40.000Z"
         assert await code(await sari.get("/api/v1/agents/nobody/why")) == (404, "not_found")
+
+
+async def test_why_a_caller_waits_is_told_while_the_database_is_away(site: Site, monkeypatch: Any) -> None:
+    async def away(*_: Any) -> None:
+        raise Unavailable("away")
+
+    call_id = site.engine.waits()
+    async with site.client("sari") as sari:
+        monkeypatch.setattr(site.store, "get_call", away)
+        said = await (await sari.get(f"/api/v1/calls/{call_id}/why")).json()
+        assert (said["waits"]["why"], said["offers"]) == ("busy", [])
+        assert (await sari.get(f"/api/v1/calls/{uuid.uuid4()}/why")).status == 503

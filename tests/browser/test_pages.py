@@ -280,6 +280,17 @@ async def test_hostile_names_are_shown_as_text(desk: Any) -> None:
     assert await page.locator("main img, main script").count() == 0
 
 
+async def test_a_call_made_for_a_callback_shows_whom_it_is_for_and_what_he_asked(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    await desk.login("anna")
+    asked = {"requested_at": time.time() - 60, "tries": 2}
+    call = {"direction": "outbound", "caller": "6000", "called": "+628111222333", "callback": asked, "flow_path": []}
+    site.engine.ring("anna", a_pop(**call) | {"customers": []})
+    await page.wait_for_selector("#ring .who:has-text('0811-1222-333')")
+    told = await desk.text("#ring")
+    assert "Callback" in told and "calls before: 2" in told
+
+
 async def test_many_customers_are_a_choice_and_none_a_new_caller(desk: Any) -> None:
     site, page = desk.site, desk.page
     await desk.login("anna")

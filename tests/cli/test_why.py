@@ -71,7 +71,7 @@ def test_why_a_call_waits_in_lines() -> None:
     said = {"call_id": "c1", "waits": WAITS, "offers": [OFFER, OFFER | {"result": None, "decision": None}]}
     assert list(of_call(said, UTC)) == [
         "c1 waits in sales, place 2, priority 5",
-        "  all 3 signed on who could take it are busy or not ready",
+        "  none of the 3 signed on who could take it is free",
         "  needs english 1 (step 2 of 3)",
         "  next step at 03:00:30",
         "  priority changed by the rule {{ customer.tier }}",

@@ -13,9 +13,12 @@ from typing import Any
 import msgspec
 
 from cti.core import ivr
+from cti.core.ids import callback_id
 from cti.core.messages import (
     AgentInfo,
     Bridged,
+    CallbackDue,
+    CallbacksFound,
     ChannelGone,
     ChannelNew,
     ChannelUp,
@@ -60,7 +63,7 @@ QUEUES: dict[str, dict[str, Any]] = {
     "sales": {
         "skills": {"sales": 3}, "ring": "10s", "wrap_up": "5s", "max_wait": "60s",
         "relax": [{"after": "10s", "skills": {"sales": 1}}, {"after": "25s", "any_agent": True}],
-        "return_within": "1m", "last_agent": "8s",
+        "return_within": "1m", "last_agent": "8s", "callback": {"tries": 2, "every": "1m", "ring": "10s"},
     },
     "support": {
         "announce": {"position": True, "wait": True, "first": "5s", "every": "10s"}, "ring": "8s", "wrap_up": "0s",
@@ -80,6 +83,9 @@ NODES: dict[str, dict[str, Any]] = {
     "6001": {"wait": {"do": "queue", "queue": "sales", "priority": 7, "then": "hangup"}},
     "6002": {"wait": {"do": "queue", "queue": "support", "skills": {"english": 1}, "then": "hangup"}},
     "6003": {"wait": {"do": "queue", "queue": "vips", "then": "hangup"}},
+    "6007": {"wait": {"do": "queue", "queue": "sales", "options": {"1": "call_me"}, "timeout": "call_me",
+                      "then": "hangup"},
+             "call_me": {"do": "callback", "queue": "sales", "then": "hangup"}},
     "6004": {"wait": {"do": "queue", "queue": "small", "options": {"1": "more"}, "then": "hangup"},
              "more": {"do": "queue", "queue": "support", "options": {"2": "hangup"}, "then": "hangup"}},
     "6006": {"wait": {"do": "queue", "queue": "sales", "agent": "dewi", "agent_for": "20s", "options": {"1": "wait"},
@@ -133,9 +139,12 @@ class Leg:
 
     ring: Ring
     since: float
-    told_new: bool = False
     up_since: float | None = None
     bridge: str = ""
+
+    @property
+    def channel(self) -> str:
+        return f"PJSIP/{self.ring.endpoint.partition('@')[0]}-{self.ring.channel_id[-8:]}"
 
 
 @dataclass
@@ -156,6 +165,7 @@ class World:
     sent: list[Fact] = field(default_factory=list)
     untold: list[Fact] = field(default_factory=list)
     errands: list[Any] = field(default_factory=list)  # commands the switch has still to obey
+    callbacks: dict[str, CallbackDue] = field(default_factory=dict)  # open ones, as the database has them
     holds: dict[str, Hold] = field(default_factory=dict)  # what each caller hears, while he hears music
     calls: int = 0
     late: bool = False  # it is being told of what is long past
@@ -177,8 +187,29 @@ class World:
             raise output.fault
         self.events += output.events
         self.take(output.commands)
+        self.stored(output.events)
         self.judge(output.events)
         return output.events
+
+    def stored(self, events: list[Event]) -> None:
+        """What the database knows of callbacks; the core is told when one is new or over."""
+        for event in events:
+            about = event.data
+            if event.type == "callback.requested":
+                name = callback_id(event.call_id, event.seq)
+                self.callbacks[name] = CallbackDue(
+                    callback_id=name, call_id=event.call_id, queue=event.queue, number=about["number"],
+                    since=about.get("since") or event.at, priority=about.get("priority") or 0,
+                    skills=about.get("skills") or {}, requested_at=event.at,
+                )  # fmt: skip
+            elif event.type == "callback.ended":
+                self.callbacks.pop(about["callback"], None)
+            elif event.type == "callback.failed" and about["callback"] in self.callbacks:
+                due = self.callbacks[about["callback"]]
+                tries = due.tries + (about["result"] != "no_agent")
+                self.callbacks[due.callback_id] = msgspec.structs.replace(
+                    due, tries=tries, not_before=about["not_before"]
+                )
 
     def judge(self, events: list[Event]) -> None:
         """Whoever tests looks at what was decided, at this very moment."""
@@ -239,6 +270,7 @@ class World:
         self.people()
         for number in sorted({*used, len(self.published)} - {0}):
             self.board.publish(BOOKS[self.published[number - 1]], FlowsPublished(at=self.at, version=number))
+        self.do(CallbacksFound(at=self.at, callbacks=tuple(self.callbacks.values())))
 
     def switch_down(self) -> None:
         self.do(SwitchDown(at=self.at))
@@ -266,7 +298,8 @@ class World:
     def switch_up(self) -> None:
         live = [LiveChannel(uniqueid=p.uniqueid, channel=p.channel, context="line", bridge=p.bridge)
                 for p in self.persons.values()]  # fmt: skip
-        live += [LiveChannel(uniqueid=name, channel=f"PJSIP/{leg.ring.endpoint}-1", context="agent", bridge=leg.bridge)
+        live += [LiveChannel(uniqueid=name, channel=leg.channel, context="agent", bridge=leg.bridge,
+                             state="Ringing" if leg.up_since is None else "Up")
                  for name, leg in self.legs.items()]  # fmt: skip
         reachable = tuple(station for station, yes in self.reachable.items() if yes)
         self.do(SwitchUp(at=self.at, asked_at=self.at, channels=tuple(live), reachable=reachable))
@@ -330,7 +363,7 @@ class World:
         return [name for name, leg in self.legs.items() if leg.bridge]
 
     def phone_answers(self, name: str) -> None:
-        self.tell(ChannelNew, name, channel=f"PJSIP/{self.legs[name].ring.endpoint}-1", context="agent")
+        self.tell(ChannelNew, name, channel=self.legs[name].channel, context="agent")
         if name in self.legs:
             self.legs[name].up_since = self.now
             self.tell(ChannelUp, name)
@@ -338,14 +371,20 @@ class World:
     def bridges(self, name: str) -> None:
         """What the dialplan does with a phone that was answered."""
         leg = self.legs[name]
-        peer = next((p for p in self.persons.values() if p.channel == leg.ring.peer and not p.bridge), None)
+        if not leg.ring.peer and leg.since >= 0:
+            return  # an agent who waits for the customer that is called for him
+        here: list[Person | Leg] = [*self.persons.values(), *(one for one in self.legs.values() if not one.ring.peer)]
+        peer = next((one for one in here if one.channel == leg.ring.peer and not one.bridge), None)
         if peer is None or leg.since < 0:
             self.phone_gone(name)
             return
         leg.bridge = peer.bridge = f"b-{name}"
         self.tell(Bridged, name, bridge=leg.bridge)
-        self.tell(Bridged, peer.uniqueid, bridge=leg.bridge)
-        self.tell(LineLost, peer.uniqueid)
+        if isinstance(peer, Person):
+            self.tell(Bridged, peer.uniqueid, bridge=leg.bridge)
+            self.tell(LineLost, peer.uniqueid)
+        else:
+            self.tell(Bridged, peer.ring.channel_id, bridge=leg.bridge)
 
     def phone_gone(self, name: str, cause: int = 16, told: bool = False) -> None:
         leg = self.legs.pop(name, None)

@@ -31,12 +31,14 @@ from cti.core.messages import (
     LookUpCustomer,
     OriginateFailed,
     PeopleChanged,
+    Play,
     Push,
     RejectCall,
     Ring,
     StationState,
     SwitchDown,
     SwitchUp,
+    Text,
     Unbridged,
 )
 from cti.core.queues import CallbackRules, QueueConfig, Relax, Routing
@@ -966,6 +968,18 @@ def test_one_that_was_ended_elsewhere_while_it_was_called(office: Desk, reached:
         made.fact(ChannelGone, made.customer, cause=17)
     assert office.state("ani")[0] == ("talking" if reached else "ready")
     assert not {"callback.ended", "callback.failed"} & set(office.types())
+
+
+def test_a_flow_knows_that_its_caller_is_to_be_called_back(office: Desk) -> None:
+    one = office.asks()
+    one.tries = 2
+    words = {"en": "{{ call.callback }} {{ call.callback_tries }}"}
+    says = {**AT_ONCE, "nodes": {"call_me": {"do": "say", "say": words, "then": "hangup"}}}
+    office.board.publish(book(says), FlowsPublished(at=office.at, version=2))
+    for number, said in ((NUMBER, "sales 2"), ("+62812000778", " 0")):
+        office.caller(number).arrive()
+        play = next(c for c in reversed(office.commands) if isinstance(c, Play))
+        assert [prompt.text for prompt in play.prompts if isinstance(prompt, Text)] == [said]
 
 
 def test_events_that_nobody_here_knows_are_left_alone(office: Desk) -> None:

@@ -18,7 +18,7 @@ from tests.kit_ports import free_port
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("callbacks")]
 ASK = "6950"  # "1": call me back; "2": queue `back`
-QUEUE = "  back: {ring: 5s, wrap_up: 0s, skills: {sales: 1}, callback: {tries: 2, every: 60s, ring: 5s}}\n"
+QUEUE = "  back: {ring: 5s, wrap_up: 0s, skills: {sales: 1}, callback: {tries: 2, every: 60s, ring: 15s}}\n"
 FLOW = """
 flow: back
 language: en
@@ -212,8 +212,8 @@ async def test_a_customer_who_does_not_answer_is_let_be(world: World, customers:
         ((name, phone),) = phones.items()
         agent = await phone.next_call()
         customer = await customers.rung(number)
-        await asyncio.wait_for(customer.ended.wait(), 8)
-        assert 4 < customer.at("ended") - customer.at("invite") < 7
+        await asyncio.wait_for(customer.ended.wait(), 20)
+        assert 14 < customer.at("ended") - customer.at("invite") < 18
         await asyncio.wait_for(agent.ended.wait(), 5)
         assert (await made(world, number))["outcome"] == "no_answer"
         assert (await row(world, number, "open"))["last_result"] == "no_answer"

@@ -12,12 +12,14 @@ function chosen(pop) {
   return pop.customers.find((customer) => idOf(customer) === id) ?? null;
 }
 
+/** The customer's number: of who calls, or who is called. */
+export const theirs = (call) => (call.direction === "outbound" ? call.called_national || call.called : call.caller_national || call.caller);
+
 /** The name to show for a caller, in one line. */
 export function whoIs(pop) {
   if (!pop) return t("pop.none");
   const customer = chosen(pop);
-  const { caller_name: name, caller_national: national, caller } = pop.call;
-  return (customer && nameOf(customer)) || name || national || caller || t("call.withheld");
+  return (customer && nameOf(customer)) || pop.call.caller_name || theirs(pop.call) || t("call.withheld");
 }
 
 export function drawPop(place, pop) {
@@ -41,7 +43,7 @@ function card(place, pop) {
 }
 
 function stranger(pop) {
-  return el("div", {}, el("p", { class: "name" }, t("pop.none")), el("p", { class: "muted" }, pop.call.caller ? t("pop.none_hint") : t("call.withheld")));
+  return el("div", {}, el("p", { class: "name" }, t("pop.none")), el("p", { class: "muted" }, theirs(pop.call) ? t("pop.none_hint") : t("call.withheld")));
 }
 
 function person(place, pop, customer) {

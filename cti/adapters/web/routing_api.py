@@ -12,6 +12,7 @@ from cti.adapters.web.auth import Who
 from cti.adapters.web.ports import Row
 from cti.adapters.web.problems import Problem
 from cti.core.messages import ChangePriority, MoveCall
+from cti.errors import Unavailable
 
 
 class PriorityChange(msgspec.Struct, forbid_unknown_fields=True):
@@ -52,9 +53,13 @@ async def why_call(deps: Deps, request: web.Request, who: Who | None) -> Row:
     """Why a caller still waits, and why each of his offers went to that agent."""
     need_supervisor(deps, request, who)
     call_id = uuid_in(request)
-    waits = deps.engine.why_call(call_id)
-    stored = await deps.store.get_call(call_id)
-    now = live(deps, call_id)
+    waits, now = deps.engine.why_call(call_id), live(deps, call_id)
+    try:
+        stored = await deps.store.get_call(call_id)
+    except Unavailable:
+        if waits is None:  # else what is known live is told
+            raise
+        stored = None
     if waits is None and stored is None and now is None:
         raise Problem(404, "there is no such call")
     offers = [_offer(offer) for offer in (stored or {}).get("offers", ())]

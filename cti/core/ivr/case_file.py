@@ -20,7 +20,9 @@ from cti.core.messages import Forced
 
 NOON = "2026-01-07 12:00"  # when tests are that do not say when: a Wednesday, and no holiday
 AT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}(:[0-9]{2})?)?")
-PAST: Mapping[str, Read] = {"repeat": whole(0, 5), "last_agent": login}  # of his calls before, as a test may give it
+PAST: Mapping[str, Read] = {  # of his calls before, as a test may give it
+    "repeat": whole(0, 5), "last_agent": login, "callback": name, "callback_tries": whole(0, 20),
+}  # fmt: skip
 FOR_EVER = 1e11  # no test is that far from now, in seconds
 
 

@@ -89,7 +89,7 @@ class Phone:
         self.customer = dict(customer or {})
         number = to_e164(caller, book.country) or caller or None
         self.call: dict[str, Any] = {"id": "trial", "caller": number, "called": called or None}
-        self.call |= {"repeat": 0, "last_agent": None, **(past or {})}
+        self.call |= {"repeat": 0, "last_agent": None, "callback": None, "callback_tries": 0, **(past or {})}
         self.forced = dict(forced or {})
         self.answers = dict(answers or {})
         self.path: list[Passed] = []

@@ -27,7 +27,8 @@ from cti.core.ivr.source import (
 from cti.core.numbers import dialable
 
 KEYS = frozenset("0123456789*#")
-CALL_FIELDS = ("id", "caller", "caller_name", "called", "at", "repeat", "last_agent")
+CALL_FIELDS = ("id", "caller", "caller_name", "called", "at", "repeat", "last_agent", "callback",
+               "callback_tries")  # fmt: skip
 KEY_WORDS = {"star": "*", "hash": "#"}
 MAX_WHEN = 50
 MAX_VARS = 50

@@ -311,5 +311,5 @@ def test_what_was_before_is_checked(keyed: ivr.Book) -> None:
     assert [one.split(": ", 1)[1] for one in told] == [
         "`repeat` must be a whole number from 0 to 5",
         "`a b` is no login name (letters, digits, `-`, `_` and `.`, at most 40)",
-        "`id` is no key of `call` (known: last_agent, repeat)",
+        "`id` is no key of `call` (known: callback, callback_tries, last_agent, repeat)",
     ]

@@ -1,0 +1,87 @@
+"""Rules that raise a caller's priority by what the database knows of him, on real calls; and the place he keeps."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kit import Caller, World
+
+from tests.kit_home import RunningHome, clean
+
+pytestmark = pytest.mark.services
+FLOWS = {
+    "main.yaml": """
+flow: main
+language: en
+start: wait
+nodes:
+  wait: {do: queue, queue: sales, priority: 1, options: {"1": call_me}, then: hangup}
+  call_me: {do: callback, queue: sales, ask: false, then: hangup}
+""",
+    "numbers.yaml": 'numbers: {"6000": main}\n',
+    "queues.yaml": """
+queues:
+  sales:
+    return_within: 10m
+    raise:
+      - {when: "{{ customer.tier == 'vip' }}", by: 10}
+      - {when: "{{ customer.complaint and customer.open_cases == 2 }}", by: 20}
+      - {when: "{{ call.repeat == 1 }}", by: 100}
+      - {when: "{{ call.repeat >= 2 }}", by: 200}
+      - {when: "{{ customer.attributes.not.there }}", by: 500}
+""",
+}
+VISIT = ("SELECT v.* FROM crm.v_queue_visits v JOIN crm.v_calls c USING (call_id) WHERE c.caller = $1"
+         " ORDER BY v.entered_at OFFSET $2")  # fmt: skip
+ENDED = "SELECT 1 FROM crm.v_calls WHERE caller = $1 AND ended_at IS NOT NULL HAVING count(*) > $2"
+CALLBACK = ("SELECT e.data, e.queue FROM crm.v_call_events e JOIN crm.v_calls c USING (call_id)"
+            " WHERE c.caller = $1 AND e.type = 'callback.requested'")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def raising_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
+    home = RunningHome(tmp_path_factory.mktemp("raising") / "home")
+    flows = home.path / "flows"
+    for old in flows.iterdir():
+        old.unlink()
+    for name, text in FLOWS.items():
+        (flows / name).write_text(text)
+    with clean(home):
+        home.start()
+        yield home
+
+
+async def customer(world: World, caller: str) -> None:
+    """A VIP who has complained."""
+    await world.rows(
+        "WITH c AS (INSERT INTO crm.customers (display_name, tier) VALUES ('Siti', 'vip') RETURNING customer_id),"
+        " n AS (INSERT INTO crm.customer_numbers (customer_id, number) SELECT customer_id, $1 FROM c)"
+        " INSERT INTO crm.cases (customer_id, title) SELECT customer_id, title FROM c,"
+        " unnest(ARRAY['Complaint: late again', 'Wants an offer']) AS title", caller,
+    )  # fmt: skip
+
+
+async def test_who_complains_and_calls_again_unserved_comes_sooner_and_keeps_his_place(
+    raising_home: RunningHome,
+) -> None:
+    world, number = World(raising_home.path), f"+62812{uuid.uuid4().int % 10**8:08d}"
+    await customer(world, number)
+    visits: list[dict[str, Any]] = []
+    for before, expected in enumerate((31, 131, 231)):
+        caller = await Caller(world.sip, "6000", number=number).start()
+        visits.append(await world.row_when(VISIT, number, before))
+        assert visits[-1]["priority"] == expected
+        if before < 2:
+            caller.hang_up()
+            await caller.wait()
+            await world.row_when(ENDED, number, before)
+    await caller.answered()
+    assert caller.call is not None
+    caller.call.press("1")
+    asked = await world.row_when(CALLBACK, number)
+    await caller.wait()
+    assert (asked["queue"], asked["data"]["priority"], asked["data"]["number"]) == ("sales", 231, number)
+    assert abs(asked["data"]["since"] - visits[0]["entered_at"].timestamp()) < 0.01, "the place of his first call"

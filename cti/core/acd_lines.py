@@ -71,16 +71,10 @@ class Lines:
     def line_of(self, key: str) -> Line:
         return self._where[key][0]
 
-    def add(self, place: Place, queue: str, needs: Requirement, callback: bool, target: float) -> bool:
-        """Whether he stands in another line, or at another place, than before."""
-        known = self._where.get(place.key)
+    def add(self, place: Place, queue: str, needs: Requirement, callback: bool, target: float) -> None:
+        """He stands in no line yet."""
         name = (queue, needs, callback, target)
         line = self._lines.get(name)
-        if known is not None:
-            if known == (line, place):
-                return False
-            self.remove(place.key)
-            line = self._lines.get(name)
         if line is None:
             self._numbers += 1
             line = self._lines[name] = self._by_number[self._numbers] = Line(self._numbers, *name)
@@ -88,7 +82,6 @@ class Lines:
         insort(line.members, place)
         self._where[place.key] = (line, place)
         self._head_changed(line, before)
-        return True
 
     def remove(self, key: str) -> None:
         line, place = self._where.pop(key)

@@ -50,3 +50,12 @@ def test_a_bug_in_a_step_is_reported_and_what_it_had_said_still_holds(monkeypatc
     assert isinstance(output.fault, ZeroDivisionError)
     assert [e.type for e in output.events] == ["call.arrived"]
     assert len(office.board.calls.live) == 1
+
+
+def test_what_is_told_of_a_wait_that_is_not_known_changes_nothing() -> None:
+    call = Call(call_id="c1")
+    call.apply(event("call.place_kept", since=0.5))
+    call.apply(event("call.priority_changed", priority=5))
+    call.apply(event("call.announced", minutes=3))
+    call.apply(event("call.dequeued", result="abandoned"))
+    assert call.visit is None and call.last_visit == {} and call.dequeued == "abandoned"

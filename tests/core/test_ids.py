@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cti.core.ids import call_id, channel_id, is_ours, offer_id
+from cti.core.ids import call_id, channel_id, entered_id, is_ours, offer_id
 
 OFFER = offer_id("c", 1, 1, 1.8e9)
 
@@ -25,3 +25,9 @@ def test_which_channels_are_ours(name: str, ours: bool) -> None:
 def test_a_uniqueid_of_another_form_gets_time_0(uniqueid: str) -> None:
     assert call_id("n", uniqueid).startswith("00000000-0000-7")
     assert not call_id("n", "x-1800000000.5").startswith("00000000-0000-7")
+
+
+def test_a_callback_entered_twice_at_the_same_moment_is_one() -> None:
+    one = entered_id("+62811", "sales", "sari", 1.8e9)
+    assert one == entered_id("+62811", "sales", "sari", 1.8e9)
+    assert len({one, entered_id("+62812", "sales", "sari", 1.8e9), entered_id("+62811", "sales", "sari", 1.9e9)}) == 3

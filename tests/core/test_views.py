@@ -89,3 +89,8 @@ def test_calendars_by_their_own_hours_and_by_hand() -> None:
     assert (always_row["next_open"], always_row["time_zone"]) == ("1970-01-01T00:34", "UTC")
     assert (never_row["state"], never_row["forced"], never_row["time_zone"]) == ("closed", None, "Asia/Jakarta")
     assert views.calendars(None, forced, 1000.0) == []
+
+
+def test_the_queues_that_an_agent_serves() -> None:
+    office = Office(agents={"ani": {"sales": 1}, "chen": {"support": 1}})
+    assert [views.queues_of(office.board, name) for name in ("ani", "chen", "nobody")] == [["sales"], ["support"], []]

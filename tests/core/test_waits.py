@@ -259,10 +259,11 @@ def test_no_more_of_a_queue_s_calls_are_with_agents_than_it_may_have() -> None:
     made = office(agents=TWO, capacity=(Capacity(calls=1),))
     made.ready()
     first, second = made.waiting_caller("0812000001"), made.waiting_caller("0812000002")
+    third = made.waiting_caller("0812000003")
     assert len(first.rings) == 1 and not second.rings
     first.answer()
     first.hangs_up()
-    assert len(second.rings) == 1
+    assert len(second.rings) == 1 and not third.rings
 
 
 def test_a_queue_s_capacity_changes_with_the_hours() -> None:
@@ -351,3 +352,10 @@ def test_a_clock_that_is_set_makes_nobody_wait_longer_or_shorter(by: float) -> N
     assert "call.dequeued" not in made.types()
     made.wait(2)
     assert result(made) == ("timeout", "")
+
+
+def test_a_calendar_that_the_live_version_does_not_know_is_open() -> None:
+    made = office()
+    assert made.board.router.is_open("gone", made.at) and made.board.router.is_open("office", made.at)
+    made.board.lines.books = {}
+    assert made.board.router.is_open("office", made.at)

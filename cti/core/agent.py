@@ -39,8 +39,8 @@ class Agent(msgspec.Struct, kw_only=True):
     """`since` is when the shown state began, `idle_since` when the agent last became free for a call.
 
     by, next_by: who stated the wish, the next one; empty: the system. keeps_idle: the call he talks or wraps up about
-    does not count as work. over_since: when the reason's limit was passed. wrapped: his last wrap-up is over, and no
-    conversation began after it."""
+    does not count as work. over_since: when the reason's limit was passed. disposed: a disposition ended his last
+    wrap-up, and no conversation began after it."""
 
     agent: str
     name: str = ""
@@ -61,7 +61,7 @@ class Agent(msgspec.Struct, kw_only=True):
     extended: bool = False
     keeps_idle: bool = False
     over_since: float | None = None
-    wrapped: bool = False
+    disposed: bool = False
     gone: bool = False  # no longer in the database
 
     @property

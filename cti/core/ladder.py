@@ -51,7 +51,7 @@ class Staff:
 
     def __init__(self) -> None:
         self.skills: dict[str, Mapping[str, int]] = {}
-        self._having: dict[str, dict[str, None]] = {}  # agents by skill
+        self._having: dict[tuple[str, int], dict[str, None]] = {}  # who has at least that level of a skill
         self._witness: dict[Requirement, str] = {}  # empty: nobody
 
     def put(self, agent: str, skills: Mapping[str, int] | None) -> list[Requirement]:
@@ -59,13 +59,13 @@ class Staff:
         before = self.skills.get(agent)
         if before == skills:
             return []
-        for skill in before or ():
-            del self._having[skill][agent]
+        for step in _steps(before or {}):
+            del self._having[step][agent]
         self.skills.pop(agent, None)
         if skills is not None:
             self.skills[agent] = dict(skills)
-            for skill in skills:
-                self._having.setdefault(skill, {})[agent] = None
+            for step in _steps(skills):
+                self._having.setdefault(step, {})[agent] = None
         return self._turned(agent, skills)
 
     def _turned(self, agent: str, skills: Mapping[str, int] | None) -> list[Requirement]:
@@ -80,10 +80,13 @@ class Staff:
 
     def fitting(self, needs: Requirement) -> Iterator[str]:
         """Those signed on who have what is required."""
-        found: Collection[str] = self.skills
-        if needs.needs and not needs.also:
-            found = min((self._having.get(skill, {}).keys() for skill, _ in needs.needs), key=len)
-        return (agent for agent in found if matches(needs, self.skills[agent]))
+        if not needs.needs or needs.also:
+            return (agent for agent in self.skills if matches(needs, self.skills[agent]))
+        first, *others = sorted((self._having.get(step, {}).keys() for step in needs.needs), key=len)
+        found: Collection[str] = first
+        for other in others:
+            found = other & found
+        return (agent for agent in found if matches(needs, self.skills[agent])) if needs.any else iter(found)
 
     def matching(self, needs: Requirement) -> int:
         """How many they are."""
@@ -98,3 +101,8 @@ class Staff:
     def forget(self, needs: Requirement) -> None:
         """Nobody asks for it any more."""
         self._witness.pop(needs, None)
+
+
+def _steps(skills: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """Every level up to the one he has."""
+    return ((skill, level) for skill, most in skills.items() for level in range(1, most + 1))

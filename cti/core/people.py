@@ -56,17 +56,19 @@ class People:
         """Take an event in (after the call's own record has)."""
         if event.type == "agent.state_changed":
             self._changed(self.agents.setdefault(event.agent, Agent(agent=event.agent)), event)
+        elif event.type == "call.wrapped" and event.agent in self.agents:
+            self.agents[event.agent].disposed = event.data["how"] == "disposition"
         elif event.type == "agent.over_limit":
             self.agents[event.agent].over_since = event.data["since"]
 
     def _changed(self, agent: Agent, event: Event) -> None:
-        shown, work = (agent.state, agent.reason), agent.work
+        shown = agent.state, agent.reason
         for name, usual in KEPT.items():
             setattr(agent, name, event.data.get(name, usual))
         agent.call_id = event.call_id if agent.work != "idle" else ""
         if (agent.state, agent.reason) != shown or not agent.since:
             agent.since, agent.over_since = event.at, None
-        agent.wrapped = agent.work != "talking" and (agent.wrapped or (work, agent.work) == ("wrap_up", "idle"))
+        agent.disposed = agent.disposed and agent.work != "talking"
         self._sort(agent, event.at)
 
     def react(self, event: Event) -> None:
@@ -150,10 +152,10 @@ class People:
                 self.move(agent, m.at, idle_since=agent.idle_since + m.by, wrap_until=until)
 
     def _wrap_up(self, m: WrapUp) -> None:
-        """Finishing what a disposition or the timer has just finished is no mistake."""
+        """Finishing what a disposition has just finished is no mistake."""
         agent = self.agent(m.agent)
         if agent.work != "wrap_up" or agent.wrap_until is None:
-            if m.action != "finish" or not agent.wrapped:
+            if m.action != "finish" or not agent.disposed:
                 raise Refused("there is no wrap-up to change", "not_in_wrap_up")
         elif m.action == "finish":
             self.end_wrap_up(agent, m.at, "finish" if m.by == agent.agent else "supervisor", m.by)

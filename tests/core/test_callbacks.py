@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cti.core import views
 from cti.core.call import Call
 from cti.core.callbacks import Callback
 from cti.core.ids import callback_id
@@ -42,6 +43,7 @@ from cti.core.messages import (
     Unbridged,
 )
 from cti.core.queues import CallbackRules, QueueConfig, Relax, Routing
+from cti.core.stats import Stats
 from cti.core.switchboard import AFTER_ALL, Settings, Switchboard
 from cti.errors import Refused
 from tests.core.office import START, Caller, Office, book
@@ -980,6 +982,14 @@ def test_a_flow_knows_that_its_caller_is_to_be_called_back(office: Desk) -> None
         office.caller(number).arrive()
         play = next(c for c in reversed(office.commands) if isinstance(c, Play))
         assert [prompt.text for prompt in play.prompts if isinstance(prompt, Text)] == [said]
+
+
+def test_the_board_counts_those_who_are_open_and_an_agent_serves_some_queues(office: Desk) -> None:
+    office.asks()
+    rows = {row["queue"]: row["callbacks"] for row in views.queues(office.board, Stats(), office.at)}
+    assert rows == {"sales": 1, "support": 0}
+    assert views.queues_of(office.board, "ani") == ["sales"]
+    assert views.queues_of(office.board, "nobody") == []
 
 
 def test_events_that_nobody_here_knows_are_left_alone(office: Desk) -> None:

@@ -151,6 +151,21 @@ def test_wrap_up_requests_out_of_place() -> None:
     assert refused.value.code == "not_in_wrap_up"
 
 
+def test_a_wrap_up_that_is_finished_cannot_be_finished_again_but_for_one_that_a_disposition_ended() -> None:
+    for finished_by_disposition in (True, False):
+        office = in_work("wrap_up")
+        finish = WrapUp(at=office.at, by="ani", agent="ani", action="finish")
+        if finished_by_disposition:
+            call_id = office.board.people.agents["ani"].call_id
+            office.do(SetDisposition(at=office.at, by="ani", call_id=call_id, agent="ani", code="sold"))
+            office.do(finish)
+        else:
+            office.do(finish)
+            with pytest.raises(Refused):
+                office.do(finish)
+        assert office.types().count("call.wrapped") == 1
+
+
 def test_an_extended_wrap_up_does_not_end_at_its_first_time() -> None:
     office = in_work("wrap_up")
     office.do(WrapUp(at=office.at, by="ani", agent="ani", action="extend"))

@@ -263,6 +263,24 @@ def test_what_is_stored_of_a_call_is_in_order_though_the_clock_was_set_back() ->
     assert told == sorted(told)
 
 
+def test_a_place_that_is_taken_up_again_is_as_old_as_it_was_though_the_clock_was_set() -> None:
+    nodes = {
+        "one": {"do": "queue", "queue": "sales", "timeout": "sorry"},
+        "sorry": {"do": "say", "say": {"en": "Sorry"}, "then": "two"},
+        "two": {"do": "queue", "queue": "sales"},
+    }
+    flow = {"flow": "main", "language": "en", "start": "one", "nodes": nodes}
+    office = Office(flow=flow, agents={}, max_wait="10s")
+    caller = office.caller()
+    caller.arrive()
+    office.wait(10)
+    set_clock(office, -3600)
+    caller.heard()
+    visit = office.board.calls.live[caller.call_id].visit
+    assert visit is not None and visit.number == 2
+    assert office.at - visit.since == pytest.approx(10)
+
+
 def caller_leg(office: Office) -> str:
     return str(office.last("call.offered").data["channel_id"])
 

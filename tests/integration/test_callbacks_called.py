@@ -101,6 +101,7 @@ def world(back: RunningHome) -> World:
 async def customers(world: World, port: int) -> AsyncIterator[Customers]:
     async with Customers(world, port) as there:
         yield there
+    await world.rows("UPDATE crm.callbacks SET state = 'cancelled' WHERE state IN ('open', 'dialing')")
 
 
 async def asks(world: World, number: str) -> dict[str, Any]:
@@ -132,7 +133,7 @@ async def test_the_agent_then_the_customer_are_rung_and_talk_and_are_recorded(
     world: World, customers: Customers
 ) -> None:
     number = siege.number()
-    customers.answer[number] = 1.0
+    customers.answer[number] = 7.0
     asked = await asks(world, number)
     assert (asked["state"], asked["queue"], asked["tries"]) == ("open", "back", 0)
     async with siege.crew(world, 1) as phones:
@@ -142,7 +143,7 @@ async def test_the_agent_then_the_customer_are_rung_and_talk_and_are_recorded(
         assert agent.caller == number
         assert customer.at("invite") > agent.at("answered"), "the customer was rung before the agent was there"
         assert customer.caller == ASK
-        assert agent.media is not None and loudest(bytes(agent.media.heard[-2000:])) == 440, "he hears no ringing"
+        await hears(agent, 440)  # he hears it ring
         await hears(agent, 660)
         await hears(customer, 880)
         assert (await world.work(name, "talking"))["call_id"]

@@ -35,6 +35,7 @@ from typing import Protocol
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "integration"), str(ROOT / "bench")]
+os.environ.setdefault("PYTEST_XDIST_WORKER", "gw7")  # ports that tests running meanwhile do not take
 
 import app_queue  # noqa: E402
 from app_queue import AppQueue  # noqa: E402

@@ -286,6 +286,8 @@ class Waits:
             raise BadInput(f"there is no queue {m.queue}", "no_such_queue")
         if m.queue == visit.queue:
             raise Refused("the call waits there already", "same_queue")
+        if call.offer is not None and call.offer.channel_id in self.calls.answered:
+            raise Refused("an agent has just answered this call", "already_answered")
         self.floor.withdraw(call, m.at, "cancelled", "moved")
         at = max(m.at, visit.entered_at)
         self.floor.leave(call, at, "left", to=m.queue, by=m.by)

@@ -197,7 +197,7 @@ class Waits:
         call = self.calls.live.get(event.call_id)
         if call is None or call.visit is None or call.visit.number != event.data["visit"]:
             return
-        if call.offer is not None and call.offer.channel_id in self.calls.answered:
+        if call.ended_at is not None or (call.offer is not None and call.offer.channel_id in self.calls.answered):
             return
         self.floor.withdraw(call, event.at, "caller_left")
         self.floor.leave(call, event.at, event.data["result"], key=event.data["key"])
@@ -266,7 +266,7 @@ class Waits:
 
     def _waiting(self, call_id: str) -> tuple[Call, Visit]:
         call = self.calls.live.get(call_id)
-        if call is None or call.visit is None:
+        if call is None or call.visit is None or call.ended_at is not None:
             raise Refused("this call does not wait any more", "not_waiting")
         return call, call.visit
 
@@ -286,6 +286,8 @@ class Waits:
             raise BadInput(f"there is no queue {m.queue}", "no_such_queue")
         if m.queue == visit.queue:
             raise Refused("the call waits there already", "same_queue")
+        if call.offer is not None and call.offer.channel_id in self.calls.answered:
+            raise Refused("an agent has just answered this call", "already_answered")
         self.floor.withdraw(call, m.at, "cancelled", "moved")
         at = max(m.at, visit.entered_at)
         self.floor.leave(call, at, "left", to=m.queue, by=m.by)

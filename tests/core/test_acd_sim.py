@@ -113,6 +113,18 @@ def test_the_last_agent_who_goes_leaves_nobody() -> None:
     assert said == {"c0": ("answered", 0), "c1": ("no_agents", 49)}
 
 
+def test_the_patience_with_nobody_begins_anew_when_somebody_was_there() -> None:
+    some = queue(overflow=Overflow(no_agents=30.0))
+    said, _ = day([(0, {}), (0, {})], [agent(spans=((10, 12),))], some, talk=15)
+    assert said == {"c0": ("answered", 10), "c1": ("no_agents", 55)}
+
+
+def test_who_is_not_for_one_agent_any_more_is_for_nobody() -> None:
+    said, _ = day([(0, {"prefer": "ani", "prefer_for": 20.0}), (1, {"prefer": "ani", "prefer_for": 20.0})], [agent()],
+                  queue(skills={"sales": 1}, overflow=Overflow(no_agents=0.0)), talk=50)  # fmt: skip
+    assert said == {"c0": ("answered", 0), "c1": ("no_agents", 20)}
+
+
 def test_a_closed_queue_and_one_that_closes() -> None:
     router = Router()
     router.is_open = lambda calendar, at: at < 100

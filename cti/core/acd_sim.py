@@ -189,7 +189,7 @@ class _Day:
     def _set_limits(self, wait: _Wait, queue: QueueConfig) -> None:
         if wait.caller.patience < math.inf:
             self.push(wait.entered + wait.caller.patience, self._gives_up, wait)
-        if queue.max_wait and queue.max_wait < wait.caller.patience:
+        if queue.max_wait < wait.caller.patience:
             self.push(wait.entered + queue.max_wait, self._sent_away, (wait, "timeout"))
         timed = any(limit.calendar for limit in queue.capacity)
         if ((queue.overflow.closing and queue.calendar) or timed) and queue.name not in self.watched:

@@ -265,7 +265,7 @@ def exponential(mean: float) -> Any:
 
 @pytest.mark.parametrize("patience", [math.inf, 90.0])
 def test_every_wait_is_that_of_the_textbook_recursion(patience: float) -> None:
-    open_end = queue(max_wait=0.0, max_size=10**9)
+    open_end = queue(max_wait=math.inf, max_size=10**9)
     tally, calls = Said({"sales": open_end}), sample(8_000, 1 / 18, patience)
     shifts = [agent(f"a{n}", spans=((0.0, math.inf),)) for n in range(11)]
     simulate(calls, shifts, {"sales": open_end}, Routing(), exponential(180), tally=tally)
@@ -277,7 +277,7 @@ def test_every_wait_is_that_of_the_textbook_recursion(patience: float) -> None:
 
 def runs(agents: int, mean: Any, rate: float, order: str, patience: float = math.inf) -> list[tuple[float, float]]:
     """(share answered within 20 s, mean wait of all) of ten parts of a day, the first left out."""
-    held = {"sales": queue(max_wait=0.0, max_size=10**9, agents=order, service_level=ServiceLevel(80, 20))}
+    held = {"sales": queue(max_wait=math.inf, max_size=10**9, agents=order, service_level=ServiceLevel(80, 20))}
     tally, calls, size = Said(held), sample(22_000, rate, patience), 2000
     shifts = [agent(f"a{n}", spans=((0.0, math.inf),)) for n in range(agents)]
     simulate(calls, shifts, held, Routing(), mean, tally=tally)

@@ -394,6 +394,7 @@ def test_an_agent_who_hangs_up_while_the_customers_phone_rings(office: Desk) -> 
     assert office.hung_up() == [made.customer]
     assert office.state("ani") == ("not_ready", "rejected")
     assert (office.last("callback.failed").data["result"], one.tries) == ("no_agent", 0)
+    assert office.last("callback.failed").data["not_before"] is None
     made.fact(ChannelGone, made.customer, cause=16)
     assert office.types().count("callback.failed") == 1
     office.ready()

@@ -110,7 +110,7 @@ def sample(case: Case, calls: int, seed: int) -> Sample:
 
 
 def play(case: Case, drawn: Sample) -> tuple[Waits, Outcome]:
-    queue = QueueConfig(name="q", skills={}, agents=case.order, max_wait=0, max_size=case.places, wrap_up=0,
+    queue = QueueConfig(name="q", skills={}, agents=case.order, max_wait=math.inf, max_size=case.places, wrap_up=0,
                         short_abandon=0, service_level=ServiceLevel(80, case.within))  # fmt: skip
     seconds = {f"a{n}": (case.speeds or (case.handle,))[n % (len(case.speeds) or 1)] for n in range(case.agents)}
     shifts = [Shift(agent=f"a{n}", skills=skills(case, n), spans=((0.0, math.inf),)) for n in range(case.agents)]

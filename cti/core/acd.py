@@ -102,6 +102,7 @@ class Router:
         self.stands: dict[str, _Stand] = {}
         self.order: dict[str, list[Place]] = {}  # of each queue, whatever is required
         self.moved: set[str] = set()  # may be served by others than before; whoever routes takes them
+        self.turned: set[str] = set()  # of whom `staffed` may be otherwise than before; whoever watches that takes them
         self.personal: dict[str, list[Place]] = {}
         self._naming: dict[str, set[str]] = {}  # who would wait for an agent alone, whether he serves or not
         self._ladders: dict[tuple[str, str], Ladder] = {}
@@ -144,6 +145,7 @@ class Router:
         for key in dict.fromkeys(keys):
             self.wait(self.stands[key].waiter, at)
             self.moved.add(key)
+            self.turned.add(key)
 
     def free(self, agent: str, skills: Mapping[str, int], idle_since: float) -> None:
         """He may be offered a call now."""
@@ -200,6 +202,7 @@ class Router:
             self.leave(waiter.key)
             self._enter(stand)
             self.moved.add(waiter.key)
+            self.turned.add(waiter.key)
         later = ladder.next_after(at - waiter.since)
         ends = [waiter.since + later] if later is not None else []
         preferring = waiter.prefer and at < waiter.prefer_until  # the agent may sign on meanwhile
@@ -236,6 +239,7 @@ class Router:
         if stand is None:
             return
         self.moved.discard(key)
+        self.turned.discard(key)
         _take_out(self.order, stand.waiter.queue, stand.place)
         for needs in {needs for _, needs in stand.ladder.steps}:
             if _discard(self._asking, needs, key):
@@ -267,9 +271,9 @@ class Router:
         return stand.ladder.steps[stand.step][1]
 
     def staffed(self, key: str) -> bool:
-        """Whether anybody is signed on who could serve him now, or after a relax step."""
+        """Whether anybody is signed on who could serve him now, or after a relax step; or whom he waits for alone."""
         stand = self.stands[key]
-        return any(self.staff.can(needs) for _, needs in stand.ladder.steps[stand.step :])
+        return stand.personal or any(self.staff.can(needs) for _, needs in stand.ladder.steps[stand.step :])
 
     def overfull(self, key: str, waiting: int) -> str:
         """Why his queue takes nobody more, when with him so many wait in it: size or ratio; empty: it does."""

@@ -38,13 +38,14 @@ class _Desk:
 
 
 class _Wait:
-    """A caller in a queue. `agent`: whose phone rings for him."""
+    """A caller in a queue. `agent`: whose phone rings for him. `alone`: since when nobody signed on could serve him."""
 
-    __slots__ = ("agent", "caller", "entered", "over", "waiter")
+    __slots__ = ("agent", "alone", "caller", "entered", "over", "waiter")
 
     def __init__(self, caller: Caller, entered: float, waiter: Waiter) -> None:
         self.caller, self.entered, self.waiter = caller, entered, waiter
         self.agent = ""
+        self.alone: float | None = None
         self.over = False
 
 
@@ -188,7 +189,7 @@ class _Day:
     def _set_limits(self, wait: _Wait, queue: QueueConfig) -> None:
         if wait.caller.patience < math.inf:
             self.push(wait.entered + wait.caller.patience, self._gives_up, wait)
-        if queue.max_wait and queue.max_wait < wait.caller.patience:
+        if queue.max_wait < wait.caller.patience:
             self.push(wait.entered + queue.max_wait, self._sent_away, (wait, "timeout"))
         timed = any(limit.calendar for limit in queue.capacity)
         if ((queue.overflow.closing and queue.calendar) or timed) and queue.name not in self.watched:
@@ -196,19 +197,21 @@ class _Day:
             self.push(self.at + CLOSING_EVERY, self._watch, queue)
 
     def _nobody(self, wait: _Wait) -> bool:
-        """Nobody is signed on who could ever serve him, and he does not wait for one: then he has left."""
+        """Nobody has been signed on who could ever serve him, for as long as he waits for one: then he has left."""
         patience = self.queues[wait.caller.queue].overflow.no_agents
         if wait.waiter.callback or patience is None or self.router.staffed(wait.caller.key):
+            wait.alone = None
             return False
-        if patience:
-            self.push(self.at + patience, self._still_nobody, wait)
+        wait.alone = self.at if wait.alone is None else wait.alone
+        if self.at < wait.alone + patience:
+            self.push(wait.alone + patience, self._still_nobody, wait)
             return False
         self._leaves(wait, "no_agents")
         return True
 
     def _still_nobody(self, wait: _Wait) -> None:
-        if not wait.over and not wait.agent and not self.router.staffed(wait.caller.key):
-            self._leaves(wait, "no_agents")
+        if not wait.over and not wait.agent:
+            self._nobody(wait)
 
     def _watch(self, queue: QueueConfig) -> None:
         """Whether it has closed, or has room, as time goes by."""
@@ -230,7 +233,9 @@ class _Day:
 
     def _waits(self, wait: _Wait) -> None:
         if not wait.over and not wait.agent:
-            self._seeks(wait, self.router.wait(wait.waiter, self.at))
+            changes = self.router.wait(wait.waiter, self.at)
+            if not self._nobody(wait):
+                self._seeks(wait, changes)
 
     def _seeks(self, wait: _Wait, changes: float | None) -> None:
         """He is at his place, and takes an agent if he can; else again when others may serve him."""

@@ -125,7 +125,7 @@ class Callbacks:
             one.made, one.calls = event.data["to"], one.calls + 1
             self.router.leave(one.key)
         elif event.type == "callback.failed":
-            one.made, one.not_before = "", event.data["not_before"]
+            one.made, one.not_before = "", event.data["not_before"] or 0.0
             one.tries += event.data["result"] != NO_AGENT
         elif event.type == "callback.moved":
             one.since, one.priority = event.data["since"], event.data["priority"]

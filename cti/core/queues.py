@@ -112,7 +112,7 @@ class Routing(msgspec.Struct, frozen=True):
 
 
 class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One queue. `skills` None: the skill named like the queue; {}: every agent. `max_wait` 0: no limit.
+    """One queue. `skills` None: the skill named like the queue; {}: every agent.
 
     idle_limit: an agent idle for longer is chosen first, whatever `agents` says (0: never). last_agent: seconds that a
     caller waits for the agent he talked to last. return_within: seconds in which who left and calls again has his place
@@ -164,17 +164,8 @@ def asked(queue: QueueConfig, extra: Mapping[str, Any]) -> dict[str, Any]:
     return dict(whole.needs) | ({ANY: groups[0] if len(groups) == 1 else groups} if groups else {})
 
 
-def requirement_at(requirement: Requirement, relax: Sequence[Relax], waited: float) -> Requirement:
-    """What is still required after `waited` seconds. A later step overrides an earlier one."""
-    for step in relax:
-        if waited < step.after:
-            break
-        requirement = relaxed(requirement, step)
-    return requirement
-
-
 def relaxed(requirement: Requirement, step: Relax) -> Requirement:
-    """What is still required after one more step."""
+    """What is still required after one more step, which overrides the earlier ones."""
     if step.any_agent:
         return Requirement()
     return Requirement(

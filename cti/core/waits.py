@@ -13,7 +13,7 @@ from cti.core.acd import Router, Waiter
 from cti.core.call import Call, Calls, Visit
 from cti.core.expect import LONGEST, Expect, spoken
 from cti.core.floor import RING_GRACE, Floor
-from cti.core.messages import ChangePriority, ClockStepped, Event, MoveCall, PastFound
+from cti.core.messages import ChangePriority, ClockStepped, Event, MoveCall, PastFound, PeopleChanged
 from cti.core.outbox import Outbox
 from cti.core.queues import QueueConfig, Routing, asked
 from cti.errors import BadInput, Refused
@@ -31,11 +31,12 @@ class Waits:
         self.router = router
         self.lengths: dict[str, int] = {}  # open visits by queue
         self.left: dict[tuple[str, str], tuple[float, float]] = {}  # (caller, queue): the place he left, and when
+        self._alone: dict[str, float] = {}  # calls that nobody signed on could ever serve, and since when
         self._watched: set[str] = set()  # queues that are looked at every CLOSING_EVERY
         self._told: set[str] = set()  # visits that are told something from time to time
         self.handlers: dict[type, Callable[[Any], None]] = {
             ChangePriority: self._change_priority, MoveCall: self._move, PastFound: self._past,
-            ClockStepped: self._clock_stepped,
+            ClockStepped: self._clock_stepped, PeopleChanged: self._people_changed,
         }  # fmt: skip
         self.deadlines: dict[str, Callable[[str, float], None]] = {
             "max_wait": self._due_max_wait, "relax": self._due_relax, "no_agents": self._due_no_agents,
@@ -65,6 +66,7 @@ class Waits:
             self._remember(event)
         if event.type in ("call.dequeued", "call.offered", "call.ended"):
             self.router.leave(event.call_id)
+            self._alone.pop(event.call_id, None)
         elif event.type in WAITS_AGAIN:
             self._wait(event.call_id, event.at)
 
@@ -133,19 +135,26 @@ class Waits:
         return overfull(self.router, self.floor.expect, call.call_id, self.lengths[visit.queue], at)
 
     def _nobody(self, call: Call, visit: Visit, at: float) -> bool:
-        """Nobody is signed on who could ever serve him, and he does not wait for one: then he has left. Else, when
-        nobody is, he is looked at again after the time that he does wait."""
+        """Nobody has been signed on who could ever serve him, for as long as he waits for one: then he has left. Else,
+        when nobody is, he is looked at again at the end of that time."""
         patience = self.floor.queue(visit.queue).overflow.no_agents
         if patience is None or self.router.staffed(call.call_id):
+            self._alone.pop(call.call_id, None)
             return False
-        if patience > 0:
-            self.out.wake(at + patience, "no_agents", f"{call.call_id}/{visit.number}")
+        ends = self._alone.setdefault(call.call_id, at) + patience
+        if at < ends:
+            self.out.wake(ends, "no_agents", f"{call.call_id}/{visit.number}")
             return False
         self.floor.leave(call, at, "no_agents")
         return True
 
+    def _people_changed(self, m: PeopleChanged) -> None:
+        self._staff_changed(m.at)
+
     def _staff_changed(self, at: float) -> None:
-        for key in sorted(self.router.moved):
+        """Those whom somebody could serve now and nobody before, or the reverse."""
+        turned, self.router.turned = self.router.turned, set()
+        for key in sorted(turned):
             call = self.calls.live.get(key)
             if call is not None and call.visit is not None:
                 self._nobody(call, call.visit, at)
@@ -186,7 +195,7 @@ class Waits:
             return
         if at >= visit.entered_at + visit.max_wait:
             self.floor.leave(call, at, "timeout")
-        else:
+        elif not self._nobody(call, visit, at):
             self._set_deadlines(call, visit, at)
             self.floor.route_call(call.call_id, at)
 
@@ -218,14 +227,16 @@ class Waits:
 
     def _due_relax(self, key: str, at: float) -> None:
         call = self._visitor(key)
-        if call is not None:
-            self._wait(call.call_id, at)
+        if call is None or call.visit is None or call.visit.offer:
+            return
+        self._wait(call.call_id, at)
+        if not self._nobody(call, call.visit, at):
             self.floor.route_call(call.call_id, at)
 
     def _due_no_agents(self, key: str, at: float) -> None:
         call = self._visitor(key)
-        if call is not None and not call.visit.offer and not self.router.staffed(call.call_id):  # type: ignore[union-attr]
-            self.floor.leave(call, at, "no_agents")
+        if call is not None and call.visit is not None and not call.visit.offer:
+            self._nobody(call, call.visit, at)
 
     def _due_closing(self, name: str, at: float) -> None:
         """Look whether the queue has closed, and whether more of its calls may go to agents, as long as any wait."""
@@ -307,6 +318,7 @@ class Waits:
     def _clock_stepped(self, m: ClockStepped) -> None:
         """Deadlines and calls have been moved; so are the places of those who left."""
         self.left = {who: (since + m.by, at + m.by) for who, (since, at) in self.left.items()}
+        self._alone = {call_id: since + m.by for call_id, since in self._alone.items()}
 
 
 def _next(first: float, every: float, at: float) -> float:

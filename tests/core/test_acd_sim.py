@@ -113,6 +113,18 @@ def test_the_last_agent_who_goes_leaves_nobody() -> None:
     assert said == {"c0": ("answered", 0), "c1": ("no_agents", 49)}
 
 
+def test_the_patience_with_nobody_begins_anew_when_somebody_was_there() -> None:
+    some = queue(overflow=Overflow(no_agents=30.0))
+    said, _ = day([(0, {}), (0, {})], [agent(spans=((10, 12),))], some, talk=15)
+    assert said == {"c0": ("answered", 10), "c1": ("no_agents", 55)}
+
+
+def test_who_is_not_for_one_agent_any_more_is_for_nobody() -> None:
+    said, _ = day([(0, {"prefer": "ani", "prefer_for": 20.0}), (1, {"prefer": "ani", "prefer_for": 20.0})], [agent()],
+                  queue(skills={"sales": 1}, overflow=Overflow(no_agents=0.0)), talk=50)  # fmt: skip
+    assert said == {"c0": ("answered", 0), "c1": ("no_agents", 20)}
+
+
 def test_a_closed_queue_and_one_that_closes() -> None:
     router = Router()
     router.is_open = lambda calendar, at: at < 100
@@ -253,7 +265,7 @@ def exponential(mean: float) -> Any:
 
 @pytest.mark.parametrize("patience", [math.inf, 90.0])
 def test_every_wait_is_that_of_the_textbook_recursion(patience: float) -> None:
-    open_end = queue(max_wait=0.0, max_size=10**9)
+    open_end = queue(max_wait=math.inf, max_size=10**9)
     tally, calls = Said({"sales": open_end}), sample(8_000, 1 / 18, patience)
     shifts = [agent(f"a{n}", spans=((0.0, math.inf),)) for n in range(11)]
     simulate(calls, shifts, {"sales": open_end}, Routing(), exponential(180), tally=tally)
@@ -265,7 +277,7 @@ def test_every_wait_is_that_of_the_textbook_recursion(patience: float) -> None:
 
 def runs(agents: int, mean: Any, rate: float, order: str, patience: float = math.inf) -> list[tuple[float, float]]:
     """(share answered within 20 s, mean wait of all) of ten parts of a day, the first left out."""
-    held = {"sales": queue(max_wait=0.0, max_size=10**9, agents=order, service_level=ServiceLevel(80, 20))}
+    held = {"sales": queue(max_wait=math.inf, max_size=10**9, agents=order, service_level=ServiceLevel(80, 20))}
     tally, calls, size = Said(held), sample(22_000, rate, patience), 2000
     shifts = [agent(f"a{n}", spans=((0.0, math.inf),)) for n in range(agents)]
     simulate(calls, shifts, held, Routing(), mean, tally=tally)

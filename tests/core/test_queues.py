@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from cti.core.queues import QueueConfig, Relax, Requirement, matches, required_skills, requirement_at
+from cti.core.ladder import ladder_of
+from cti.core.queues import QueueConfig, Relax, Requirement, matches, required_skills
 
 
 def need(skills: object = None, **extra: object) -> Requirement:
@@ -47,12 +48,14 @@ def test_relaxing_overrides_step_by_step() -> None:
         Relax(after=60, skills={"english": 0, "vip": 2}),
         Relax(after=90, any_agent=True),
     )
-    requirement = need({"english": 5, "any": [{"english": 4, "a": 1}, {"b": 1}]})
-    assert requirement_at(requirement, relax, 29.9) == requirement
-    assert requirement_at(requirement, relax, 30).needs == (("english", 1),)
-    assert requirement_at(requirement, relax, 30).any == (((("a", 1), ("english", 1)), (("b", 1),)),)
-    assert requirement_at(requirement, relax[:1], 1e9).needs == (("english", 1),)
-    assert requirement_at(requirement, relax, 60).needs == (("vip", 2),)
-    assert requirement_at(requirement, relax, 60).any == (((("a", 1),), (("b", 1),)),)
-    assert requirement_at(requirement, relax, 90) == Requirement()
-    assert matches(requirement_at(requirement, relax, 1e9), {})
+    first = {"english": 5, "any": [{"english": 4, "a": 1}, {"b": 1}]}
+    steps = ladder_of(QueueConfig(name="q", skills=first, relax=relax), {}).steps
+    assert [after for after, _ in steps] == [0, 30, 60, 90]
+    start, lower, other, anybody = (needs for _, needs in steps)
+    assert start == need(first)
+    assert lower.needs == (("english", 1),)
+    assert lower.any == (((("a", 1), ("english", 1)), (("b", 1),)),)
+    assert other.needs == (("vip", 2),)
+    assert other.any == (((("a", 1),), (("b", 1),)),)
+    assert anybody == Requirement()
+    assert matches(anybody, {})

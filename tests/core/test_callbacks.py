@@ -449,6 +449,15 @@ def test_a_second_request_merges_into_the_first(office: Desk) -> None:
     assert "callback.moved" not in office.types()
 
 
+def test_a_request_that_is_over_before_its_turn_to_be_looked_at(office: Desk) -> None:
+    one = office.asks()
+    asked = office.last("callback.requested")
+    office.do(CancelCallback(at=office.at, by="sue", callback_id=one.callback_id))
+    before = office.types()
+    office.board.callbacks.react(asked)
+    assert office.types() == before and office.standing() == []
+
+
 def test_the_better_of_both_places_is_kept(office: Desk) -> None:
     one = office.asks()
     better = CallbackDue(callback_id="b2", call_id="c2", queue="sales", number=NUMBER, since=START - 500, priority=2,

@@ -45,6 +45,7 @@ class CallbackStore:
         if await self.db.value("is_barred", number):
             raise Refused(f"{number} is on the do-not-call list", "do_not_call")
         async with self.db.link() as link, link.transaction():
+            await link.execute(QUERIES["one_callback_at_a_time"], queue, number)
             made = await link.fetchval(
                 QUERIES["add_callback"], name, queue, number, entered, at, customer_id, by
             )

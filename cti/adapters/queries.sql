@@ -513,6 +513,10 @@ SELECT v.*, c.display_name AS customer_name
 FROM crm.v_callbacks AS v LEFT JOIN crm.customers AS c USING (customer_id)
 WHERE v.callback_id = $1::uuid
 
+-- name: one_callback_at_a_time
+-- Until the end of the transaction nobody else enters one for this queue ($1) and number ($2).
+SELECT pg_advisory_xact_lock(hashtext('crm.callbacks'), hashtext($1 || ' ' || $2))
+
 -- name: add_callback
 -- By hand: one that was not asked for in a call. No row: one is open for this number and queue.
 INSERT INTO crm.callbacks (callback_id, call_id, queue, number, entered, requested_at, since, customer_id, asked_by)

@@ -14,7 +14,7 @@ SAID = {
     "idle_limit": "idle for longer than the limit ({idle}), of {candidates}",
     "named_agent": "asked for by name",
     "last_agent": "talked to this caller last",
-    "next_caller": "became free (idle {idle}); this caller was first of {candidates}",
+    "next_caller": "became free; this caller came first",
 }
 CALL_WHY = {
     "": "an agent is free for it",
@@ -42,8 +42,7 @@ def told(decision: Row | None) -> str:
     rule = (decision or {}).get("rule")
     if not decision or not rule:
         return ""
-    some = decision.get("candidates") or 1
-    who = {"next_caller": f"{some} who waited"}.get(rule, f"{some} who could")
+    who = f"{decision.get('candidates') or 1} who could"
     values = {"idle": length(decision.get("idle")), "handling": length(decision.get("handling")), "candidates": who}
     parts = [SAID.get(rule, str(rule)).format(**values)]
     if (waited := decision.get("waited")) is not None:
@@ -85,7 +84,7 @@ def of_call(said: Row, zone: tzinfo) -> Iterator[str]:
         values = {**waits, "until": clock(waits.get("until"), zone)}
         yield "  " + CALL_WHY.get(waits["why"], waits["why"]).format(**values)
         if waits.get("steps"):
-            step = f" (step {waits['step'] + 1} of {waits['steps']})" if waits["steps"] > 1 else ""
+            step = f" (relax step {waits['step']} of {waits['steps'] - 1})" if waits["steps"] > 1 else ""
             yield f"  needs {skills(waits['needs']) or 'nobody special'}{step}"
         if waits.get("next_step_at"):
             yield f"  next step at {clock(waits['next_step_at'], zone)}"

@@ -21,7 +21,7 @@ def tell(call: Row, names: Mapping[str, str], zone: tzinfo) -> Iterator[str]:
     yield f"  {start.astimezone(zone):%A %d %B %Y %H:%M:%S %Z}, {_length(call, start)}"
     yield f"  {_ending(call)}"
     yield ""
-    for event in call["events"]:
+    for event in sorted(call["events"], key=lambda event: _time(event["at"])):
         if event["type"] == "flow.at":  # the position, for the next start of the server
             continue
         at = _time(event["at"])

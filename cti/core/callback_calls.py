@@ -196,7 +196,7 @@ class CallbackCalls:
         rules = self.callbacks.rules(one)
         not_before = one.not_before if result == NO_AGENT else at + rules.every
         self.out.emit("callback.failed", at, call_id=one.call_id, queue=one.queue, callback=one.callback_id,
-                      to=call.call_id, number=one.number, result=result, not_before=not_before)  # fmt: skip
+                      to=call.call_id, number=one.number, result=result, not_before=not_before or None)  # fmt: skip
         if result == "invalid_number":
             self.callbacks.end(one, at, "failed", "system")
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from cti.core import ivr
 from cti.core.acd import Router, Waiter
 from cti.core.call import Call, Calls
 from cti.core.floor import Floor
@@ -79,6 +80,7 @@ class Callbacks:
         self.router = router
         self.country = country
         self.trunk = trunk
+        self.book: ivr.Book | None = None  # the live version: which numbers are ours
         self.open: dict[str, Callback] = {}
         self._of: dict[str, dict[str, Callback]] = {}  # by number, then id
         self._over: dict[str, None] = {}
@@ -123,7 +125,7 @@ class Callbacks:
             one.made, one.calls = event.data["to"], one.calls + 1
             self.router.leave(one.key)
         elif event.type == "callback.failed":
-            one.made, one.not_before = "", event.data["not_before"]
+            one.made, one.not_before = "", event.data["not_before"] or 0.0
             one.tries += event.data["result"] != NO_AGENT
         elif event.type == "callback.moved":
             one.since, one.priority = event.data["since"], event.data["priority"]
@@ -247,6 +249,8 @@ class Callbacks:
         rules = self.rules(one)
         if one.tries >= rules.tries or dialable(one.number, self.country).kind != "ordinary":
             return "failed"
+        if self.book is not None and self.book.flow_for(one.number) is not None:  # it would ring here
+            return "failed"
         return "expired" if at >= one.requested_at + rules.expires else ""
 
     def may_call(self, one: Callback, at: float) -> bool:
@@ -322,7 +326,8 @@ class Callbacks:
     def _cancel(self, m: CancelCallback) -> None:
         one = self.open.get(m.callback_id)
         if one is None:
-            raise Refused("this callback is over", "callback_gone")
+            known = m.callback_id in self._over
+            raise Refused("this callback is over", "callback_gone" if known else "callback_unknown")
         if one.made:
             raise Refused("the customer is being called just now", "callback_dialing")
         self.end(one, m.at, "cancelled", m.by)

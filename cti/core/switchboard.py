@@ -246,6 +246,7 @@ class Switchboard:
         beside = {version: one for version, one in lines.books.items() if version != serving.live}
         earlier = {name: queue for version in sorted(beside) for name, queue in beside[version].queues.items()}
         self.waits.configure(live.queues if live else {}, message.at, earlier, live.routing if live else Routing())
+        self.callbacks.book = live
         self.callbacks.configured(message.at)
 
     def _is_open(self, calendar: str, at: float) -> bool:

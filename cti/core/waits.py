@@ -207,7 +207,7 @@ class Waits:
         call = self.calls.live.get(event.call_id)
         if call is None or call.visit is None or call.visit.number != event.data["visit"]:
             return
-        if call.offer is not None and call.offer.channel_id in self.calls.answered:
+        if call.ended_at is not None or (call.offer is not None and call.offer.channel_id in self.calls.answered):
             return
         self.floor.withdraw(call, event.at, "caller_left")
         self.floor.leave(call, event.at, event.data["result"], key=event.data["key"])
@@ -278,7 +278,7 @@ class Waits:
 
     def _waiting(self, call_id: str) -> tuple[Call, Visit]:
         call = self.calls.live.get(call_id)
-        if call is None or call.visit is None:
+        if call is None or call.visit is None or call.ended_at is not None:
             raise Refused("this call does not wait any more", "not_waiting")
         return call, call.visit
 
@@ -300,6 +300,8 @@ class Waits:
             raise Refused("the call waits there already", "same_queue")
         if self.lengths.get(m.queue, 0) >= queue.max_size:
             raise Refused(f"queue {m.queue} is full", "queue_full")
+        if call.offer is not None and call.offer.channel_id in self.calls.answered:
+            raise Refused("an agent has just answered this call", "already_answered")
         self.floor.withdraw(call, m.at, "cancelled", "moved")
         at = max(m.at, visit.entered_at)
         self.floor.leave(call, at, "left", to=m.queue, by=m.by)

@@ -132,6 +132,13 @@ class FakeStore(FlowsStore):
         self.callbacks.append({"callback_id": str(uuid.uuid4()), "state": "open", **asked})
         return self.callbacks[-1]
 
+    async def cancel_callback(self, callback_id: str, by: str) -> dict[str, Any]:
+        found = await self.get_callback(callback_id)
+        if found is None or found.get("state") != "open":
+            raise Refused("this callback is over", "callback_gone")
+        found.update(state="cancelled", ended_by=by)
+        return found
+
     async def get_recording(self, recording_id: str) -> dict[str, Any] | None:
         return next((r for r in self.recordings if r["recording_id"] == recording_id), None)
 
@@ -194,7 +201,7 @@ class FakeEngine(FlowsEngine):
                     self.change(message.agent, work="idle", call_id="", wrap_up_until=None)
             case CancelCallback():
                 if message.callback_id not in self.open_callbacks:
-                    raise Refused("this callback is over", "callback_gone")
+                    raise Refused("this callback is over", "callback_unknown")
             case ChangePriority():
                 self._waits(message.call_id)["priority"] = message.priority
             case MoveCall():

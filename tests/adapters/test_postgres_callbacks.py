@@ -173,6 +173,13 @@ async def test_one_is_entered_by_hand_once(store: Store) -> None:
     assert (due.callback_id, due.since, due.requested_at) == (made["callback_id"], at, at)
 
 
+async def test_two_who_enter_the_same_one_at_once_make_one(store: Store) -> None:
+    tries = (store.add_callback(**entered() | {"by": f"sue{n}"}, at=time.time()) for n in range(6))
+    done = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(isinstance(one, dict) for one in done) == 1
+    assert {one.code for one in done if isinstance(one, Refused)} == {"callback_open"}
+
+
 async def test_the_events_of_one_entered_by_hand_make_no_call_of_it(store: Store) -> None:
     made = await store.add_callback(**entered(), at=time.time())
     name = made["callback_id"]

@@ -65,6 +65,14 @@ async def test_a_supervisor_ends_one(site: Site) -> None:
         assert await code(await client.post(f"{PATH}/{uuid.uuid4()}/cancel", headers=CSRF)) == (409, "callback_gone")
 
 
+async def test_one_that_was_entered_a_moment_ago_may_be_ended(site: Site) -> None:
+    async with site.client("sari") as client:
+        made = (await (await client.post(PATH, json=some(), headers=CSRF)).json())["callback_id"]
+        assert (await client.post(f"{PATH}/{made}/cancel", headers=CSRF)).status == 200
+        assert (site.store.callbacks[-1]["state"], site.store.callbacks[-1]["ended_by"]) == ("cancelled", "sari")
+        assert await code(await client.post(f"{PATH}/{made}/cancel", headers=CSRF)) == (409, "callback_gone")
+
+
 async def test_one_is_entered_by_hand(site: Site) -> None:
     async with site.client("anna") as client:
         answer = await client.post(PATH, json=some(customer_id="7"), headers=CSRF)

@@ -40,7 +40,7 @@ NEXT = [{"call_id": "018f0000-0000-7000-8000-000000000001", "queue": "support", 
     (BASE | {"rule": "named_agent"}, "asked for by name; the caller had waited 12 s, priority 10"),
     (BASE | {"rule": "last_agent"}, "talked to this caller last; the caller had waited 12 s, priority 10"),
     (BASE | {"rule": "next_caller", "over": NEXT},
-     "became free (idle 4 min); this caller was first of 3 who waited; the caller had waited 12 s, priority 10; "
+     "became free; this caller came first; the caller had waited 12 s, priority 10; "
      "before 018f0000-0000 in support (4 s)"),
     ({"rule": "something_old", "waited": 1}, "something_old; the caller had waited 1 s, priority 0"),
 ])  # fmt: skip
@@ -72,7 +72,7 @@ def test_why_a_call_waits_in_lines() -> None:
     assert list(of_call(said, UTC)) == [
         "c1 waits in sales, place 2, priority 5",
         "  none of the 3 signed on who could take it is free",
-        "  needs english 1 (step 2 of 3)",
+        "  needs english 1 (relax step 1 of 2)",
         "  next step at 03:00:30",
         "  priority changed by the rule {{ customer.tier }}",
         "03:00:00 offered to ani (missed): the best level of 1 who could",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from cti.core import views
 from cti.core.call import Call
 from cti.core.callbacks import Callback
 from cti.core.ids import callback_id
+from cti.core.ivr.model import Number
 from cti.core.messages import (
     AgentInfo,
     Bridged,
@@ -616,6 +618,16 @@ def test_a_number_no_callback_may_go_to_is_not_rung(office: Desk, number: str) -
     assert not [c for c in office.commands if isinstance(c, Ring)]
 
 
+def test_a_number_of_ours_is_not_rung(office: Desk) -> None:
+    office.ready()
+    ours = {"6000": Number(flow="main"), "+622129990000": Number(flow="main")}
+    office.board.publish(msgspec.structs.replace(book(), numbers=ours), FlowsPublished(at=office.at, version=2))
+    office.found(CallbackDue(callback_id="b", call_id="c", queue="sales", number="+622129990000", since=1.0,
+                             requested_at=office.at))  # fmt: skip
+    assert office.ended()["state"] == "failed"
+    assert not [c for c in office.commands if isinstance(c, Ring)]
+
+
 def test_without_a_trunk_or_its_queue_it_waits(office: Desk) -> None:
     office.board.callbacks.trunk = ""
     office.asks()
@@ -701,6 +713,12 @@ def test_it_may_be_cancelled_when_it_is_not_under_way(office: Desk) -> None:
     with pytest.raises(Refused) as refused:
         office.do(CancelCallback(at=office.at, by="sue", callback_id=other.callback_id))
     assert refused.value.code == "callback_dialing"
+
+
+def test_one_that_is_not_known_here_is_not_said_to_be_over(office: Desk) -> None:
+    with pytest.raises(Refused) as refused:
+        office.do(CancelCallback(at=office.at, by="sue", callback_id="0"))
+    assert refused.value.code == "callback_unknown"
 
 
 def test_a_clock_that_is_set_changes_no_distance() -> None:

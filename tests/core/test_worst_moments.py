@@ -314,6 +314,33 @@ def test_a_caller_moved_while_a_phone_rings_may_go_to_that_agent_at_once() -> No
     assert office.last("call.dequeued").data["result"] == "answered"
 
 
+def test_a_caller_whose_agent_has_just_answered_is_not_moved() -> None:
+    office = Office(agents={"ani": {"sales": 1}})
+    office.ready()
+    caller = office.waiting_caller()
+    office.do(ChannelUp(at=office.at, uniqueid=caller.leg))
+    with pytest.raises(Refused) as refused:
+        office.do(MoveCall(at=office.at, by="sup", call_id=caller.call_id, queue="support"))
+    assert refused.value.code == "already_answered"
+    office.do(Bridged(at=office.at, uniqueid=caller.leg, bridge="b"))
+    assert office.last("call.dequeued").data["result"] == "answered"
+
+
+def test_a_caller_who_left_before_it_is_known_whether_he_met_his_agent_is_not_moved() -> None:
+    office = Office(agents={"ani": {"sales": 1}})
+    office.ready()
+    caller = office.waiting_caller()
+    office.do(ChannelUp(at=office.at, uniqueid=caller.leg))
+    office.do(caller.facts(ChannelGone))
+    office.board.calls.answered.clear()  # as a server that was killed now does not know it
+    with pytest.raises(Refused) as refused:
+        office.do(MoveCall(at=office.at, by="sup", call_id=caller.call_id, queue="support"))
+    assert refused.value.code == "not_waiting"
+    office.wait(20)
+    assert office.last("call.dequeued").data["result"] in ("abandoned", "short_abandon")
+    assert office.board.calls.live == {}
+
+
 # ---------------------------------------------------------------- two clocks
 
 

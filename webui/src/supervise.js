@@ -83,7 +83,7 @@ export function callerTable(rows, queues, levelOf) {
     el("th", { scope: "row", class: "name" }, plain(row.queue)),
     cell("board.caller", row.caller_name || row.caller || t("call.withheld")), cell("board.position", row.position ? number(row.position) : "–"),
     cell("board.waited", el("span", {}, timer({ "data-since": row.since })), { "data-level": levelOf(row) }),
-    cell("board.priority", number(row.priority)), cell("board.step", row.steps > 1 ? t("board.step_of", { step: number(row.step + 1), steps: number(row.steps) }) : "–"),
+    cell("board.priority", number(row.priority)), cell("board.step", row.steps > 1 ? t("board.step_of", { step: number(row.step), steps: number(row.steps - 1) }) : "–"),
     cell("board.why", [callWhy(row), raised(row) ? el("small", {}, t("board.raised", { rules: raised(row) })) : null], { class: "wide" }),
     el("td", { class: "do" }, el("button", { type: "button", id: `caller-${row.call_id}`, "aria-label": t("do.for", { name: row.caller_name || row.caller || t("call.withheld") }), onclick: () => askCaller(row, queues) }, "⋯")));
   return el("table", { class: "callers" }, el("thead", {}, el("tr", {}, head.map((id) => el("th", { scope: "col" }, t(id))), el("td", {}))), el("tbody", {}, rows.map(line)));

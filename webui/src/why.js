@@ -1,7 +1,16 @@
 // Why this agent, why not: the decisions of routing in the reader's language.
 import { boot, clock, length, number, plain, reasonName, t } from "./lib.js";
 
-const levels = (needs) => Object.entries(needs ?? {}).filter(([skill]) => skill !== "any").map(([skill, level]) => `${plain(skill)} ${number(level)}`).join(", ");
+const plainLevels = (needs) => Object.entries(needs).map(([skill, level]) => `${plain(skill)} ${number(level)}`).join(", ");
+const either = (ways) => ways.reduce((one, other) => t("whyme.or", { one, other }));
+
+/** English 3, Sales 1, or Dutch 5: what is needed, alternatives and who is let in besides included. */
+function levels(needs) {
+  const { any = [], also = [], ...all } = needs ?? {};
+  const groups = Array.isArray(any[0]) ? any : any.length ? [any] : [];
+  const first = [plainLevels(all), ...groups.map((group) => either(group.map(levels)))].filter(Boolean).join(", ");
+  return first && also.length ? either([first, ...also.map(levels)]) : first;
+}
 
 /** One line for the agent whose phone rings. Empty: nothing is known of the decision. */
 export function whyMe(decision) {
@@ -28,7 +37,7 @@ export function callLines(row) {
   const needs = levels(row.needs) || t("whycall.anybody");
   return [
     callWhy(row),
-    row.steps ? t("whycall.needs", { needs, step: number(row.step + 1), steps: number(row.steps) }) : null,
+    row.steps > 1 ? t("whycall.needs", { needs, step: number(row.step), steps: number(row.steps - 1) }) : row.steps ? t("whycall.needs_only", { needs }) : null,
     row.next_step_at ? t("whycall.next", { time: at(row.next_step_at) }) : null,
   ].filter(Boolean);
 }

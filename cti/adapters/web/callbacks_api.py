@@ -13,7 +13,7 @@ from cti.adapters.web.ports import Row
 from cti.adapters.web.problems import Problem
 from cti.core.messages import CancelCallback
 from cti.core.numbers import dialable
-from cti.errors import BadInput
+from cti.errors import BadInput, Refused
 
 State = Literal["open", "dialing", "done", "expired", "cancelled", "merged", "barred", "failed"]
 
@@ -57,8 +57,14 @@ async def callback(deps: Deps, request: web.Request, who: Who) -> Row:
 async def cancel_callback(deps: Deps, request: web.Request, who: Who) -> Row:
     """The customer is not called back. 409 callback_gone when it is over, callback_dialing while he is being called."""
     callback_id = uuid_in(request)
-    deps.engine.submit(CancelCallback(at=deps.engine.now(), by=who.name, callback_id=callback_id))
-    await audit(deps, who, "callback.cancelled", callback_id, {})
+    try:
+        deps.engine.submit(CancelCallback(at=deps.engine.now(), by=who.name, callback_id=callback_id))
+    except Refused as refused:
+        if refused.code != "callback_unknown":
+            raise
+        await deps.store.cancel_callback(callback_id, who.name)  # entered a moment ago: the server has not read it yet
+    else:
+        await audit(deps, who, "callback.cancelled", callback_id, {})
     return {"callback_id": callback_id}
 
 

@@ -169,6 +169,10 @@ class Store(Protocol):
         """queues None: of all of them."""
 
     async def get_callback(self, callback_id: str) -> Row | None: ...
+    async def cancel_callback(self, callback_id: str, by: str) -> Row:
+        """Raises Refused callback_gone when it is under way or over."""
+        ...
+
     async def add_callback(
         self, *, number: str, entered: str, queue: str, by: str, at: float, customer_id: int | None
     ) -> Row:

@@ -187,9 +187,10 @@ def _callback(here: Here, spec: model.Callback) -> Done:
 
 
 def _number(here: Here, given: Any) -> str:
-    """E.164 of a number that may be called; empty: it is none."""
+    """E.164 of a number that may be called; empty: it is none. One of ours would only lead back to us."""
     verdict = dialable(str(given or ""), here.book.country)
-    return verdict.number if verdict.kind == "ordinary" and not verdict.refused else ""
+    ours = here.book.flow_for(verdict.number) is not None
+    return verdict.number if verdict.kind == "ordinary" and not (verdict.refused or ours) else ""
 
 
 def _offer(here: Here, spec: model.Callback, number: str, reprompt: tuple[Prompt, ...] = ()) -> Done:

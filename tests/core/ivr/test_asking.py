@@ -286,6 +286,12 @@ def test_a_callback_without_a_number_that_may_be_called() -> None:
     assert phone(BACK.replace("retries", "ask: false, retries")).heard.startswith("Thank you")
 
 
+def test_a_callback_to_a_number_of_ours() -> None:
+    node = BACK.replace("retries", 'number: "021 2999 0000", ask: false, retries')
+    book = book_of(f"  a: {node}\n{REST}", numbers='numbers: {"+622129990000": t}\n')
+    assert Phone(book).action == BAD
+
+
 def test_a_callback_that_nobody_confirms() -> None:
     caller = phone(BACK)
     caller.press("5")

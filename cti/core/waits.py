@@ -15,11 +15,10 @@ from cti.core.expect import LONGEST, Expect, spoken
 from cti.core.floor import RING_GRACE, Floor
 from cti.core.messages import ChangePriority, ClockStepped, Event, MoveCall, PastFound, PeopleChanged
 from cti.core.outbox import Outbox
-from cti.core.queues import QueueConfig, Routing, asked
+from cti.core.queues import PRIORITIES, QueueConfig, Routing, asked
 from cti.errors import BadInput, Refused
 
 CLOSING_EVERY = 10.0  # s between two looks whether a queue with callers has closed, or its capacity has changed
-PRIORITIES = (-1000, 1000)
 KEPT_PLACES = 20_000
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 Levels = tuple[tuple[str, int], ...]  # sorted by skill, levels 1 to 9
 ANY = "any"  # no skill may be called so
+PRIORITIES = (-1000, 1000)
 
 
 class Requirement(msgspec.Struct, frozen=True):

@@ -15,11 +15,10 @@ from cti.core.expect import LONGEST, Expect, spoken
 from cti.core.floor import RING_GRACE, Floor
 from cti.core.messages import ChangePriority, ClockStepped, Event, MoveCall, PastFound, PeopleChanged
 from cti.core.outbox import Outbox
-from cti.core.queues import QueueConfig, Routing, asked
+from cti.core.queues import PRIORITIES, QueueConfig, Routing, asked
 from cti.errors import BadInput, Refused
 
 CLOSING_EVERY = 10.0  # s between two looks whether a queue with callers has closed, or its capacity has changed
-PRIORITIES = (-1000, 1000)
 KEPT_PLACES = 20_000
 
 
@@ -103,7 +102,7 @@ class Waits:
     def react(self, event: Event) -> None:
         """Do what follows from an event that has just happened (not from one that is restored)."""
         if event.type == "call.queued":
-            self._entered(self.calls.live[event.call_id], event.at, event.data.get("closed", False))
+            self._entered(self.calls.live[event.call_id], event)
         elif event.type in ("offer.missed", "offer.rejected", "offer.cancelled"):
             self._back_in_place(event)
         elif event.type in ("call.place_kept", "call.priority_changed"):
@@ -113,16 +112,17 @@ class Waits:
         elif event.type == "agent.state_changed":
             self._staff_changed(event.at)
 
-    def _entered(self, call: Call, at: float, closed: bool) -> None:
-        """The agent whose phone rang for somebody who is moved is free before he is here: he may have him already."""
-        visit = call.visit
+    def _entered(self, call: Call, event: Event) -> None:
+        """The agent whose phone rang for somebody who is moved is free before he is here: he may have him already.
+        Size, ratio and expected wait send nobody away whom a supervisor has moved."""
+        visit, at, moved = call.visit, event.at, "since" in event.data
         if visit is None or visit.offer:
             return
         self._keep_place(call, visit, at)
-        why = self._overfull(call, visit, at)
+        why = "" if moved else self._overfull(call, visit, at)
         if visit.queue not in self.router.queues:
             self.floor.leave(call, at, "failed")
-        elif closed:
+        elif event.data.get("closed"):
             self.floor.leave(call, at, "closed")
         elif why:
             self.floor.leave(call, at, "full", why=why)
@@ -297,6 +297,8 @@ class Waits:
             raise BadInput(f"there is no queue {m.queue}", "no_such_queue")
         if m.queue == visit.queue:
             raise Refused("the call waits there already", "same_queue")
+        if self.lengths.get(m.queue, 0) >= queue.max_size:
+            raise Refused(f"queue {m.queue} is full", "queue_full")
         if call.offer is not None and call.offer.channel_id in self.calls.answered:
             raise Refused("an agent has just answered this call", "already_answered")
         self.floor.withdraw(call, m.at, "cancelled", "moved")

@@ -31,7 +31,7 @@ from cti.embedded import http
 log = logging.getLogger(__name__)
 EVERY = 5.0  # seconds between callers
 OPENING = 15.0  # the first talks are short, so that a newcomer soon sees a whole call and hears a recording
-KEY_AFTER = ((3.5, 4.5), (3.5, 4.5))  # seconds; again, because a key during the greeting is not heard
+KEY_AFTER = (3.5, 4.5)  # seconds; once: it counts during the greeting too, and while waiting it would mean a callback
 PICK_UP_WAIT = 3.0  # how long a pick_up may run ahead of its INVITE
 
 
@@ -267,9 +267,9 @@ async def call_in(stage: Stage, phone: Phone, customer: Customer) -> None:
 async def _wait_and_leave(stage: Stage, call: Call, number: str) -> None:
     mood = random.random()
     key = random.choice("112")
-    for first, last in KEY_AFTER if mood > 0.05 else ():
-        await asyncio.sleep(random.uniform(first, last))
-        if number not in stage.talking and not call.ended.is_set():
+    if mood > 0.05:
+        await asyncio.sleep(random.uniform(*KEY_AFTER))
+        if not call.ended.is_set():
             call.press(key)
     patience = random.uniform(1, 12) if mood < 0.12 else random.uniform(60, 120)
     while not call.ended.is_set():

@@ -201,6 +201,19 @@ def test_a_caller_who_is_moved_keeps_his_time_and_is_served_at_once() -> None:
     assert result(made) == ("answered", "")
 
 
+def test_a_caller_who_is_moved_is_not_sent_away_by_the_queue_he_comes_to() -> None:
+    made = office(max_size=1)
+    settings = {"sales": queue(), "support": QueueConfig(name="support", max_size=1, overflow=Overflow(ratio=1.0))}
+    made.board.waits.configure(settings, made.at, {}, Routing())
+    first, second = made.waiting_caller("0812000001"), made.waiting_caller("0812000002")
+    made.do(MoveCall(at=made.at, by="sari", call_id=first.call_id, queue="support"))
+    assert made.board.waits.lengths == {"sales": 1, "support": 1}
+    with pytest.raises(Refused) as refused:
+        made.do(MoveCall(at=made.at, by="sari", call_id=second.call_id, queue="support"))
+    assert refused.value.code == "queue_full"
+    assert made.board.waits.lengths == {"sales": 1, "support": 1}
+
+
 def test_a_caller_who_is_moved_while_a_phone_rings_for_him() -> None:
     made = office(agents=TWO)
     made.ready("ani")

@@ -12,9 +12,8 @@ from cti.core.ivr.here import Act, Done, Here, Left
 from cti.core.ivr.readers import KEYS, LOGIN
 from cti.core.ivr.source import seconds
 from cti.core.ivr.steps import Answer, Enqueue
-from cti.core.queues import QueueConfig, Raise
+from cti.core.queues import PRIORITIES, QueueConfig, Raise
 
-PRIORITIES = (-1000, 1000)
 MAX_WAITS = (1.0, 86400.0)
 NAMED, LAST = "named", "last"
 

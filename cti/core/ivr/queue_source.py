@@ -25,6 +25,7 @@ from cti.core.ivr.source import (
 )  # fmt: skip
 from cti.core.queues import (
     ANY,
+    PRIORITIES,
     Announce,
     CallbackRules,
     Capacity,
@@ -109,7 +110,7 @@ def _whisper(reader: Reader, path: Path, value: Any) -> Whisper:
 
 def _rules(scope: Scope) -> Read:
     """[{when: condition, by: priority}]"""
-    known: dict[str, Read] = {"when": condition(scope), "by": whole(-1000, 1000)}
+    known: dict[str, Read] = {"when": condition(scope), "by": whole(*PRIORITIES)}
 
     def read(reader: Reader, path: Path, value: Any) -> tuple[Raise, ...]:
         listed = a_list(reader, path, value, "`raise`")[:MAX_RULES]
@@ -208,7 +209,7 @@ def _queue_keys(scope: Scope) -> dict[str, Read]:
         "agents": one_of("longest_idle", "fastest", "best_level"),
         "idle_limit": duration(0, DAY),
         "last_agent": duration(0, 3600),
-        "priority": whole(-1000, 1000),
+        "priority": whole(*PRIORITIES),
         "raise": _rules(scope),
         "return_within": duration(0, DAY),
         "service_level": _service_level,

@@ -138,7 +138,8 @@ class _Loader:
         if FLOAT.fullmatch(text):
             return float(text)
         if tag != "str" or NUMBER_ELSEWHERE.fullmatch(text):
-            self.wrong(event.start_mark, f"`{text[:40]}` must be quoted: {_read_as(tag, text)}", f'"{text[:40]}"')
+            hint = f'"{text[:40]}"' if tag != "bool" else f'"{text[:40]}"; write true or false where that is meant'
+            self.wrong(event.start_mark, f"`{text[:40]}` must be quoted: {_read_as(tag, text)}", hint)
         return text
 
 

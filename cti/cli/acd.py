@@ -19,7 +19,7 @@ from cti.adapters.postgres import Store
 from cti.cli import database, options
 from cti.config import Config
 from cti.core.acd_compare import Compared, Estimate, Figures, Setup, Table, as_recorded, compare, play
-from cti.core.acd_days import Plan, Record, generated, recorded
+from cti.core.acd_days import Plan, Record, completed, generated, recorded
 from cti.core.ivr import Book
 from cti.core.ivr.calendars import hours
 from cti.errors import BadInput
@@ -55,6 +55,7 @@ def _replay(args: argparse.Namespace) -> int:
     plan = _plan(args.generate) if args.generate is not None else None
     span = _span(args.day, zone) if args.day is not None else (0.0, 0.0)
     record, files = database.run(args, lambda store: _read(store, *span)) if plan is None else (None, None)
+    record, filled = completed(record) if record is not None else (None, ())
     files = files if files is not None else flow_files.read_folder(config.paths.flows).files
     setups = []
     for held in [files, *([_other(files, args.queues)] if args.queues else [])]:
@@ -67,10 +68,14 @@ def _replay(args: argparse.Namespace) -> int:
     told = as_recorded(record, setups[0].queues) if record is not None else None
     table = compare(told, now, rest[0] if rest else [])
     if args.json:
-        options.print_json({"day": args.day, "generated": msgspec.to_builtins(plan), "seeds": args.seeds,
-                            **msgspec.to_builtins(table)})  # fmt: skip
+        options.print_json({"day": args.day, "generated": msgspec.to_builtins(plan), "filled": filled,
+                            "seeds": args.seeds, **msgspec.to_builtins(table)})  # fmt: skip
     else:
         print("\n".join(_lines(args, zone, table, record)))
+        if filled:
+            who = ", ".join(map(database.safe, filled))
+            print(f"Of {who} only calls are recorded for a part of the day, and no states: "
+                  "taken as ready from the first of these calls to the last.")  # fmt: skip
     return 0
 
 

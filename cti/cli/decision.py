@@ -59,7 +59,8 @@ def told(decision: Row | None) -> str:
 def _over(one: Row) -> str:
     if "agent" in one:
         return f"{one['agent']} ({length(one.get('idle'))})"
-    return f"{str(one.get('call_id'))[:13]} in {one.get('queue')} ({length(one.get('waited'))})"
+    kind, _, key = str(one.get("call_id")).rpartition("/")
+    return f"{f'{kind} ' if kind else ''}{key[:13]} in {one.get('queue')} ({length(one.get('waited'))})"
 
 
 def skills(needs: Any) -> str:

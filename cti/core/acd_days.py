@@ -71,6 +71,35 @@ class Day(msgspec.Struct, frozen=True):
     handling: Handling
 
 
+# ---------------------------------------------------------------- history without states
+
+
+def completed(record: Record) -> tuple[Record, tuple[str, ...]]:
+    """The same, and whose day was filled in: who answered calls before anything is recorded of what he did (history of
+    another system) was ready from the first of these calls to the end of the last."""
+    first: dict[str, float] = {}
+    for spell in record.spells:
+        first[spell.agent] = min(spell.since, first.get(spell.agent, math.inf))
+    unseen: dict[str, list[Visit]] = {}
+    for one in record.visits:
+        if one.result == "answered" and one.agent and one.entered_at + one.wait < first.get(one.agent, math.inf):
+            unseen.setdefault(one.agent, []).append(one)
+    filled = [s for agent, own in sorted(unseen.items()) for s in _filled(own, first.get(agent, record.until))]
+    return msgspec.structs.replace(record, spells=(*record.spells, *filled)), tuple(sorted(unseen))
+
+
+def _filled(own: Sequence[Visit], until: float) -> Iterator[Spell]:
+    """On his calls, and ready between them."""
+    ordered = sorted(own, key=lambda one: one.entered_at + one.wait)
+    at = ordered[0].entered_at + ordered[0].wait - ordered[0].ringing
+    for one in ordered:
+        begin = min(max(one.entered_at + one.wait - one.ringing, at), until)
+        if at < begin:
+            yield Spell(agent=one.agent, wish="ready", work="idle", call_id="", since=at, until=begin)
+        at = max(begin, min(one.entered_at + one.wait + one.talk + one.wrap, until))
+        yield Spell(agent=one.agent, wish="ready", work="talking", call_id=one.call_id, since=begin, until=at)
+
+
 # ---------------------------------------------------------------- patience
 
 

@@ -165,7 +165,9 @@ class Callbacks:
 
     def react(self, event: Event) -> None:
         if event.type == "callback.requested":
-            self._enter(self.open[callback_id(event.call_id, event.seq)], event.at)
+            asked = self.open.get(callback_id(event.call_id, event.seq))
+            if asked is not None:  # else it has ended since: another one of the number led to that
+                self._enter(asked, event.at)
         elif event.type == "call.queued":
             self._returned(event)
         elif event.type in ("callback.failed", "callback.ended"):

@@ -157,15 +157,17 @@ async def test_a_disposition_is_a_draft_until_it_is_finished(desk: Any) -> None:
 async def test_the_wallboard_lists_who_waits_and_acts(desk: Any) -> None:
     site, page = desk.site, desk.page
     needs = {"sales": 1, "any": [{"dutch": 2}, {"english": 3}], "also": [{"support": 5}]}
-    first = site.engine.waits(caller_name=EVIL, waited=75, steps=3, step=1, raised=["{{ customer.tier == 'vip' }}"],
-                              needs=needs)  # fmt: skip
+    rules = ["{{ customer.tier == 'vip' }}"]
+    first = site.engine.waits(caller_name=EVIL, waited=75, steps=3, step=1, raised=rules, needs=needs)
     site.engine.waits("support", why="nobody", signed_on=0)
+    alone = site.engine.waits("support", why="preferred", **{"for": "budi", "until": "2026-11-25T03:00:20Z"})
     await desk.login("sari")
     row = page.locator(f"[data-call='{first}']")
     text = await row.inner_text()
     for shown in (EVIL, "Sales", "1 of 2", "None of the 3 who could is free", "customer.tier == 'vip'"):
         assert shown in text
     assert await row.locator("[data-level=crit]").count() == 1
+    assert "Waits for Budi until" in await page.locator(f"[data-call='{alone}']").inner_text()
 
     await page.focus(f"#caller-{first}")
     await page.keyboard.press("Enter")
@@ -181,8 +183,8 @@ async def test_the_wallboard_lists_who_waits_and_acts(desk: Any) -> None:
 
     await page.click(f"#caller-{first}")
     await page.click("#ask-why")
-    needed = "Needs Sales 1, Dutch 2 or English 3 or Support 5 (relax step 1 of 2)"
-    await page.wait_for_selector(f".whylist li:has-text('{needed}')")
+    said = "Needs Sales 1, Dutch 2 or English 3 or Support 5 (relax step 1 of 2)"
+    await page.wait_for_selector(f".whylist li:has-text('{said}')")
     await page.select_option("#ask-queue", "support")
     await page.click("#ask-move")
     await until(lambda: inputs(site, MoveCall))

@@ -44,23 +44,23 @@ BOMBS = {
 }
 LINES = """routing: priority alone decides; whose queue is furthest behind its goal comes first; \
 a call out leaves the idle time of an agent as it is
-plain            needs plain 1                      ring 15 s  wrap-up 30 s  at most 600 s  goal 80 % in 20 s
-    callbacks: 3 tries, one every 600 s, within 86400 s
-sales            needs english 2, or dutch 1, or german 1, french 2 ring 15 s  wrap-up 30 s  at most 600 s  \
-goal 80 % in 20 s
-    relaxed: after 30 s english 1, also support 3; after 60 s any agent
-    agents: fastest, before that who is idle for 300 s, the last one alone for 20 s, 2 kept for callers
+plain            needs plain 1                      ring 15s  wrap-up 30s  at most 10m  goal 80 % in 20s
+    callbacks: 3 tries, one every 10m, within 1d
+sales            needs english 2, or dutch 1, or german 1, french 2 ring 15s  wrap-up 30s  at most 10m  \
+goal 80 % in 20s
+    relaxed: after 30s english 1, also support 3; after 1m any agent
+    agents: fastest, before that who is idle for 5m, the last one alone for 20s, 2 kept for callers
     priority: 3; customer.tier == 'vip' (+10)
-    leaves: new callers while office is closed, and those who wait, expected wait over 300 s, \
-over 3 callers for each agent, nobody signed on for 0 s, keeps his place for 600 s
+    leaves: new callers while office is closed, and those who wait, expected wait over 5m, \
+more than 3 callers for each agent, nobody signed on, his place is kept for 10m
     at once: 5 while lunch is open, else 10
-    heard: position and text in en and hello after 15 s, then every 45 s, music jazz, agents hear a whisper in en
-    callbacks: 3 tries, one every 600 s, within 86400 s while office is open
-other            needs nobody special               ring 15 s  wrap-up 30 s  at most 600 s  goal 80 % in 20 s
+    heard: position and text in en and hello after 15s, then every 45s, music jazz, agents hear a whisper in en
+    callbacks: 3 tries, one every 10m, within 1d while office is open
+other            needs nobody special               ring 15s  wrap-up 30s  at most 10m  goal 80 % in 20s
     leaves: new callers while office is closed
     at once: 4
-    heard: wait after 15 s, then every 60 s, agents hear beep
-    callbacks: 3 tries, one every 600 s, within 86400 s while office is open
+    heard: wait after 15s, then every 1m, agents hear beep
+    callbacks: 3 tries, one every 10m, within 1d while office is open
 """
 
 
@@ -84,7 +84,7 @@ def test_every_setting_that_is_not_the_usual_one_is_told(cti: Cti) -> None:
 
 def test_the_usual_routing(cti: Cti, folder: Path) -> None:
     (folder / "queues.yaml").write_text("queues: {}\n")
-    assert cti("queue", "list") == (0, "routing: a point of priority is worth 60 s\n", "")
+    assert cti("queue", "list") == (0, "routing: a point of priority is worth 1m\n", "")
 
 
 def test_all_settings_as_json(cti: Cti) -> None:

@@ -59,3 +59,13 @@ def test_an_event_in_words(type: str, agent: str, data: dict[str, Any], words: s
     event = {"type": type, "at": "2026-11-25T03:00:01.5Z", "agent": agent, "queue": "sales", "data": data}
     line = list(tell(CALL | {"events": [event]}, {"ani": "Ani"}, UTC))[5]
     assert line == f"03:00:01.500     +1.500  {words}"
+
+
+def test_events_are_told_in_the_order_of_time() -> None:
+    """What is written of a call when it is over, a callback's tries, comes from another line and in another order."""
+    events = [{"type": "callback.ended", "at": "2026-11-25T03:02:00Z", "agent": "", "queue": "sales",
+               "data": {"state": "done", "by": "ani"}},
+              {"type": "callback.failed", "at": "2026-11-25T03:01:00Z", "agent": "", "queue": "sales",
+               "data": {"result": "busy"}}]  # fmt: skip
+    lines = list(tell(CALL | {"events": events}, {}, UTC))[5:]
+    assert [line[:8] for line in lines] == ["03:01:00", "03:02:00"]

@@ -22,7 +22,8 @@ from webkit import Site
 
 BASE = {"waited": 12.3, "priority": 10, "candidates": 3, "idle": 241.0}
 OVER = [{"agent": "budi", "idle": 120.0}]
-NEXT = [{"call_id": "018f0000-0000-7000-8000-000000000001", "queue": "support", "priority": 0, "waited": 4.0}]
+NEXT = [{"call_id": "018f0000-0000-7000-8000-000000000001", "queue": "support", "priority": 0, "waited": 4.0},
+        {"call_id": "callback/8cee0000-1111-7000-8000-000000000001", "queue": "support", "priority": 0, "waited": 9.0}]
 
 
 @pytest.mark.parametrize(("decision", "words"), [
@@ -41,7 +42,7 @@ NEXT = [{"call_id": "018f0000-0000-7000-8000-000000000001", "queue": "support", 
     (BASE | {"rule": "last_agent"}, "talked to this caller last; the caller had waited 12 s, priority 10"),
     (BASE | {"rule": "next_caller", "over": NEXT},
      "became free; this caller came first; the caller had waited 12 s, priority 10; "
-     "before 018f0000-0000 in support (4 s)"),
+     "before 018f0000-0000 in support (4 s), callback 8cee0000-1111 in support (9 s)"),
     ({"rule": "something_old", "waited": 1}, "something_old; the caller had waited 1 s, priority 0"),
 ])  # fmt: skip
 def test_a_decision_in_words(decision: dict[str, Any] | None, words: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from cti.core.acd_compare import Estimate, Setup, as_recorded, compare, estimate, play
 from cti.core.acd_day import Caller
-from cti.core.acd_days import Handled, Patience, Plan, Record, Spell, Visit, generated, recorded
+from cti.core.acd_days import Handled, Patience, Plan, Record, Spell, Visit, completed, generated, recorded
 from cti.core.queues import QueueConfig, Routing
 
 SALES = {"sales": QueueConfig(name="sales", wrap_up=60)}
@@ -184,3 +184,20 @@ def test_the_noise_is_that_of_the_mean_over_days() -> None:
     assert estimate([1.0, 3.0]) == Estimate(2.0, pytest.approx(12.71))
     many = estimate([1.0, 3.0] * 50)
     assert many is not None and many.noise == pytest.approx(2.08 * math.sqrt(100 / 99 / 100))
+
+
+def test_who_answered_before_anything_is_recorded_of_him_was_ready_from_his_first_call_to_his_last() -> None:
+    calls = [visit("b", 130, 20, talk=100, wrap=30, ringing=5), visit("a", 100, 10, talk=30, wrap=10, ringing=5),
+             visit("late", 600, 1, talk=5, wrap=0), visit("left", 50, 9, "abandoned", agent="")]  # fmt: skip
+    whole, filled = completed(record(calls, [spell(200, 1000)]))
+    assert filled == ("ani",)
+    assert [(s.work, s.call_id, s.since, s.until) for s in whole.spells[1:]] == [
+        ("talking", "a", 105, 150), ("talking", "b", 150, 200),
+    ]  # fmt: skip
+    quick = {"talk": 30, "wrap": 0, "ringing": 0}
+    two = [visit("a", 100, 0, **quick), visit("b", 200, 0, **quick)]
+    whole, _ = completed(record(two, [spell(500, 900, agent="budi")]))
+    assert [(s.agent, s.work, s.since, s.until) for s in whole.spells[1:]] == [
+        ("ani", "talking", 100, 130), ("ani", "idle", 130, 200), ("ani", "talking", 200, 230),
+    ]  # fmt: skip
+    assert completed(record([visit("a", 100, 0, talk=30)])) == (record([visit("a", 100, 0, talk=30)]), ())

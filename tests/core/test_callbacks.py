@@ -394,6 +394,7 @@ def test_an_agent_who_hangs_up_while_the_customers_phone_rings(office: Desk) -> 
     assert office.hung_up() == [made.customer]
     assert office.state("ani") == ("not_ready", "rejected")
     assert (office.last("callback.failed").data["result"], one.tries) == ("no_agent", 0)
+    assert office.last("callback.failed").data["not_before"] is None
     made.fact(ChannelGone, made.customer, cause=16)
     assert office.types().count("callback.failed") == 1
     office.ready()
@@ -446,6 +447,15 @@ def test_a_second_request_merges_into_the_first(office: Desk) -> None:
     assert office.ended()["state"] == "merged" and office.ended()["callback"] != one.callback_id
     assert list(office.board.callbacks.open.values()) == [one]
     assert "callback.moved" not in office.types()
+
+
+def test_a_request_that_is_over_before_its_turn_to_be_looked_at(office: Desk) -> None:
+    one = office.asks()
+    asked = office.last("callback.requested")
+    office.do(CancelCallback(at=office.at, by="sue", callback_id=one.callback_id))
+    before = office.types()
+    office.board.callbacks.react(asked)
+    assert office.types() == before and office.standing() == []
 
 
 def test_the_better_of_both_places_is_kept(office: Desk) -> None:

@@ -1,7 +1,7 @@
 // What a supervisor does from the wallboard: one dialog for a caller who waits, one for an agent.
 import { api, boot, clock, el, named, number, plain, reasonName, t, timer } from "./lib.js";
 import { because, say } from "./ask.js";
-import { agentLines, callLines, callWhy, whyMe } from "./why.js";
+import { agentLines, callLines, callWhy, nameOf, whyMe } from "./why.js";
 
 const dialog = document.getElementById("ask");
 const path = (kind, id, verb) => `/${kind}/${encodeURIComponent(id)}/${verb}`;
@@ -40,7 +40,7 @@ function whyList(address, linesOf) {
   return [button, place];
 }
 
-const offerText = (offer) => t("whynot.offer", { agent: offer.agent, time: offer.offered_at ? clock(Date.parse(offer.offered_at)) : "", result: named("offer", offer.result ?? "open"), why: whyMe(offer.decision, offer.agent) });
+const offerText = (offer) => t("whynot.offer", { agent: nameOf(offer.agent), time: offer.offered_at ? clock(Date.parse(offer.offered_at)) : "", result: named("offer", offer.result ?? "open"), why: whyMe(offer.decision, offer.agent) });
 
 export function askCaller(row, queues) {
   const others = queues.map((queue) => queue.queue).filter((queue) => queue !== row.queue);

@@ -2,6 +2,7 @@
 import { boot, clock, draw, duration, el, icon, length, now, number, percent, plain, reasonName, t, tickAll, timer, wireBar } from "./lib.js";
 import { openLink } from "./link.js";
 import { askAgent, callerTable } from "./supervise.js";
+import { know } from "./why.js";
 
 const at = (id) => document.getElementById(id);
 const MOST = 50; // callers shown; the others are counted
@@ -46,6 +47,7 @@ function totals() {
 
 function render() {
   if (!board) return;
+  know(board.agents);
   const sums = totals();
   draw(at("tiles"), [sums, levels(sums), waited(sums.longest_since) >= 3600], () => tiles(sums));
   draw(at("queues"), [board.queues, board.queues.map(queueLevels)], queueTable);

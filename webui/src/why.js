@@ -1,6 +1,15 @@
 // Why this agent, why not: the decisions of routing in the reader's language.
 import { boot, clock, length, number, plain, reasonName, t } from "./lib.js";
 
+const names = new Map();
+
+/** The names of agents, for decisions that know their logins. */
+export function know(agents) {
+  for (const agent of agents) names.set(agent.agent_id, agent.name || agent.agent_id);
+}
+
+export const nameOf = (agent) => names.get(agent) ?? agent ?? "";
+
 const plainLevels = (needs) => Object.entries(needs).map(([skill, level]) => `${plain(skill)} ${number(level)}`).join(", ");
 const either = (ways) => ways.reduce((one, other) => t("whyme.or", { one, other }));
 
@@ -29,7 +38,7 @@ const at = (time) => clock(Date.parse(time));
 
 /** What a caller who waits is waiting for, in a few words. */
 export function callWhy(row) {
-  return t(`whycall.${row.why || "free"}`, { count: number(row.signed_on ?? 0), agent: row.for ?? "", time: row.until ? at(row.until) : "" });
+  return t(`whycall.${row.why || "free"}`, { count: number(row.signed_on ?? 0), agent: nameOf(row.for), time: row.until ? at(row.until) : "" });
 }
 
 /** The same with what is needed now, and what comes next. */
@@ -48,7 +57,7 @@ export function agentLines(row) {
   if (!row.queues.length) return [t("whyagent.nobody_waits")];
   return row.queues.map((queue) => {
     const lacks = queue.lacks.map((one) => t("whyagent.lack", { skill: plain(one.skill), needs: number(one.needs), has: number(one.has) })).join(", ");
-    const why = t(`whyagent.queue_${queue.why || "offered"}`, { lacks, agent: queue.for ?? "", time: queue.until ? at(queue.until) : "" });
+    const why = t(`whyagent.queue_${queue.why || "offered"}`, { lacks, agent: nameOf(queue.for), time: queue.until ? at(queue.until) : "" });
     const later = queue.opens_at ? ` ${t("whyagent.opens", { time: at(queue.opens_at) })}` : "";
     return t("whyagent.queue", { queue: plain(queue.queue), count: number(queue.waiting), why }) + later;
   });

@@ -65,7 +65,8 @@ class Holding:
         if prompts:
             step.op += 1
             self.out.command(
-                Play(node=call.node, uniqueid=call.uniqueid, op=step.op, prompts=prompts, barge_in=False)
+                Play(node=call.node, uniqueid=call.uniqueid, op=step.op, prompts=prompts,
+                     barge_in=bool(call.visit.keys))
             )  # fmt: skip
 
     def _queue(self, call: Call, name: str) -> QueueConfig:

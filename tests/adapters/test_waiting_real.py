@@ -77,7 +77,7 @@ class Room(Stage):
 
     def play(self, ready: LineReady, *prompts: Prompt) -> int:
         op = next(self.ops)
-        self.agi.execute(Play(uniqueid=ready.uniqueid, op=op, prompts=prompts, barge_in=False))
+        self.agi.execute(Play(uniqueid=ready.uniqueid, op=op, prompts=prompts, barge_in=True))
         return op
 
     async def done(self, op: int) -> LineDone:
@@ -243,11 +243,12 @@ async def test_keys_over_the_music_are_heard(room: Room) -> None:
     assert sum(heard) >= 8 * 12 - 1
 
 
-async def test_a_key_in_an_announcement_counts_after_it(room: Room) -> None:
+async def test_a_key_ends_an_announcement_and_counts(room: Room) -> None:
     caller, ready = await room.waiting(keys="1")
-    op = room.play(ready, SHORT)
+    op = room.play(ready, WORDS)
     await caller.hears(WORD_HZ)
     assert caller.call is not None
     caller.call.press("1")
-    assert (await room.done(op)).outcome == "done"
+    async with asyncio.timeout(5):  # WORDS last for ten
+        assert (await room.done(op)).outcome == "done"
     assert (await room.done(room.hold(ready, "1"))).digits == "1"

@@ -208,7 +208,7 @@ class World:
                 due = self.callbacks[about["callback"]]
                 tries = due.tries + (about["result"] != "no_agent")
                 self.callbacks[due.callback_id] = msgspec.structs.replace(
-                    due, tries=tries, not_before=about["not_before"]
+                    due, tries=tries, not_before=about["not_before"] or 0.0
                 )
 
     def judge(self, events: list[Event]) -> None:

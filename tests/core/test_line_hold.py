@@ -132,10 +132,10 @@ def test_he_is_told_his_place_and_goes_back_to_the_music() -> None:
     done = office.wait(10)
     plays = [command for command in done if isinstance(command, Play)]
     assert [(play.uniqueid, play.prompts, play.barge_in) for play in plays] == [
-        (first.uniqueid, (Text(language="en", text="You are next in line."),), False),
-        (second.uniqueid, (Text(language="en", text="You are number two in line."),), False),
+        (first.uniqueid, (Text(language="en", text="You are next in line."),), True),
+        (second.uniqueid, (Text(language="en", text="You are number two in line."),), True),
     ]
-    (hold,) = office.do(first.facts(LineDone, op=plays[0].op, outcome="done"))
+    (hold,) = office.do(first.facts(LineDone, op=plays[0].op, outcome="done"))  # a key ends it, too
     assert isinstance(hold, Hold) and hold.keys == "129"
     assert [c for c in office.wait(30) if isinstance(c, Play)] != []
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from cti.core.messages import AgentInfo, ClockStepped, FlowsPublished, PeopleChanged, SetAgentState, Wish
 from cti.core.switchboard import Settings, Switchboard
 from tests.core.office import START, Office, book
@@ -59,13 +61,14 @@ def test_the_only_agent_leaves_while_his_phone_rings() -> None:
     assert made.state("ani")[0] == "logged_out"
 
 
-def test_what_is_published_holds_for_those_who_wait() -> None:
+@pytest.mark.parametrize(("patience", "at"), [("10s", 15), ("0s", 5)])
+def test_what_is_published_holds_for_those_who_wait(patience: str, at: int) -> None:
     made = Office()
     made.waiting_caller()
     made.wait(5)
-    publish(made, overflow={"no_agents": "10s"})
+    publish(made, overflow={"no_agents": patience})
     made.wait(11)
-    assert left(made) == [("no_agents", 15)]
+    assert left(made) == [("no_agents", at)]
 
 
 def test_a_restart_lets_nobody_wait_for_ever() -> None:

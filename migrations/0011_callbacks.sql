@@ -64,7 +64,8 @@ CREATE TRIGGER tell_callback AFTER UPDATE ON crm.callbacks  -- by hand; what a s
                            AND NEW.ended_at IS NULL))
     EXECUTE FUNCTION crm.tell_callbacks();
 
-CREATE FUNCTION crm.fold_callbacks(ids uuid[]) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION crm.fold_callbacks(ids uuid[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO crm.callbacks AS b
         (callback_id, call_id, queue, number, entered, requested_at, customer_id, since, priority, skills, language)
     SELECT md5(e.call_id || ':' || e.seq)::uuid, e.call_id, e.queue, nullif(e.data ->> 'number', ''),
@@ -109,14 +110,15 @@ CREATE FUNCTION crm.fold_callbacks(ids uuid[]) RETURNS void LANGUAGE sql AS $$
              coalesce(over.at, b.cancelled_at), coalesce(nullif(over.data ->> 'by', ''), b.cancelled_by),
              CASE WHEN over.data ->> 'state' IN ('done', 'merged') THEN crm.id(over.data ->> 'to') END)
     FROM tried LEFT JOIN over ON over.callback = tried.callback
-    WHERE b.callback_id = tried.callback
-$$;
+    WHERE b.callback_id = tried.callback;
+END $$;
 COMMENT ON FUNCTION crm.fold_callbacks IS
     'Recomputes crm.callbacks of these calls; the fold of the calls themselves comes first. The events after the call was
 closed have no order of their own: a call made for the customer is under way as long as it is not told how it ended.';
 
-CREATE OR REPLACE FUNCTION crm.fold_wishes(ids uuid[]) RETURNS void LANGUAGE sql AS $$
-    SELECT crm.fold_callbacks(ids);
+CREATE OR REPLACE FUNCTION crm.fold_wishes(ids uuid[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM crm.fold_callbacks(ids);
     INSERT INTO crm.survey_answers (call_id, seq, survey, question, answer, agent, at)
     SELECT call_id, seq, data ->> 'survey', data ->> 'question', data ->> 'answer', agent, at
     FROM crm.events_of(ids) WHERE type = 'survey.answered'
@@ -129,8 +131,8 @@ CREATE OR REPLACE FUNCTION crm.fold_wishes(ids uuid[]) RETURNS void LANGUAGE sql
     FROM crm.events_of(ids) WHERE type = 'voicemail.left'
     ON CONFLICT (call_id, seq) DO UPDATE SET
         (box, recording_id, file, seconds, at) =
-        ROW (EXCLUDED.box, EXCLUDED.recording_id, EXCLUDED.file, EXCLUDED.seconds, EXCLUDED.at)
-$$;
+        ROW (EXCLUDED.box, EXCLUDED.recording_id, EXCLUDED.file, EXCLUDED.seconds, EXCLUDED.at);
+END $$;
 
 -- A callback that was entered by hand has no call: its events make no row of one.
 CREATE OR REPLACE FUNCTION crm.fold_calls(ids uuid[]) RETURNS void LANGUAGE plpgsql AS $$
@@ -148,7 +150,8 @@ BEGIN
 END $$;
 
 -- A call that was placed for a queue is that queue's, though nobody waited in it. Else as in 0010_voicemail_outcome.sql.
-CREATE OR REPLACE FUNCTION crm.fold_call_rows(ids uuid[]) RETURNS void LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION crm.fold_call_rows(ids uuid[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     WITH e AS MATERIALIZED (
         SELECT * FROM crm.events_of(ids)
     ), f AS (
@@ -220,8 +223,8 @@ CREATE OR REPLACE FUNCTION crm.fold_call_rows(ids uuid[]) RETURNS void LANGUAGE 
              EXCLUDED.started_at, EXCLUDED.queued_at, EXCLUDED.offered_at, EXCLUDED.connected_at,
              EXCLUDED.ended_at, EXCLUDED.wrapped_at, EXCLUDED.outcome, EXCLUDED.voicemail, EXCLUDED.hangup_side,
              EXCLUDED.hangup_cause, EXCLUDED.disposition, EXCLUDED.campaign, EXCLUDED.recordings,
-             EXCLUDED.attributes, EXCLUDED.finished)
-$$;
+             EXCLUDED.attributes, EXCLUDED.finished);
+END $$;
 CREATE OR REPLACE VIEW crm.v_callbacks AS
     SELECT callback_id, call_id, queue, number, entered, requested_at, state, customer_id, since, priority, skills,
         language, tries, not_before, last_result, ended_at, ended_by, served_call_id, asked_by

@@ -14,7 +14,7 @@ DECLARE
     fold record;
 BEGIN
     FOR fold IN
-        SELECT p.proname AS name, regexp_replace(p.prosrc, '\mSELECT (crm\.fold_\w+\(ids\))', 'PERFORM \1', 'g') AS text
+        SELECT p.proname AS name, p.prosrc AS text
         FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang
         WHERE p.pronamespace = 'crm'::regnamespace AND p.proname LIKE 'fold\_%' AND l.lanname = 'sql'
     LOOP

@@ -97,6 +97,7 @@ class Call(msgspec.Struct, kw_only=True):
     last_visit: dict[str, Any] = {}  # the wait before, that ended without an agent: queue, since, priority, skills
     rings: int = 0
     offer: Offer | None = None
+    let_go_at: float = 0.0  # when the last offer ended
     unmet: list[str] = []  # agents whose phone answered and was gone before the bridge
     dial: Dial | None = None
     dialed: str = ""  # how the last dial ended, until the flow has gone on
@@ -295,7 +296,7 @@ def _clock_set(call: Call, event: Event) -> None:
     by = event.data["by"]
     call.stored_from = max(call.stored_from, event.data["was"])
     moments = ("arrived_at", "queued_at", "node_since", "connected_at", "wrapped_at", "entered_at", "since",
-               "prefer_until", "at")  # fmt: skip
+               "prefer_until", "at", "let_go_at")  # fmt: skip
     for held in (call, call.visit, call.offer, call.dial):
         for name in moments:
             if getattr(held, name, None):
@@ -347,6 +348,7 @@ def _offered(call: Call, event: Event) -> None:
 
 
 def _offer_ended(call: Call, event: Event) -> None:
+    call.let_go_at = event.at
     if call.offer is not None and call.offer.offer == event.data["offer"]:
         call.offer = None
     if call.visit is not None:  # a caller who left has none any more

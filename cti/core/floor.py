@@ -172,6 +172,7 @@ class Floor:
 
     def offer(self, call: Call, match: Match, at: float) -> None:
         agent, visit = self.people.agents[match.agent], call.visit
+        at = max(at, call.let_go_at, agent.since)  # the switch's time may be ahead of ours: no two offers overlap
         number = visit.number if visit is not None else None
         offer = offer_id(call.call_id, call.rings + 1, self.epoch, at)
         channel = channel_id(self.epoch, offer)

@@ -8,6 +8,7 @@ import pytest
 
 from cti.core.messages import (
     ChangePriority,
+    ChannelGone,
     ClockStepped,
     Event,
     HangUp,
@@ -372,3 +373,15 @@ def test_a_calendar_that_the_live_version_does_not_know_is_open() -> None:
     assert made.board.router.is_open("gone", made.at) and not made.board.router.is_open("office", made.at)
     made.board.lines.books = {}
     assert made.board.router.is_open("office", made.at)
+
+
+def test_an_offer_begins_when_the_one_before_it_has_ended_though_the_switch_is_ahead_of_us() -> None:
+    made = office(agents={"ani": {"sales": 1}, "budi": {"support": 1}})
+    made.ready()
+    caller = made.waiting_caller()
+    made.at += 0.005
+    made.do(ChannelGone(at=made.at, uniqueid=caller.leg, cause=19))
+    ended = made.at
+    made.at -= 0.003
+    made.do(MoveCall(at=made.at, by="sari", call_id=caller.call_id, queue="support"))
+    assert made.last("call.offered").agent == "budi" and made.last("call.offered").at == ended

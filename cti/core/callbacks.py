@@ -328,8 +328,9 @@ class Callbacks:
     def _cancel(self, m: CancelCallback) -> None:
         one = self.open.get(m.callback_id)
         if one is None:
-            known = m.callback_id in self._over
-            raise Refused("this callback is over", "callback_gone" if known else "callback_unknown")
+            if m.callback_id in self._over:
+                raise Refused("this callback is over", "callback_gone")
+            raise Refused("this callback is not known", "callback_unknown")
         if one.made:
             raise Refused("the customer is being called just now", "callback_dialing")
         self.end(one, m.at, "cancelled", m.by)

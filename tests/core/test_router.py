@@ -271,3 +271,12 @@ def test_many_lines_and_agents_come_and_go() -> None:
     made.busy("ani")
     made.leave("never")
     assert len(made.agents) == 0 and made.caller_for("ani", 9.0) is None
+
+
+def test_an_agent_who_fits_in_two_ways_is_found_once() -> None:
+    made = router(sales={"skills": {"any": [{"english": 1}, {"dutch": 1}]}})
+    hire(made, "ani", english=1, dutch=1)
+    hire(made, "budi", 5.0, dutch=1)
+    wait(made, "a")
+    match = made.agent_for("a", 10.0)
+    assert match is not None and match.agent == "ani" and match.decision.candidates == 2

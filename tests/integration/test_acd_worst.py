@@ -296,9 +296,10 @@ async def test_the_order_of_those_who_wait_is_the_same_after_a_kill(world: World
     leaver = await waiting(world)
     second, urgent = await waiting(world), await waiting(world)
     await siege.away(leaver)
-    back = await Caller(world.sip, CALM, number=leaver.number, listen=False).start()
     sql = "SELECT 1 FROM crm.v_call_events e JOIN crm.v_calls c USING (call_id) WHERE c.caller = $1 AND e.type = $2"
-    await world.row_when(sql, leaver.number, "call.place_kept", timeout=30)
+    await world.row_when(sql, leaver.number, "call.dequeued")
+    back = await Caller(world.sip, CALM, number=leaver.number, listen=False).start()
+    await world.row_when(sql, leaver.number, "call.place_kept")
     ident = await call_id(world, urgent)
     status, said = await world.call("POST", f"/calls/{ident}/priority", "boss", {"priority": 5})
     assert status == 200, said

@@ -139,7 +139,9 @@ async def test_two_phones_answer_the_same_instant_for_one_caller(world: World) -
     async with siege.crew(world, 2 * len(late), "calm", answer_after=None, listen=False) as phones:
         async with doing(*(treat(name, phone) for name, phone in phones.items())):
             callers = [await waiting(world) for _ in late]
-            await asyncio.sleep(RING + 2)  # both have answered by then
+            for caller in callers:
+                sql = "SELECT 1 FROM crm.v_calls WHERE caller = $1 AND connected_at IS NOT NULL"
+                await world.row_when(sql, caller.number, timeout=RING + 10)
         rows = await finished(world, *callers)
         assert [row["outcome"] for row in rows] == ["answered"] * len(late)
         for row in rows:

@@ -1,6 +1,7 @@
 """A running home for the tests: `cti up` as a child process, on ports of its own, with small fast flows.
 
-`home` is shared by all tests of a worker; `own_home` is a fresh one for tests that kill or stop parts of it."""
+`home` is shared by all tests of a worker; `own_home` is a fresh one for tests that kill or stop parts of it. A module
+with flows of its own has a fixture `home` of its own; all its tests are run by one worker."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -109,10 +110,24 @@ queues:
 }
 
 
+Files = Mapping[str, str | bytes]  # of the folder of flows, by their names in it
+
+
+def more_flows(numbers: Mapping[str, str], queues: str = "", **flows: str) -> dict[str, str | bytes]:
+    """FLOWS and these, their numbers, and more lines of queues.yaml."""
+    lines = "".join(f'"{number}": {flow}, ' for number, flow in numbers.items())
+    return {
+        **FLOWS,
+        "numbers.yaml": FLOWS["numbers.yaml"].replace("{", "{" + lines),
+        "queues.yaml": FLOWS["queues.yaml"] + queues,
+        **{f"{name}.yaml": text for name, text in flows.items()},
+    }
+
+
 class RunningHome:
     """`cti up --home path`; `output` is what it has printed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, flows: Files = FLOWS) -> None:
         self.path = path
         path.mkdir()
         (path / "cti.toml").write_text(
@@ -120,10 +135,17 @@ class RunningHome:
                         rtp_last=RTP[1], secret=secrets.token_urlsafe(24))
         )  # fmt: skip
         (path / "cti.toml").chmod(0o600)
-        (path / "flows").mkdir()
-        for name, text in FLOWS.items():
-            (path / "flows" / name).write_text(text)
+        for name, content in flows.items():
+            file = path / "flows" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content if isinstance(content, bytes) else content.encode())
         self.process: subprocess.Popen[bytes] | None = None
+
+    def change(self, before: str, after: str) -> None:
+        """A part of cti.toml, before it is started."""
+        settings = self.path / "cti.toml"
+        assert before in settings.read_text()
+        settings.write_text(settings.read_text().replace(before, after))
 
     def start(self, timeout: float = 60) -> None:
         argv = [sys.executable, "-m", "cti", "up", "--home", str(self.path)]
@@ -179,8 +201,12 @@ def clean(home: RunningHome) -> Iterator[RunningHome]:
 
 
 @contextlib.contextmanager
-def running(path: Path) -> Iterator[RunningHome]:
-    with clean(RunningHome(path)) as home:
+def running(path: Path, flows: Files = FLOWS, changes: Mapping[str, str] | None = None) -> Iterator[RunningHome]:
+    """One with these flows and with these changes of cti.toml."""
+    home = RunningHome(path, flows)
+    for before, after in (changes or {}).items():
+        home.change(before, after)
+    with clean(home):
         home.start()
         yield home
 

@@ -13,9 +13,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "adapters"))
 
 from webkit import PASSWORD, Site
 
+from tests.integration.conftest import world
 from tests.kit_home import home, own_home, pytest_runtest_makereport
 
-__all__ = ["home", "own_home", "pytest_runtest_makereport"]
+__all__ = ["home", "own_home", "pytest_runtest_makereport", "world"]
 
 ARGS = [
     "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",

@@ -10,23 +10,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from kit import Agent, Caller, World
+from kit import Agent, Caller, World, hired, new_agent, new_number, supervisor
 from playwright.async_api import BrowserContext, Page
+
+from cti.adapters import passwords
 
 pytestmark = [pytest.mark.services, pytest.mark.browser]
 PASSWORD = "a long enough secret"
+HASH = passwords.hash_password(PASSWORD)
 DID, SKILL = "6300", "desk"  # of tests/kit_home.py: a menu, then a queue with 60 s of wrap-up
 EVIL = "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture
-def world(home: Any) -> World:
-    return World(home.path)
-
-
-def number() -> str:
-    """A caller nobody else is, in E.164."""
-    return f"+62813{uuid.uuid4().int % 10**8:08d}"
 
 
 async def logged_in(world: World, page: Page, name: str) -> list[str]:
@@ -58,21 +51,10 @@ async def calling(world: World, caller: str, name: str = "") -> AsyncIterator[Ca
 
 @asynccontextmanager
 async def agent(world: World, **treat: Any) -> AsyncIterator[tuple[str, Agent]]:
-    """A new agent with a registered phone and a password."""
-    name, station = f"web{uuid.uuid4().hex[:8]}", f"6{uuid.uuid4().int % 10**4:04d}"
-    phone = await world.agent(name, station, SKILL, **treat)
-    await world.cti("user", "passwd", name, "--password-stdin", given=PASSWORD + "\n")
-    try:
+    """A new agent with a registered phone and a password; not signed on."""
+    async with hired(world, new_agent({SKILL: 5}, password_hash=HASH), **treat) as phones:
+        ((name, phone),) = phones.items()
         yield name, phone
-    finally:
-        await world.call("PUT", f"/agents/{name}/state", name, {"state": "logged_out"})
-        await phone.stop()
-
-
-async def supervisor(world: World) -> str:
-    name = f"sup{uuid.uuid4().hex[:8]}"
-    await world.cti("user", "add", name, "--role", "supervisor", "--password-stdin", given=PASSWORD + "\n")
-    return name
 
 
 async def customer(world: World, caller: str) -> None:
@@ -96,7 +78,7 @@ async def sign_on(page: Page) -> None:
 
 
 async def test_a_call_from_ring_to_note_in_the_page(world: World, context: BrowserContext) -> None:
-    caller, page = number(), await context.new_page()
+    caller, page = new_number(), await context.new_page()
     await customer(world, caller)
     async with agent(world, answer_after=None) as (name, phone):
         faults = await logged_in(world, page, name)
@@ -137,7 +119,7 @@ async def test_any_name_of_a_caller_is_text(world: World, context: BrowserContex
     async with agent(world, answer_after=None) as (name, _):
         faults = await logged_in(world, page, name)
         await sign_on(page)
-        async with calling(world, number(), called):
+        async with calling(world, new_number(), called):
             await page.wait_for_selector("#ring")
             assert await page.inner_text("#ring .who") == called
             assert await page.locator("main img, main script").count() == 0
@@ -147,9 +129,9 @@ async def test_any_name_of_a_caller_is_text(world: World, context: BrowserContex
 
 async def test_the_wallboard_moves_and_outlives_its_server(own_home: Any, context: BrowserContext) -> None:
     world, board = World(own_home.path), await context.new_page()
-    faults = await logged_in(world, board, await supervisor(world))
+    faults = await logged_in(world, board, await supervisor(world, password_hash=HASH))
     assert "Desk" in await board.inner_text("[data-queue=desk]")
-    async with agent(world) as (name, phone), calling(world, number()) as call:
+    async with agent(world) as (name, phone), calling(world, new_number()) as call:
         await board.wait_for_selector("#tile-waiting .big:text-is('1')")
         await board.wait_for_selector("#alarm:visible")  # nobody is signed on
         await world.ready(name, phone.phone.number)

@@ -1,5 +1,13 @@
-"""The running home for these tests; `from conftest import ...` gets its parts."""
+"""The running home for these tests, and what they see of it."""
 
-from tests.kit_home import FLOWS, RunningHome, home, own_home, pytest_runtest_makereport, running
+import pytest
+from kit import World
 
-__all__ = ["FLOWS", "RunningHome", "home", "own_home", "pytest_runtest_makereport", "running"]
+from tests.kit_home import RunningHome, home, own_home, pytest_runtest_makereport
+
+__all__ = ["home", "own_home", "pytest_runtest_makereport", "world"]
+
+
+@pytest.fixture
+def world(home: RunningHome) -> World:
+    return World(home.path)

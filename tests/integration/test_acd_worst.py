@@ -13,12 +13,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from kit import Agent, Caller, World, siege
-from kit.crowd import hire
+from kit import Agent, Caller, World, crew, new_number, siege, supervisor
 from kit.page import open_page
 from kit.sound import tone
 
-from tests.kit_home import FLOWS, RunningHome, clean
+from tests.kit_home import RunningHome, more_flows, running
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("acd_worst")]
 CALM, DOOMED = "6950", "6951"
@@ -33,37 +32,19 @@ start: wait
 nodes:
   wait: {do: queue, queue: NAME, answered: hangup, then: hangup}
 """
+FILES = more_flows({CALM: "calm", DOOMED: "doomed"}, QUEUES, calm=FLOW.replace("NAME", "calm"),
+                   doomed=FLOW.replace("NAME", "doomed"))  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
-    home = RunningHome(tmp_path_factory.mktemp("tried") / "home")
-    flows = home.path / "flows"
-    (flows / "numbers.yaml").write_text(FLOWS["numbers.yaml"].replace("{", '{"6950": calm, "6951": doomed, '))
-    (flows / "queues.yaml").write_text(FLOWS["queues.yaml"] + QUEUES)
-    for name in ("calm", "doomed"):
-        (flows / f"{name}.yaml").write_text(FLOW.replace("NAME", name))
-    with clean(home):
-        home.start()
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
+    with running(tmp_path_factory.mktemp("tried") / "home", FILES) as home:
         yield home
-
-
-@pytest.fixture
-async def world(tried: RunningHome) -> World:
-    world = World(tried.path)
-    if "boss" not in TOKENS:
-        await hire(world, {}, {})
-        TOKENS.update(world.tokens)
-    world.tokens.update(TOKENS)
-    return world
-
-
-TOKENS: dict[str, str] = {}
 
 
 async def waiting(world: World, dials: str = CALM, **more: Any) -> Caller:
     """A new caller who waits in the queue."""
-    caller = await Caller(world.sip, dials, number=siege.number(), listen=False, **more).start()
+    caller = await Caller(world.sip, dials, number=new_number(), listen=False, **more).start()
     await siege.visit(world, caller.number)
     return caller
 
@@ -74,7 +55,7 @@ async def call_id(world: World, caller: Caller) -> str:
 
 async def refused(world: World, dials: str) -> int:
     """How the switch answers a call to that number, when it ends."""
-    caller = await Caller(world.sip, dials, number=siege.number(), leave=("answered", 0.1), listen=False).start()
+    caller = await Caller(world.sip, dials, number=new_number(), leave=("answered", 0.1), listen=False).start()
     return (await caller.wait()).status
 
 
@@ -106,7 +87,7 @@ async def doing(*coroutines: Any) -> AsyncIterator[None]:
 
 
 async def test_two_phones_answer_the_same_instant_for_two_callers(world: World) -> None:
-    async with siege.crew(world, 2, "calm", answer_after=None, listen=False) as phones:
+    async with crew(world, 2, "calm", answer_after=None, listen=False) as phones:
         for _ in range(10):
             callers = [await waiting(world) for _ in range(2)]
             rung = await asyncio.gather(*(phone.next_call() for phone in phones.values()))
@@ -136,7 +117,7 @@ async def test_two_phones_answer_the_same_instant_for_one_caller(world: World) -
                 await asyncio.sleep(max(0.0, after - time.time()))
             call.answer(tone(880))
 
-    async with siege.crew(world, 2 * len(late), "calm", answer_after=None, listen=False) as phones:
+    async with crew(world, 2 * len(late), "calm", answer_after=None, listen=False) as phones:
         async with doing(*(treat(name, phone) for name, phone in phones.items())):
             callers = [await waiting(world) for _ in late]
             for caller in callers:
@@ -159,7 +140,7 @@ async def test_a_caller_who_leaves_stops_the_ringing_at_once(world: World) -> No
 
     async def one(free: asyncio.Semaphore, after: float) -> None:
         async with free:
-            caller = await Caller(world.sip, CALM, number=siege.number(), hz=0, listen=False).start()
+            caller = await Caller(world.sip, CALM, number=new_number(), hz=0, listen=False).start()
             async with asyncio.timeout(20):
                 while caller.number not in ringing:
                     await asyncio.sleep(0.005)
@@ -178,7 +159,7 @@ async def test_a_caller_who_leaves_stops_the_ringing_at_once(world: World) -> No
             call = await phone.next_call(60)
             ringing[call.caller] = call
 
-    async with siege.crew(world, 4, "calm", answer_after=None, listen=False) as phones:
+    async with crew(world, 4, "calm", answer_after=None, listen=False) as phones:
         async with doing(*(notice(phone) for phone in phones.values())):
             free = asyncio.Semaphore(3)
             await asyncio.gather(*(one(free, 0.02 + 0.005 * (n % 60)) for n in range(120)))
@@ -195,7 +176,7 @@ async def test_a_caller_who_leaves_stops_the_ringing_at_once(world: World) -> No
 
 
 async def test_skills_removed_while_a_phone_rings_count_from_the_next_call_on(world: World) -> None:
-    async with siege.crew(world, 1, "calm", answer_after=None, listen=False) as phones:
+    async with crew(world, 1, "calm", answer_after=None, listen=False) as phones:
         ((name, phone),) = phones.items()
         caller = await waiting(world)
         call = await phone.next_call()
@@ -207,7 +188,7 @@ async def test_skills_removed_while_a_phone_rings_count_from_the_next_call_on(wo
         (row,) = await finished(world, caller)
         assert (row["outcome"], row["agent"]) == ("answered", name)
         await world.work(name, "idle")
-        why = (await world.call("GET", f"/agents/{name}/why", "boss"))[1]
+        why = (await world.call("GET", f"/agents/{name}/why", await supervisor(world)))[1]
         assert len(phone.calls) == 1, why
         await world.cti("agent", "skill", name, "calm=1")
         (await phone.next_call()).answer(tone(880))
@@ -217,7 +198,7 @@ async def test_skills_removed_while_a_phone_rings_count_from_the_next_call_on(wo
 
 async def test_a_queue_removed_while_callers_wait_and_a_phone_rings(world: World, tried: RunningHome) -> None:
     flows = tried.path / "flows"
-    async with siege.crew(world, 1, "doomed", answer_after=None, listen=False) as phones:
+    async with crew(world, 1, "doomed", answer_after=None, listen=False) as phones:
         ((name, phone),) = phones.items()
         rings, waits = await waiting(world, DOOMED), await waiting(world, DOOMED)
         call = await phone.next_call()
@@ -243,7 +224,7 @@ async def test_a_queue_removed_while_callers_wait_and_a_phone_rings(world: World
 
 
 async def test_two_agents_at_the_same_station_at_the_same_instant(world: World) -> None:
-    async with siege.crew(world, 2, "calm", answer_after=None, listen=False) as phones:
+    async with crew(world, 2, "calm", answer_after=None, listen=False) as phones:
         one, two = phones
         station = phones[one].phone.number
         for name in phones:
@@ -263,7 +244,7 @@ async def test_two_agents_at_the_same_station_at_the_same_instant(world: World) 
 
 
 async def test_an_agent_in_two_browsers_sees_the_same_in_both(world: World) -> None:
-    async with siege.crew(world, 1, "calm", answer_after=None, listen=False) as phones:
+    async with crew(world, 1, "calm", answer_after=None, listen=False) as phones:
         ((name, phone),) = phones.items()
         async with open_page(world, name) as left, open_page(world, name) as right:
             caller = await waiting(world)
@@ -303,13 +284,13 @@ async def test_the_order_of_those_who_wait_is_the_same_after_a_kill(world: World
     back = await Caller(world.sip, CALM, number=leaver.number, listen=False).start()
     await world.row_when(sql, leaver.number, "call.place_kept")
     ident = await call_id(world, urgent)
-    status, said = await world.call("POST", f"/calls/{ident}/priority", "boss", {"priority": 5})
+    status, said = await world.call("POST", f"/calls/{ident}/priority", await supervisor(world), {"priority": 5})
     assert status == 200, said
     await world.row_when(sql, urgent.number, "call.priority_changed")
     old = siege.kill(world.path, "server", signal.SIGKILL)
     await siege.another_pid(world.path, "server", old)
-    await siege.ready(world)
-    async with siege.crew(world, 1, "calm", talk=0.2, listen=False) as phones:
+    await world.serves()
+    async with crew(world, 1, "calm", talk=0.2, listen=False) as phones:
         (phone,) = phones.values()
         served = [(await phone.next_call(15)).caller for _ in range(4)]
         people = [urgent, first, back, second]
@@ -318,18 +299,18 @@ async def test_the_order_of_those_who_wait_is_the_same_after_a_kill(world: World
 
 
 async def test_offers_go_on_while_postgres_is_away(world: World) -> None:
-    async with siege.crew(world, 2, "calm", talk=0.5, listen=False) as phones:
+    async with crew(world, 2, "calm", talk=0.5, listen=False) as phones:
         config = (world.config.paths.home / "postgres").resolve() / "postgresql.conf"
         config.rename(config.with_suffix(".away"))  # it cannot start again
         try:
             siege.kill(world.path, "postgres", signal.SIGKILL)
-            await siege.ready(world, False)
-            callers = [await Caller(world.sip, CALM, number=siege.number(), listen=False).start() for _ in range(8)]
+            await world.serves(False)
+            callers = [await Caller(world.sip, CALM, number=new_number(), listen=False).start() for _ in range(8)]
             for caller in callers:
                 await caller.wait(20)
         finally:
             config.with_suffix(".away").rename(config)
-        await siege.ready(world, True, 30)
+        await world.serves(True, 30)
         rows = [await siege.over(world, caller.number, 20) for caller in callers]
         assert [row["outcome"] for row in rows] == ["answered"] * 8
         assert {row["agent"] for row in rows} == set(phones)
@@ -343,7 +324,7 @@ async def test_offers_go_on_while_postgres_is_away(world: World) -> None:
 
 
 async def test_an_agent_may_not_do_what_a_supervisor_does(world: World) -> None:
-    async with siege.crew(world, 1, "nothing", listen=False) as phones:
+    async with crew(world, 1, "nothing", listen=False) as phones:
         (name,) = phones
         caller = await waiting(world)
         ident = await call_id(world, caller)
@@ -352,5 +333,5 @@ async def test_an_agent_may_not_do_what_a_supervisor_does(world: World) -> None:
         await finished(world, caller)
         status, said = await world.call("POST", f"/calls/{ident}/answer", name)
         assert status == 409, said
-        status, said = await world.call("POST", f"/calls/{ident}/move", "boss", {"queue": "sales"})
+        status, said = await world.call("POST", f"/calls/{ident}/move", await supervisor(world), {"queue": "sales"})
         assert (status, said["code"]) == (409, "not_waiting")

@@ -3,48 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from kit import Agent, Caller, World
+from kit import Caller, World, at_work, new_number, supervisor
 from kit.page import open_page
 
 pytestmark = pytest.mark.services
 LOST_WITHIN = 16.0  # s: asked every 10 s, waited for 3 s, and a little
-_names = itertools.count(1)
-
-
-@pytest.fixture
-def world(home: Any) -> World:
-    return World(home.path)
-
-
-def number() -> str:
-    return f"+62813{uuid.uuid4().int % 10**8:08d}"
-
-
-@asynccontextmanager
-async def at_work(world: World, skill: str = "vips", **treat: Any) -> AsyncIterator[tuple[str, Agent]]:
-    name, station = f"real{next(_names)}{uuid.uuid4().hex[:6]}", f"6{uuid.uuid4().int % 10**4:04d}"
-    phone = await world.agent(name, station, skill, **treat)
-    try:
-        await world.ready(name, station)
-        yield name, phone
-    finally:
-        await world.call("PUT", f"/agents/{name}/state", name, {"state": "logged_out"})
-        await phone.stop()
-
-
-async def supervisor(world: World) -> str:
-    name = f"sup{uuid.uuid4().hex[:6]}"
-    await world.cti("user", "add", name, "--role", "supervisor", "--name", "Sari Dewi")
-    world.tokens[name] = (await world.cti("user", "token", name)).split()[-1]
-    return name
 
 
 async def row_when(world: World, name: str, true: Any, timeout: float = 10) -> dict[str, Any]:
@@ -54,7 +21,7 @@ async def row_when(world: World, name: str, true: Any, timeout: float = 10) -> d
 
 
 async def test_a_phone_that_dies_is_noticed_soon_and_its_return_too(world: World) -> None:
-    async with at_work(world) as (name, phone):
+    async with at_work(world, "vips") as (name, phone):
         idle_since = (await row_when(world, name, lambda row: row["state"] == "ready"))["idle_since"]
         phone.phone.silent = True
         began = time.monotonic()
@@ -67,7 +34,7 @@ async def test_a_phone_that_dies_is_noticed_soon_and_its_return_too(world: World
         away = time.monotonic() - began - took
         print(f"lost after {took:.1f} s, back after {away:.1f} s")
         assert back["idle_since"] == idle_since  # it was away for a moment only
-        caller = await Caller(world.sip, "6200", number=number()).start()
+        caller = await Caller(world.sip, "6200", number=new_number()).start()
         await phone.next_call()
         caller.hang_up()
         await caller.wait()
@@ -75,7 +42,7 @@ async def test_a_phone_that_dies_is_noticed_soon_and_its_return_too(world: World
 
 async def test_a_disposition_ends_the_wrap_up_on_a_real_call(world: World) -> None:
     async with at_work(world, "desk", talk=0.3) as (name, phone), open_page(world, name) as page:
-        line = await Caller(world.sip, "6300", number=(caller := number())).start()
+        line = await Caller(world.sip, "6300", number=(caller := new_number())).start()
         _, pop = await page.pop(caller, 40)
         assert pop["call"]["decision"]["rule"] in ("longest_idle", "next_caller")
         call_id = pop["call"]["call_id"]
@@ -94,8 +61,8 @@ async def test_a_disposition_ends_the_wrap_up_on_a_real_call(world: World) -> No
 
 
 async def test_a_supervisor_raises_moves_and_asks_why(world: World) -> None:
-    sari = await supervisor(world)
-    line = await Caller(world.sip, "6200", number=(caller := number())).start()
+    sari = await supervisor(world, display_name="Sari Dewi")
+    line = await Caller(world.sip, "6200", number=(caller := new_number())).start()
     try:
         found = await world.until(lambda d: any(r["caller"] == caller for r in d["items"]), "/waiting", sari)
         [row] = [r for r in found["items"] if r["caller"] == caller]
@@ -107,7 +74,7 @@ async def test_a_supervisor_raises_moves_and_asks_why(world: World) -> None:
         assert (status, said["queue"], said["since"]) == (200, "support", row["since"])
         _, said = await world.call("POST", f"/calls/{call}/move", sari, {"queue": "nowhere"})
         assert said["code"] == "no_such_queue"
-        async with at_work(world) as (name, phone), open_page(world, name) as page:
+        async with at_work(world, "vips") as (name, phone), open_page(world, name) as page:
             status, said = await world.call("GET", f"/agents/{name}/why", sari)
             [about] = [r for r in said["queues"] if r["queue"] == "support" and r["why"] == "skills"]
             assert (said["why"], about["lacks"]) == ("", [{"skill": "support", "needs": 1, "has": 0}])

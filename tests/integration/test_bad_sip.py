@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from kit import Agent, Caller, World, send_raw
+from kit import Caller, World, at_work, new_number, send_raw
 
 pytestmark = pytest.mark.services
 DID, KEY, QUEUE = "6000", "1", "sales"  # the flow `main` of ivr_flows/
-_numbers = itertools.count(1)
-
-
-@pytest.fixture
-def world(home: Any) -> World:
-    return World(home.path)
-
-
-def number() -> str:
-    """A caller nobody else is."""
-    return f"+628700{uuid.uuid4().int % 10**6:06d}"
 
 
 def into_queue(world: World, caller: str, **more: Any) -> Caller:
@@ -36,23 +21,9 @@ async def story(world: World, caller: str) -> dict[str, Any]:
     return await world.row_when("SELECT * FROM crm.v_calls WHERE caller = $1 AND ended_at IS NOT NULL", caller)
 
 
-@asynccontextmanager
-async def ready_agent(world: World, **treat: Any) -> AsyncIterator[tuple[str, Agent]]:
-    """One new agent of the queue, ready; signed off afterwards."""
-    n = next(_numbers)
-    name, station = f"bad{n}{uuid.uuid4().hex[:6]}", f"4{uuid.uuid4().int % 10**4:04d}"
-    phone = await world.agent(name, station, QUEUE, **treat)
-    try:
-        await world.ready(name, station)
-        yield name, phone
-    finally:
-        await world.call("PUT", f"/agents/{name}/state", name, {"state": "logged_out"})
-        await phone.stop()
-
-
 async def served(world: World) -> None:
     """A new caller is answered: the system is well."""
-    caller = await Caller(world.sip, DID, number=number(), talk=0.2).start()
+    caller = await Caller(world.sip, DID, number=new_number(), talk=0.2).start()
     await caller.answered(5)
     await caller.wait()
 
@@ -61,7 +32,7 @@ async def served(world: World) -> None:
 
 
 async def test_an_unknown_trunk_is_refused_and_leaves_no_call(world: World) -> None:
-    caller = number()
+    caller = new_number()
     done = await (await Caller(world.sip, DID, number=caller, host="127.0.0.66").start()).wait()
     assert done.status in (401, 403)
     await served(world)
@@ -69,7 +40,7 @@ async def test_an_unknown_trunk_is_refused_and_leaves_no_call(world: World) -> N
 
 
 async def test_an_unknown_number_is_refused_with_404(world: World) -> None:
-    caller = number()
+    caller = new_number()
     done = await (await Caller(world.sip, "6999", number=caller).start()).wait()
     assert done.status == 404
     await served(world)
@@ -82,7 +53,7 @@ async def test_an_unknown_number_is_refused_with_404(world: World) -> None:
 
 @pytest.mark.parametrize("stage", [("invite", 0.0), ("invite", 0.02), ("trying", 0.05)])
 async def test_caller_leaves_before_the_answer(world: World, stage: tuple[str, float]) -> None:
-    caller = number()
+    caller = new_number()
     await (await Caller(world.sip, DID, number=caller, leave=stage).start()).wait()
     await served(world)
     async with asyncio.timeout(10):
@@ -94,14 +65,14 @@ async def test_caller_leaves_before_the_answer(world: World, stage: tuple[str, f
 
 @pytest.mark.parametrize("after", [0.0, 0.3, 1.5])
 async def test_caller_leaves_during_the_flow(world: World, after: float) -> None:
-    caller = number()
+    caller = new_number()
     await (await Caller(world.sip, DID, number=caller, leave=("answered", after)).start()).wait()
     row = await story(world, caller)
     assert (row["hangup_side"], row["queued_at"], row["connected_at"]) == ("caller", None, None)
 
 
 async def test_caller_leaves_the_queue(world: World) -> None:
-    number_ = number()
+    number_ = new_number()
     caller = await into_queue(world, number_).start()
     await world.row_when("SELECT 1 FROM crm.v_calls WHERE caller = $1 AND queued_at IS NOT NULL", number_)
     caller.hang_up()
@@ -112,8 +83,8 @@ async def test_caller_leaves_the_queue(world: World) -> None:
 
 
 async def test_caller_leaves_while_the_agent_rings(world: World) -> None:
-    async with ready_agent(world, answer_after=None) as (name, phone):
-        number_ = number()
+    async with at_work(world, answer_after=None) as (name, phone):
+        number_ = new_number()
         caller = await into_queue(world, number_).start()
         call = await phone.next_call()
         caller.hang_up()
@@ -127,8 +98,8 @@ async def test_caller_leaves_while_the_agent_rings(world: World) -> None:
 
 @pytest.mark.parametrize("after", [0.0, 0.001, 0.003, 0.01, 0.05])
 async def test_caller_leaves_at_the_instant_of_the_connect(world: World, after: float) -> None:
-    async with ready_agent(world, answer_after=0.2) as (name, phone):
-        number_ = number()
+    async with at_work(world, answer_after=0.2) as (name, phone):
+        number_ = new_number()
         caller = await into_queue(world, number_).start()
         call = await phone.next_call()
         await call.answered.wait()
@@ -142,8 +113,8 @@ async def test_caller_leaves_at_the_instant_of_the_connect(world: World, after: 
 
 
 async def test_caller_leaves_the_conversation(world: World) -> None:
-    async with ready_agent(world) as (name, phone):
-        number_ = number()
+    async with at_work(world) as (name, phone):
+        number_ = new_number()
         caller = await into_queue(world, number_).start()
         call = await phone.next_call()
         await caller.hears(880)
@@ -159,7 +130,7 @@ async def test_caller_leaves_the_conversation(world: World) -> None:
 
 
 async def test_ready_without_a_registered_phone_is_refused(world: World) -> None:
-    async with ready_agent(world) as (name, phone):
+    async with at_work(world) as (name, phone):
         await world.call("PUT", f"/agents/{name}/state", name, {"state": "not_ready", "reason": "break"})
         await phone.phone.register(0)
         wish = {"state": "ready", "station": phone.phone.number}
@@ -172,13 +143,13 @@ async def test_ready_without_a_registered_phone_is_refused(world: World) -> None
 
 @pytest.mark.parametrize("treat", [{"reject": 486}, {"reject": 603}, {"reject": 480}, {"reject": 404}])
 async def test_a_refusing_phone_costs_the_caller_nothing(world: World, treat: dict[str, Any]) -> None:
-    async with ready_agent(world, **treat) as (name, phone):
-        number_ = number()
+    async with at_work(world, **treat) as (name, phone):
+        number_ = new_number()
         caller = await into_queue(world, number_).start()
         await phone.next_call()
         row = await world.until(lambda d: d["items"][0]["wish"] == "not_ready", "/agents", name)
         assert row["items"][0]["work"] == "idle"
-        async with ready_agent(world) as (_, good):
+        async with at_work(world) as (_, good):
             await good.next_call()
             await caller.hears(880)
             caller.hang_up()
@@ -194,13 +165,13 @@ async def test_a_refusing_phone_costs_the_caller_nothing(world: World, treat: di
 
 @pytest.mark.parametrize("dead", [False, True], ids=["never answers", "lost its power"])
 async def test_an_unanswered_offer_goes_to_the_next_agent(world: World, dead: bool) -> None:
-    async with ready_agent(world, answer_after=None) as (name, phone):
+    async with at_work(world, answer_after=None) as (name, phone):
         phone.phone.silent = dead
-        number_ = number()
+        number_ = new_number()
         caller = await into_queue(world, number_).start()
         row = await world.until(lambda d: d["items"][0]["wish"] == "not_ready", "/agents", name, 40)
         assert row["items"][0]["reason"] == "missed"
-        async with ready_agent(world) as (_, good):
+        async with at_work(world) as (_, good):
             await good.next_call()
             caller.hang_up()
             await caller.wait()
@@ -248,7 +219,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("payload", list(HOSTILE.values()), ids=list(HOSTILE))
 async def test_a_hostile_message_disturbs_nobody(world: World, payload: str) -> None:
-    talker = await Caller(world.sip, DID, number=number(), name="still here").start()
+    talker = await Caller(world.sip, DID, number=new_number(), name="still here").start()
     await talker.answered(5)
     traces = world.log().count("Traceback")
     await send_raw(world.sip, payload, did=DID)
@@ -262,7 +233,7 @@ async def test_a_hostile_message_disturbs_nobody(world: World, payload: str) -> 
 
 @pytest.mark.parametrize("name", ["O'Brien?", "王小明", "<b>Budi</b>", "50% {{x}} ${Y}"])
 async def test_a_name_is_kept_as_it_was_sent(world: World, name: str) -> None:
-    caller = number()
+    caller = new_number()
     await (await Caller(world.sip, DID, number=caller, name=name, leave=("answered", 0.1)).start()).wait()
     assert (await story(world, caller))["caller_name"] == name
 
@@ -282,7 +253,7 @@ async def test_no_oracle_tells_which_stations_exist(world: World) -> None:
         )
         return await send_raw(world.sip, text, host="127.0.0.67")
 
-    async with ready_agent(world) as (_, phone):
+    async with at_work(world) as (_, phone):
         known, unknown = await asyncio.gather(register(phone.phone.number), register("987654"))
     assert known == unknown == [401]
 
@@ -301,5 +272,5 @@ async def test_who_writes_into_the_event_stream_leaves_no_call_behind(world: Wor
 
 
 async def test_a_caller_cannot_take_calls_by_dialling(world: World) -> None:
-    done = await (await Caller(world.sip, "*8", number=number()).start()).wait()
+    done = await (await Caller(world.sip, "*8", number=new_number()).start()).wait()
     assert done.status == 404

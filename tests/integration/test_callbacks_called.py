@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Self
 
 import pytest
-from kit import Caller, World, siege, tone, wav_tones
+from kit import Caller, World, crew, new_number, siege, tone, wav_tones
 from kit.sound import loudest
 
 from cti.demo.call import Call
 from cti.demo.phone import Phone
-from tests.kit_home import FLOWS, RunningHome, clean
+from tests.kit_home import RunningHome, more_flows, running
 from tests.kit_ports import free_port
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("callbacks")]
@@ -77,24 +77,13 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
-def back(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[RunningHome]:
-    """One home with a way out, whose server the tests here may kill."""
-    home = RunningHome(tmp_path_factory.mktemp("back") / "home")
-    toml = home.path / "cti.toml"
+def home(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[RunningHome]:
+    """One with a way out, whose server the tests here may kill."""
     trunk = 'match = ["127.0.0.1"]'
-    toml.write_text(toml.read_text().replace(trunk, f'{trunk}, contact = "sip:127.0.0.1:{port}"'))
-    flows = home.path / "flows"
-    (flows / "numbers.yaml").write_text(FLOWS["numbers.yaml"].replace("{", '{"6950": back, '))
-    (flows / "queues.yaml").write_text(FLOWS["queues.yaml"] + QUEUE)
-    (flows / "back.yaml").write_text(FLOW)
-    with clean(home):
-        home.start()
+    changes = {trunk: f'{trunk}, contact = "sip:127.0.0.1:{port}"'}
+    flows = more_flows({ASK: "back"}, QUEUE, back=FLOW)
+    with running(tmp_path_factory.mktemp("back") / "home", flows, changes) as home:
         yield home
-
-
-@pytest.fixture
-def world(back: RunningHome) -> World:
-    return World(back.path)
 
 
 @pytest.fixture
@@ -132,11 +121,11 @@ async def hears(call: Call, hz: int, timeout: float = 10) -> None:
 async def test_the_agent_then_the_customer_are_rung_and_talk_and_are_recorded(
     world: World, customers: Customers
 ) -> None:
-    number = siege.number()
+    number = new_number()
     customers.answer[number] = 7.0
     asked = await asks(world, number)
     assert (asked["state"], asked["queue"], asked["tries"]) == ("open", "back", 0)
-    async with siege.crew(world, 1) as phones:
+    async with crew(world, 1) as phones:
         ((name, phone),) = phones.items()
         agent = await phone.next_call()
         customer = await customers.rung(number)
@@ -171,16 +160,16 @@ async def restarted(world: World) -> None:
     """The server is killed, and another one is ready."""
     old = siege.kill(world.path, "server", signal.SIGKILL)
     await siege.another_pid(world.path, "server", old)
-    await siege.ready(world)
+    await world.serves()
 
 
 async def test_a_busy_customer_is_tried_again_when_it_is_time_and_the_agent_is_free_at_once(
     world: World, customers: Customers
 ) -> None:
-    number = siege.number()
+    number = new_number()
     customers.busy.add(number)
     await asks(world, number)
-    async with siege.crew(world, 1) as phones:
+    async with crew(world, 1) as phones:
         ((name, phone),) = phones.items()
         agent = await phone.next_call()
         await asyncio.wait_for(agent.ended.wait(), 5)
@@ -207,9 +196,9 @@ async def test_a_busy_customer_is_tried_again_when_it_is_time_and_the_agent_is_f
 
 
 async def test_a_customer_who_does_not_answer_is_let_be(world: World, customers: Customers) -> None:
-    number = siege.number()
+    number = new_number()
     await asks(world, number)
-    async with siege.crew(world, 1) as phones:
+    async with crew(world, 1) as phones:
         ((name, phone),) = phones.items()
         agent = await phone.next_call()
         customer = await customers.rung(number)
@@ -225,17 +214,17 @@ async def test_a_customer_who_does_not_answer_is_let_be(world: World, customers:
 async def test_an_agent_who_does_not_pick_up_is_no_try_and_another_one_calls(
     world: World, customers: Customers
 ) -> None:
-    number = siege.number()
+    number = new_number()
     customers.answer[number] = 0.1
     await asks(world, number)
-    async with siege.crew(world, 1, answer_after=None) as sleepers:
+    async with crew(world, 1, answer_after=None) as sleepers:
         (sleeper,) = sleepers
         await next(iter(sleepers.values())).next_call()
         await world.until(lambda d: d["items"][0]["reason"] == "missed", "/agents", sleeper, 15)
         assert number not in customers.calls
         waiting = await row(world, number, "open")
         assert (waiting["tries"], waiting["last_result"]) == (0, "no_agent")
-        async with siege.crew(world, 1) as phones:
+        async with crew(world, 1) as phones:
             ((name, phone),) = phones.items()
             customer = await customers.rung(number)
             await hears(customer, 880)
@@ -249,9 +238,9 @@ async def test_an_agent_who_does_not_pick_up_is_no_try_and_another_one_calls(
 async def test_an_agent_who_hangs_up_while_the_customers_phone_rings_ends_that_at_once(
     world: World, customers: Customers
 ) -> None:
-    number = siege.number()
+    number = new_number()
     await asks(world, number)
-    async with siege.crew(world, 1) as phones:
+    async with crew(world, 1) as phones:
         ((name, phone),) = phones.items()
         agent = await phone.next_call()
         customer = await customers.rung(number)
@@ -265,7 +254,7 @@ async def test_an_agent_who_hangs_up_while_the_customers_phone_rings_ends_that_a
 
 
 async def test_a_customer_who_calls_again_has_his_place(world: World, customers: Customers) -> None:
-    number, other = siege.number(), siege.number()
+    number, other = new_number(), new_number()
     asked = await asks(world, number)
     before = await Caller(world.sip, ASK, number=other, keys=[(0.5, "2")]).start()
     await siege.visit(world, other)
@@ -275,7 +264,7 @@ async def test_a_customer_who_calls_again_has_his_place(world: World, customers:
     kept = await world.row_when("SELECT * FROM crm.v_call_events WHERE type = 'call.place_kept' AND call_id = $1",
                                 merged["served_call_id"])  # fmt: skip
     assert abs(kept["data"]["since"] - asked["since"].timestamp()) < 0.01
-    async with siege.crew(world, 1) as phones:
+    async with crew(world, 1) as phones:
         await again.hears(880)
         await siege.away(again)
         await before.hears(880)
@@ -286,13 +275,13 @@ async def test_a_customer_who_calls_again_has_his_place(world: World, customers:
 
 
 async def test_two_requests_of_one_number_are_one_callback(world: World, customers: Customers) -> None:
-    number = siege.number()
+    number = new_number()
     customers.answer[number] = 0.1
     first = await asks(world, number)
     await asks(world, number)
     merged = await row(world, number, "merged")
     assert merged["callback_id"] != first["callback_id"]
-    async with siege.crew(world, 1) as phones:
+    async with crew(world, 1) as phones:
         customer = await customers.rung(number)
         await hears(customer, 880)
         customer.hang_up()
@@ -305,9 +294,9 @@ async def test_two_requests_of_one_number_are_one_callback(world: World, custome
 @pytest.mark.parametrize("step", ["agent_rings", "agent_answered", "customer_rings", "they_talk"])
 async def test_the_server_is_killed_at_any_step(world: World, customers: Customers, step: str) -> None:
     """Who rings rings on, who talks talks on; nobody is called twice, nobody hangs in the air."""
-    number = siege.number()
+    number = new_number()
     await asks(world, number)
-    async with siege.crew(world, 1, answer_after=3.5 if step == "agent_rings" else 0.1) as phones:
+    async with crew(world, 1, answer_after=3.5 if step == "agent_rings" else 0.1) as phones:
         ((name, phone),) = phones.items()
         agent = await phone.next_call()
         if step == "agent_answered":
@@ -331,16 +320,16 @@ async def test_the_server_is_killed_at_any_step(world: World, customers: Custome
 
 
 async def test_the_customers_phone_was_busy_while_no_server_ran(world: World, customers: Customers) -> None:
-    number = siege.number()
+    number = new_number()
     await asks(world, number)
-    async with siege.crew(world, 1) as phones:
+    async with crew(world, 1) as phones:
         ((name, phone),) = phones.items()
         agent = await phone.next_call()
         customer = await customers.rung(number)
         old = siege.kill(world.path, "server", signal.SIGKILL)
         customer.reject(486)
         await siege.another_pid(world.path, "server", old)
-        await siege.ready(world)
+        await world.serves()
         await asyncio.wait_for(agent.ended.wait(), 10)
         tried = await row(world, number, "open")
         assert (tried["tries"], tried["last_result"]) == (1, "busy")

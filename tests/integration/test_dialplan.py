@@ -7,21 +7,11 @@ import time
 from typing import Any
 
 import pytest
-from kit import Caller, World, siege
+from kit import Caller, World, crew, new_number, siege
 
 pytestmark = pytest.mark.services
 MENU = "6000"  # "1" sales (ring 5 s, wrap-up 1 s), "2" support (no wrap-up, not recorded), "3" short (2 s at most)
 DIRECT = "6100"  # queue `sales` at once
-
-
-@pytest.fixture
-def world(home: Any) -> World:
-    return World(home.path)
-
-
-def seconds(row: dict[str, Any], name: str) -> float:
-    value: float = row[name].timestamp()
-    return value
 
 
 async def events(world: World, call: Any) -> list[str]:
@@ -30,10 +20,10 @@ async def events(world: World, call: Any) -> list[str]:
 
 
 async def test_a_waiting_caller_hears_music_then_his_agent_who_hears_him(world: World) -> None:
-    caller = await Caller(world.sip, DIRECT, number=siege.number()).start()
+    caller = await Caller(world.sip, DIRECT, number=new_number()).start()
     await siege.visit(world, caller.number)
     await siege.until_sound(caller)
-    async with siege.crew(world, 1) as phones:
+    async with crew(world, 1) as phones:
         await caller.hears(880)
         (phone,) = phones.values()
         assert phone.call.caller == caller.number
@@ -47,16 +37,16 @@ async def test_a_waiting_caller_hears_music_then_his_agent_who_hears_him(world: 
 
 
 async def test_a_missed_offer_makes_not_ready_and_the_caller_keeps_his_place(world: World) -> None:
-    async with siege.crew(world, 1, answer_after=None) as phones:
+    async with crew(world, 1, answer_after=None) as phones:
         (name,) = phones
-        first = await Caller(world.sip, DIRECT, number=siege.number()).start()
+        first = await Caller(world.sip, DIRECT, number=new_number()).start()
         await next(iter(phones.values())).next_call()
         entered = (await siege.visit(world, first.number))["entered_at"]
-        second = await Caller(world.sip, DIRECT, number=siege.number()).start()
+        second = await Caller(world.sip, DIRECT, number=new_number()).start()
         await siege.visit(world, second.number)
         row = (await world.until(lambda d: d["items"][0]["wish"] == "not_ready", "/agents", name, 12))["items"][0]
         assert (row["reason"], row["work"]) == ("missed", "idle")
-        async with siege.crew(world, 1) as good:
+        async with crew(world, 1) as good:
             await first.hears(880)
             assert (await siege.visit(world, second.number))["left_at"] is None
             await siege.away(first, second)
@@ -68,8 +58,8 @@ async def test_a_missed_offer_makes_not_ready_and_the_caller_keeps_his_place(wor
 
 
 async def test_when_the_agent_hangs_up_the_caller_goes_on_to_answered(world: World) -> None:
-    async with siege.crew(world, 1) as phones:
-        caller = await Caller(world.sip, MENU, number=siege.number(), keys=[(0.5, "1"), (2.5, "1")]).start()
+    async with crew(world, 1) as phones:
+        caller = await Caller(world.sip, MENU, number=new_number(), keys=[(0.5, "1"), (2.5, "1")]).start()
         await caller.hears(880)
         (phone,) = phones.values()
         heard = len(caller.heard)
@@ -88,8 +78,8 @@ async def test_when_the_agent_hangs_up_the_caller_goes_on_to_answered(world: Wor
 
 
 async def test_when_the_agent_hangs_up_and_nothing_follows_the_call_ends_by_the_agent(world: World) -> None:
-    async with siege.crew(world, 1) as phones:
-        caller = await Caller(world.sip, DIRECT, number=siege.number()).start()
+    async with crew(world, 1) as phones:
+        caller = await Caller(world.sip, DIRECT, number=new_number()).start()
         await caller.hears(880)
         next(iter(phones.values())).call.hang_up()
         await caller.wait()
@@ -98,9 +88,9 @@ async def test_when_the_agent_hangs_up_and_nothing_follows_the_call_ends_by_the_
 
 
 async def test_wrap_up_ends_by_its_timer(world: World) -> None:
-    async with siege.crew(world, 1) as phones:
+    async with crew(world, 1) as phones:
         (name,) = phones
-        caller = await Caller(world.sip, DIRECT, number=siege.number()).start()
+        caller = await Caller(world.sip, DIRECT, number=new_number()).start()
         await caller.hears(880)
         left = await siege.away(caller)
         await world.work(name, "wrap_up")
@@ -108,13 +98,13 @@ async def test_wrap_up_ends_by_its_timer(world: World) -> None:
         assert 0.9 < time.time() - left[caller.number] < 3
         sql = "SELECT * FROM crm.v_calls WHERE caller = $1 AND wrapped_at IS NOT NULL"
         row = await world.row_when(sql, caller.number)
-        assert 0.9 < seconds(row, "wrapped_at") - seconds(row, "ended_at") < 1.5
+        assert 0.9 < siege.seconds(row, "wrapped_at") - siege.seconds(row, "ended_at") < 1.5
 
 
 async def test_wrap_up_is_extended_once_and_finished_by_the_agent(world: World) -> None:
-    async with siege.crew(world, 1) as phones:
+    async with crew(world, 1) as phones:
         (name,) = phones
-        caller = await Caller(world.sip, DIRECT, number=siege.number()).start()
+        caller = await Caller(world.sip, DIRECT, number=new_number()).start()
         await caller.hears(880)
         await siege.away(caller)
         await world.work(name, "wrap_up")
@@ -127,9 +117,9 @@ async def test_wrap_up_is_extended_once_and_finished_by_the_agent(world: World) 
 
 
 async def test_a_wish_stated_while_talking_holds_after_the_call(world: World) -> None:
-    async with siege.crew(world, 1) as phones:
+    async with crew(world, 1) as phones:
         (name,) = phones
-        caller = await Caller(world.sip, DIRECT, number=siege.number()).start()
+        caller = await Caller(world.sip, DIRECT, number=new_number()).start()
         await caller.hears(880)
         status, row = await world.call(
             "PUT", f"/agents/{name}/state", name, {"state": "not_ready", "reason": "lunch"}
@@ -141,31 +131,31 @@ async def test_a_wish_stated_while_talking_holds_after_the_call(world: World) ->
 
 
 async def test_waiting_longer_than_max_wait_goes_on_in_the_flow(world: World) -> None:
-    caller = await Caller(world.sip, MENU, number=siege.number(), keys=[(0.5, "3"), (2.5, "3")]).start()
+    caller = await Caller(world.sip, MENU, number=new_number(), keys=[(0.5, "3"), (2.5, "3")]).start()
     await caller.wait()
     row = await siege.over(world, caller.number)
     visit = await siege.visit(world, caller.number)
     assert (row["outcome"], visit["result"]) == ("timeout", "timeout")
-    assert 1.9 < seconds(visit, "left_at") - seconds(visit, "entered_at") < 2.6
+    assert 1.9 < siege.seconds(visit, "left_at") - siege.seconds(visit, "entered_at") < 2.6
     await siege.whole(world, [row["call_id"]])
 
 
 async def test_a_queue_that_records_nothing(world: World) -> None:
-    async with siege.crew(world, 1, skill="support"):
-        caller = await Caller(world.sip, MENU, number=siege.number(), keys=[(0.5, "2"), (2.5, "2")]).start()
+    async with crew(world, 1, skill="support"):
+        caller = await Caller(world.sip, MENU, number=new_number(), keys=[(0.5, "2"), (2.5, "2")]).start()
         await caller.hears(880)
         await siege.away(caller)
         row = await siege.over(world, caller.number)
         assert not [kind for kind in await events(world, row["call_id"]) if kind.startswith("recording.")]
         spool = list((world.config.paths.recordings / "spool").glob("*"))
-        assert not [f for f in spool if f.stat().st_mtime > seconds(row, "connected_at")]
+        assert not [f for f in spool if f.stat().st_mtime > siege.seconds(row, "connected_at")]
 
 
 async def test_the_longest_idle_agent_gets_the_call(world: World) -> None:
-    async with siege.crew(world, 3) as phones:
+    async with crew(world, 3) as phones:
         order = []
         for _ in range(4):
-            caller = await Caller(world.sip, DIRECT, number=siege.number(), talk=None).start()
+            caller = await Caller(world.sip, DIRECT, number=new_number(), talk=None).start()
             await caller.hears(880)
             await siege.away(caller)
             order.append((await siege.over(world, caller.number))["agent"])
@@ -174,7 +164,7 @@ async def test_the_longest_idle_agent_gets_the_call(world: World) -> None:
 
 
 async def test_an_agent_whose_phone_is_lost_is_not_ready_until_it_is_back(world: World) -> None:
-    async with siege.crew(world, 1) as phones:
+    async with crew(world, 1) as phones:
         ((name, phone),) = phones.items()
         assert await phone.phone.register(0) == 200
         row = await world.until(lambda d: d["items"][0]["wish"] == "not_ready", "/agents", name)
@@ -184,8 +174,8 @@ async def test_an_agent_whose_phone_is_lost_is_not_ready_until_it_is_back(world:
 
 
 async def test_a_key_pressed_during_the_welcome_answers_the_menu(world: World) -> None:
-    async with siege.crew(world, 1) as phones:
-        caller = await Caller(world.sip, "6400", number=siege.number(), keys=[(0.8, "1")]).start()
+    async with crew(world, 1) as phones:
+        caller = await Caller(world.sip, "6400", number=new_number(), keys=[(0.8, "1")]).start()
         await caller.hears(880)
         await siege.away(caller)
         row = await siege.over(world, caller.number)

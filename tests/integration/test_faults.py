@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kit import Caller, World, siege, wav_tones
+from kit import Caller, World, crew, new_number, siege, wav_tones
 
 from cti.embedded import supervisor
 from tests.embedded.conftest import left_nothing
-from tests.kit_home import FLOWS, RunningHome, clean
+from tests.kit_home import RunningHome, more_flows, running
+from tests.kit_sound import sine
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("faults")]
 DIRECT = "6100"  # queue `sales` at once
@@ -50,44 +48,21 @@ nodes:
 }
 
 
-def made(path: Path) -> RunningHome:
-    """A home with the flows of this file; not started."""
-    home = RunningHome(path)
-    flows = path / "flows"
-    (flows / "numbers.yaml").write_text(FLOWS["numbers.yaml"].replace("{", '{"6931": jingle, "6932": silent, '))
-    for name, text in MORE_FLOWS.items():
-        (flows / f"{name}.yaml").write_text(text)
-    (flows / "prompts/en").mkdir(parents=True)
-    with wave.open(str(flows / "prompts/en/hello.wav"), "wb") as file:
-        file.setparams((1, 2, 8000, 0, "NONE", ""))
-        sine = (int(9000 * math.sin(2 * math.pi * 660 * n / 8000)) for n in range(24000))
-        file.writeframes(b"".join(struct.pack("<h", sample) for sample in sine))
-    return home
+FILES = more_flows({JINGLE: "jingle", SILENT: "silent"}, "", **MORE_FLOWS) | {"prompts/en/hello.wav": sine(660, 3)}
 
 
 @pytest.fixture(scope="module")
-def hurt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
-    """One home that every test here hurts and that must recover each time."""
-    with clean(made(tmp_path_factory.mktemp("hurt") / "home")) as home:
-        home.start()
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
+    """One that every test here hurts and that must recover each time."""
+    with running(tmp_path_factory.mktemp("hurt") / "home", FILES) as home:
         yield home
-
-
-@pytest.fixture
-def world(hurt: RunningHome) -> World:
-    return World(hurt.path)
 
 
 async def talking(world: World, **more: Any) -> Caller:
     """A new caller who hears his agent."""
-    caller = await Caller(world.sip, DIRECT, number=siege.number(), **more).start()
+    caller = await Caller(world.sip, DIRECT, number=new_number(), **more).start()
     await caller.hears(880)
     return caller
-
-
-def seconds(row: dict[str, Any], name: str) -> float:
-    value: float = row[name].timestamp()
-    return value
 
 
 async def exact(world: World, left: dict[str, float]) -> list[Any]:
@@ -95,7 +70,7 @@ async def exact(world: World, left: dict[str, float]) -> list[Any]:
     rows = [await siege.over(world, number, 20) for number in left]
     for row in rows:
         assert row["outcome"] == "answered", row
-        assert abs(seconds(row, "ended_at") - left[row["caller"]]) < 0.5, row
+        assert abs(siege.seconds(row, "ended_at") - left[row["caller"]]) < 0.5, row
     calls = [row["call_id"] for row in rows]
     await siege.recorded(world, calls, 20)
     await siege.whole(world, calls)
@@ -106,9 +81,9 @@ async def exact(world: World, left: dict[str, float]) -> list[Any]:
 
 
 async def test_asterisk_killed_during_calls(world: World) -> None:
-    async with siege.crew(world, 2) as phones:
+    async with crew(world, 2) as phones:
         callers = [await talking(world) for _ in range(2)]
-        waiter = await Caller(world.sip, DIRECT, number=siege.number()).start()
+        waiter = await Caller(world.sip, DIRECT, number=new_number()).start()
         await siege.visit(world, waiter.number)
         await asyncio.sleep(3)  # something to be recorded: MixMonitor writes every 2 s
         at = time.time()
@@ -141,14 +116,14 @@ async def test_asterisk_killed_during_calls(world: World) -> None:
 
 
 async def test_postgres_killed_and_away_during_calls(world: World) -> None:
-    async with siege.crew(world, 3):
+    async with crew(world, 3):
         first, second = await talking(world), await talking(world)
         config = (world.config.paths.home / "postgres").resolve() / "postgresql.conf"
         config.rename(config.with_suffix(".away"))  # it cannot start again
         try:
             siege.kill(world.path, "postgres", signal.SIGKILL)
             left = await siege.away(first)
-            await siege.ready(world, False)
+            await world.serves(False)
             assert "events wait in the journal" in await siege.logged(world, "PostgreSQL is away")
             third = await talking(world)
             await asyncio.sleep(5)
@@ -156,13 +131,13 @@ async def test_postgres_killed_and_away_during_calls(world: World) -> None:
             assert not second.ended_by and set(siege.tones(second, 8000)) <= {880}
         finally:
             config.with_suffix(".away").rename(config)
-        await siege.ready(world, True, 30)
+        await world.serves(True, 30)
         left |= await siege.away(second)
         await exact(world, left)
 
 
 async def test_postgres_hangs_during_calls(world: World) -> None:
-    async with siege.crew(world, 2):
+    async with crew(world, 2):
         first = await talking(world)
         pid = siege.pid(world.path, "postgres")
         frozen = [pid, *(int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
@@ -183,12 +158,12 @@ async def test_postgres_hangs_during_calls(world: World) -> None:
 
 
 async def test_redis_killed_during_calls(world: World) -> None:
-    async with siege.crew(world, 2):
+    async with crew(world, 2):
         first = await talking(world)
         old = siege.kill(world.path, "redis", signal.SIGKILL)
         second = await talking(world)
         await siege.another_pid(world.path, "redis", old)
-        await siege.ready(world)
+        await world.serves()
         assert set(siege.tones(first, 8000)) <= {880}
         await exact(world, await siege.away(first, second))
 
@@ -199,7 +174,7 @@ async def test_redis_killed_during_calls(world: World) -> None:
 async def test_a_broken_flow_file_changes_nothing_and_the_repaired_one_is_published(world: World) -> None:
     file = world.config.paths.flows / "direct.yaml"
     good = file.read_text()
-    async with siege.crew(world, 1):
+    async with crew(world, 1):
         file.write_text(good.replace("queue: sales", "queue: salse"))
         line = await siege.logged(world, "salse")
         assert "direct.yaml:6:" in line and "ERROR" in line, line
@@ -215,7 +190,7 @@ async def test_a_broken_flow_file_changes_nothing_and_the_repaired_one_is_publis
 
 
 async def test_a_recorded_prompt_is_heard(world: World) -> None:
-    caller = await Caller(world.sip, JINGLE, number=siege.number()).start()
+    caller = await Caller(world.sip, JINGLE, number=new_number()).start()
     await caller.hears(660)
     await siege.away(caller)
 
@@ -223,12 +198,12 @@ async def test_a_recorded_prompt_is_heard(world: World) -> None:
 async def test_a_prompt_file_that_is_missing_is_logged_and_passed_over(world: World) -> None:
     source = world.config.paths.flows / "prompts/en/hello.wav"
     content = source.read_bytes()
-    async with siege.crew(world, 1):
+    async with crew(world, 1):
         source.unlink()
         for cached in (world.config.paths.sounds / "prompts").iterdir():
             cached.unlink()
         try:
-            caller = await Caller(world.sip, JINGLE, number=siege.number()).start()
+            caller = await Caller(world.sip, JINGLE, number=new_number()).start()
             await caller.hears(880)
             assert "hello" in await siege.logged(world, "no sound for")
             await exact(world, await siege.away(caller))
@@ -240,14 +215,14 @@ async def test_a_prompt_file_that_is_missing_is_logged_and_passed_over(world: Wo
 
 
 async def test_a_caller_who_says_and_presses_nothing_is_let_go_by_the_flow(world: World) -> None:
-    caller = await (await Caller(world.sip, SILENT, number=siege.number(), hz=0).start()).wait(20)
+    caller = await (await Caller(world.sip, SILENT, number=new_number(), hz=0).start()).wait(20)
     assert caller.ended_by == "them"
     row = await siege.over(world, caller.number)
     assert (row["outcome"], row["hangup_side"]) == ("flow_ended", "system")
 
 
 async def test_a_caller_without_sound_is_connected(world: World) -> None:
-    async with siege.crew(world, 1):
+    async with crew(world, 1):
         await exact(world, await siege.away(await talking(world, hz=0)))
 
 
@@ -257,7 +232,7 @@ async def test_a_caller_without_sound_is_connected(world: World) -> None:
 async def test_strangers_on_the_fastagi_port_disturb_nobody(world: World) -> None:
     where = (world.config.agi.host, world.config.agi.port)
     junk = [b"", b"\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\xff\x00" * 50_000, b"agi_uniqueid: 1.1\n\n"]
-    async with siege.crew(world, 1):
+    async with crew(world, 1):
         caller = await talking(world)
         links = [socket.create_connection(where) for _ in range(50)]  # say nothing at all
         for bytes_ in junk:
@@ -291,11 +266,8 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
 @pytest.fixture
 def lonely(tmp_path: Path) -> Iterator[RunningHome]:
     """A home whose callers may soon leave a message when no server answers."""
-    home = made(tmp_path / "home")
-    toml = home.path / "cti.toml"
-    toml.write_text(toml.read_text().replace("[agi]\n", "[agi]\nfallback_after = 2\n") + '[site]\nlanguages = ["en"]\n')
-    with clean(home):
-        home.start()
+    changes = {"[agi]\n": '[site]\nlanguages = ["en"]\n[agi]\nfallback_after = 2\n'}
+    with running(tmp_path / "home", FILES, changes) as home:
         yield home
 
 
@@ -304,7 +276,7 @@ async def test_without_a_server_for_long_callers_leave_a_message(lonely: Running
     assert lonely.process is not None
     lonely.process.send_signal(signal.SIGSTOP)
     old = siege.kill(world.path, "server", signal.SIGKILL)
-    caller = await Caller(world.sip, DIRECT, number=siege.number()).start()
+    caller = await Caller(world.sip, DIRECT, number=new_number()).start()
     folder = (world.path / "voicemail").resolve()
     async with asyncio.timeout(25):
         while not [f for f in folder.glob("*.wav") if f.stat().st_size > 16_000]:
@@ -319,9 +291,9 @@ async def test_without_a_server_for_long_callers_leave_a_message(lonely: Running
     assert wav_tones(folder / message["file"]) == (440,)
     lonely.process.send_signal(signal.SIGCONT)
     await siege.another_pid(world.path, "server", old)
-    await siege.ready(world)
+    await world.serves()
     row = await siege.over(world, caller.number)
-    assert abs(seconds(row, "ended_at") - left[caller.number]) < 0.5
+    assert abs(siege.seconds(row, "ended_at") - left[caller.number]) < 0.5
     sql = "SELECT 1 FROM crm.v_call_events WHERE call_id = $1 AND type = 'voicemail.left'"
     await world.row_when(sql, row["call_id"])
     assert (await siege.over(world, caller.number))["outcome"] == "voicemail"
@@ -332,7 +304,7 @@ async def test_cti_up_itself_killed(lonely: RunningHome) -> None:
     world = World(lonely.path)
     assert lonely.process is not None
     old = {part: siege.pid(world.path, part) for part in ("postgres", "redis", "asterisk", "server")}
-    async with siege.crew(world, 1) as phones:
+    async with crew(world, 1) as phones:
         caller = await talking(world)
         lonely.process.kill()
         lonely.process.wait()

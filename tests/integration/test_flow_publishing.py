@@ -12,7 +12,7 @@ from kit import Caller, World, sipp_callers
 from kit.crowd import no_channels
 
 from cti.adapters.postgres import Store
-from tests.kit_home import RunningHome, clean
+from tests.kit_home import RunningHome, running
 
 pytestmark = pytest.mark.services
 
@@ -20,11 +20,7 @@ pytestmark = pytest.mark.services
 @pytest.fixture
 def still_home(tmp_path: Path) -> Iterator[RunningHome]:
     """Its folder does not publish itself."""
-    home = RunningHome(tmp_path / "home")
-    settings = home.path / "cti.toml"
-    settings.write_text(settings.read_text().replace("auto_publish = true", "auto_publish = false"))
-    with clean(home):
-        home.start()
+    with running(tmp_path / "home", changes={"auto_publish = true": "auto_publish = false"}) as home:
         yield home
 
 

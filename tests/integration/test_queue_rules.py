@@ -3,17 +3,15 @@ which a caller does not wait."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kit import Agent, Caller, World
+from kit import Agent, Caller, World, at_work, new_number
 
-from tests.kit_home import RunningHome, clean
+from tests.kit_home import RunningHome, running
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("queue_rules")]
 QUEUES = """
 queues:
   eased: {skills: {eased: 3}, relax: [{after: 3s, skills: {eased: 1}}], ring: 10s, wrap_up: 0s}
@@ -43,39 +41,18 @@ ENDED = ("SELECT v.result, c.outcome, extract(epoch FROM v.left_at - v.entered_a
 QUEUED = "SELECT 1 FROM crm.v_calls WHERE caller = $1 AND queued_at IS NOT NULL"
 
 
+FILES = {
+    **{f"{queue}.yaml": FLOW.format(queue=queue) for queue in NUMBERS},
+    "queues.yaml": QUEUES,
+    "numbers.yaml": "numbers:\n" + "".join(f'  "{number}": {queue}\n' for queue, number in NUMBERS.items()),
+    "calendars.yaml": "calendars:\n  never: {time_zone: UTC, week: {}}\n",
+}
+
+
 @pytest.fixture(scope="module")
-def ruled_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
-    home = RunningHome(tmp_path_factory.mktemp("rules") / "home")
-    flows = home.path / "flows"
-    for old in flows.iterdir():
-        old.unlink()
-    for queue in NUMBERS:
-        (flows / f"{queue}.yaml").write_text(FLOW.format(queue=queue))
-    (flows / "queues.yaml").write_text(QUEUES)
-    numbers = "".join(f'  "{number}": {queue}\n' for queue, number in NUMBERS.items())
-    (flows / "numbers.yaml").write_text("numbers:\n" + numbers)
-    (flows / "calendars.yaml").write_text("calendars:\n  never: {time_zone: UTC, week: {}}\n")
-    with clean(home):
-        home.start()
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
+    with running(tmp_path_factory.mktemp("rules") / "home", FILES) as home:
         yield home
-
-
-@pytest.fixture
-def world(ruled_home: RunningHome) -> World:
-    return World(ruled_home.path)
-
-
-@asynccontextmanager
-async def at_work(world: World, skill: str, level: int = 5, **treat: Any) -> AsyncIterator[tuple[str, Agent]]:
-    """An agent with a phone, not signed on yet."""
-    name, station = f"r{uuid.uuid4().hex[:8]}", f"6{uuid.uuid4().int % 10**4:04d}"
-    phone = await world.agent(name, station, skill, **treat)
-    await world.cti("agent", "skill", name, f"{skill}={level}")
-    try:
-        yield name, phone
-    finally:
-        await state(world, name, phone, "logged_out")
-        await phone.stop()
 
 
 async def state(world: World, name: str, phone: Agent, wish: str) -> None:
@@ -87,8 +64,8 @@ async def state(world: World, name: str, phone: Agent, wish: str) -> None:
 
 
 async def call(world: World, queue: str) -> tuple[str, Caller]:
-    number = f"+62812{uuid.uuid4().int % 10**8:08d}"
-    return number, await Caller(world.sip, NUMBERS[queue], number=number).start()
+    caller = await Caller(world.sip, NUMBERS[queue], number=new_number()).start()
+    return caller.number, caller
 
 
 async def offered(world: World, queue: str) -> dict[str, Any]:
@@ -112,7 +89,10 @@ async def ended(world: World, queue: str) -> dict[str, Any]:
 async def test_a_step_comes_when_its_time_has_come_or_at_once_when_nobody_signed_on_could_serve_before(
     world: World, queue: str, skill: str
 ) -> None:
-    async with at_work(world, queue, 5) as (able, holder), at_work(world, skill, 1, talk=0.2) as (less, helper):
+    async with (
+        at_work(world, queue, ready=False, level=5) as (able, holder),
+        at_work(world, skill, ready=False, level=1, talk=0.2) as (less, helper),
+    ):
         await state(world, able, holder, "not_ready")
         await state(world, less, helper, "ready")
         waited = await offered(world, queue)
@@ -128,7 +108,10 @@ async def test_a_step_comes_when_its_time_has_come_or_at_once_when_nobody_signed
 
 
 async def test_the_best_level_comes_before_the_longest_idle(world: World) -> None:
-    async with at_work(world, "best", 3, talk=0.2) as (one, idle), at_work(world, "best", 8, talk=0.2) as (two, able):
+    async with (
+        at_work(world, "best", ready=False, level=3, talk=0.2) as (one, idle),
+        at_work(world, "best", ready=False, level=8, talk=0.2) as (two, able),
+    ):
         await state(world, one, idle, "ready")
         await state(world, two, able, "ready")
         found = await offered(world, "best")
@@ -137,7 +120,10 @@ async def test_the_best_level_comes_before_the_longest_idle(world: World) -> Non
 
 
 async def test_the_fastest_comes_before_the_longest_idle(world: World) -> None:
-    async with at_work(world, "fast", talk=3.0) as (slow, slowly), at_work(world, "fast", talk=0.2) as (quick, quickly):
+    async with (
+        at_work(world, "fast", ready=False, talk=3.0) as (slow, slowly),
+        at_work(world, "fast", ready=False, talk=0.2) as (quick, quickly),
+    ):
         for name, phone in ((slow, slowly), (quick, quickly)):
             await state(world, name, phone, "ready")
             await offered(world, "fast")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kit import Caller, World
+from kit import Caller, World, new_number
 
-from tests.kit_home import RunningHome, clean
+from tests.kit_home import RunningHome, running
 
 pytestmark = pytest.mark.services
 FLOWS = {
@@ -42,15 +41,8 @@ CALLBACK = ("SELECT e.data, e.queue FROM crm.v_call_events e JOIN crm.v_calls c 
 
 
 @pytest.fixture(scope="module")
-def raising_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
-    home = RunningHome(tmp_path_factory.mktemp("raising") / "home")
-    flows = home.path / "flows"
-    for old in flows.iterdir():
-        old.unlink()
-    for name, text in FLOWS.items():
-        (flows / name).write_text(text)
-    with clean(home):
-        home.start()
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
+    with running(tmp_path_factory.mktemp("raising") / "home", FLOWS) as home:
         yield home
 
 
@@ -65,9 +57,9 @@ async def customer(world: World, caller: str) -> None:
 
 
 async def test_who_complains_and_calls_again_unserved_comes_sooner_and_keeps_his_place(
-    raising_home: RunningHome,
+    world: World,
 ) -> None:
-    world, number = World(raising_home.path), f"+62812{uuid.uuid4().int % 10**8:08d}"
+    number = new_number()
     await customer(world, number)
     visits: list[dict[str, Any]] = []
     for before, expected in enumerate((31, 131, 231)):

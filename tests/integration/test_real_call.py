@@ -6,48 +6,17 @@ import asyncio
 import hashlib
 import itertools
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from kit import Agent, Caller, World, sipp_agents, sipp_callers, wav_tones
+from kit import Agent, Caller, World, at_work, new_agent, new_number, sipp_agents, sipp_callers, wav_tones
 from kit.page import open_page
 
 pytestmark = pytest.mark.services
 TIMES = ("started_at", "queued_at", "offered_at", "connected_at", "ended_at", "wrapped_at")
-_numbers = itertools.count(1)
-
-
-@pytest.fixture
-def world(home: Any) -> World:
-    return World(home.path)
-
-
-def number() -> str:
-    """A caller nobody else is, in E.164."""
-    return f"+62812{uuid.uuid4().int % 10**8:08d}"
-
-
-def new_agent() -> tuple[str, str]:
-    """A login name and a station nobody else has."""
-    return f"call{next(_numbers)}{uuid.uuid4().hex[:6]}", f"5{uuid.uuid4().int % 10**4:04d}"
-
-
-@asynccontextmanager
-async def at_work(world: World, skill: str = "sales", **treat: Any) -> AsyncIterator[tuple[str, Agent]]:
-    """One new agent with that skill, ready at his phone; signed off afterwards."""
-    name, station = new_agent()
-    phone = await world.agent(name, station, skill, **treat)
-    try:
-        await world.ready(name, station)
-        yield name, phone
-    finally:
-        await world.call("PUT", f"/agents/{name}/state", name, {"state": "logged_out"})
-        await phone.stop()
 
 
 def direct(world: World, caller: str, **more: Any) -> Caller:
@@ -113,8 +82,9 @@ def first_invite(folder: Path) -> float:
 
 async def test_a_call_from_the_trunk_to_the_agents_phone_and_page(world: World, tmp_path: Path) -> None:
     """SIPp on both sides: the demo number, key 1, queue sales, pop, talk, hang-up, and what is left of it."""
-    name, station = new_agent()
-    caller = number()
+    new = new_agent({})
+    name, station = new.name, str(new.station)
+    caller = new_number()
     whose = await customer(world, caller, "王小明")
     await world.cti("user", "add", name, "--role", "agent", "--station", station, "--skill", "sales=5")
     world.tokens[name] = (await world.cti("user", "token", name)).split()[-1]
@@ -165,7 +135,7 @@ async def test_a_call_from_the_trunk_to_the_agents_phone_and_page(world: World, 
 
 async def test_the_recording_has_each_voice_on_its_side_and_plays(world: World) -> None:
     async with at_work(world) as (name, phone):
-        caller = number()
+        caller = new_number()
         line = await direct(world, caller, hz=440).start()
         await phone.next_call()
         await line.hears(880)
@@ -219,7 +189,7 @@ async def _is_told(world: World, name: str, row: dict[str, Any]) -> None:
 
 
 async def test_an_important_caller_is_served_before_those_who_wait_longer(world: World) -> None:
-    plain, vip = number(), number()
+    plain, vip = new_number(), new_number()
     await customer(world, vip, "Ibu Sari", tier="vip")
     async with at_work(world, "vips", talk=0.3) as (name, phone):
         await world.call("PUT", f"/agents/{name}/state", name, {"state": "not_ready", "reason": "break"})
@@ -239,7 +209,7 @@ async def test_an_important_caller_is_served_before_those_who_wait_longer(world:
 
 async def test_an_agent_without_the_skill_is_never_rung_until_he_has_it(world: World) -> None:
     async with at_work(world, "knitting", talk=0.3) as (name, phone):
-        caller = number()
+        caller = new_number()
         line = await direct(world, caller).start()
         await world.row_when("SELECT 1 FROM crm.v_calls WHERE caller = $1 AND queued_at IS NOT NULL", caller)
         await asyncio.sleep(1)  # he stays idle for a while: that he is not rung can only be seen by waiting
@@ -255,7 +225,7 @@ async def test_the_agent_idle_longest_is_rung(world: World) -> None:
     async with at_work(world, "vips", talk=0.2) as (one, _), at_work(world, "vips", talk=0.2) as (two, _):
         rung = []
         for _ in range(4):
-            caller = number()
+            caller = new_number()
             await (await Caller(world.sip, "6200", number=caller).start()).wait()
             rung.append((await ended(world, caller))["agent"])
         assert rung == [one, two, one, two]
@@ -267,7 +237,7 @@ async def test_the_phone_that_registered_last_is_rung(world: World) -> None:
         dead.phone.silent = True
         secret = (await world.cti("station", "secret", dead.phone.number)).split()[-1]
         async with Agent(world.sip, dead.phone.number, secret, talk=0.2) as back:
-            caller = number()
+            caller = new_number()
             line = await direct(world, caller).start()
             await back.next_call()
             await line.wait()
@@ -281,7 +251,7 @@ NAMES = ["王小明", "O'Brien \"Bob\" \\ <b>&amp;", "<script>alert(1)</script>"
 @pytest.mark.parametrize("shown", NAMES)
 async def test_a_callers_name_comes_intact_everywhere(world: World, shown: str) -> None:
     async with at_work(world, talk=0.2) as (name, phone), open_page(world, name) as page:
-        caller = number()
+        caller = new_number()
         line = await direct(world, caller, name=shown).start()
         _, pop = await page.pop(caller)
         await phone.next_call()
@@ -291,7 +261,7 @@ async def test_a_callers_name_comes_intact_everywhere(world: World, shown: str) 
 
 
 async def test_a_number_of_two_customers_shows_both_and_claims_neither(world: World) -> None:
-    caller = number()
+    caller = new_number()
     ids = {await customer(world, caller, "Budi"), await customer(world, caller, "Ani")}
     async with at_work(world, talk=0.2) as (name, _), open_page(world, name) as page:
         line = await direct(world, caller).start()
@@ -305,7 +275,7 @@ async def test_the_dial_node_rings_a_station_and_goes_on_when_nobody_answers(wor
     await world.cti("user", "add", f"desk{uuid.uuid4().hex[:6]}", "--role", "agent", "--station", "7001")
     secret = (await world.cti("station", "secret", "7001")).split()[-1]
     async with Agent(world.sip, "7001", secret) as desk:
-        caller = number()
+        caller = new_number()
         line = await Caller(world.sip, "6000", number=caller, keys=[(0.5, "4")]).start()
         call = await desk.next_call()
         assert call.caller == caller
@@ -317,7 +287,7 @@ async def test_the_dial_node_rings_a_station_and_goes_on_when_nobody_answers(wor
         assert (row["hangup_side"], row["queue"], row["agent"]) == ("caller", None, None)
         assert "call.dial_connected" in await told(world, row["call_id"])
         desk.reject = 486
-        caller = number()
+        caller = new_number()
         await (await Caller(world.sip, "6000", number=caller, keys=[(0.5, "4")]).start()).wait()
         row = await ended(world, caller)
         events = await world.rows(
@@ -332,7 +302,7 @@ async def test_the_dial_node_rings_a_station_and_goes_on_when_nobody_answers(wor
 
 async def test_the_agents_page_hangs_up_and_notes_how_it_ended(world: World) -> None:
     async with at_work(world) as (name, phone), open_page(world, name) as page:
-        caller = number()
+        caller = new_number()
         line = await direct(world, caller).start()
         _, pop = await page.pop(caller)
         call_id = pop["call"]["call_id"]
@@ -354,7 +324,7 @@ async def test_the_agents_page_hangs_up_and_notes_how_it_ended(world: World) -> 
 
 async def test_a_rejected_call_goes_to_the_next_agent(world: World) -> None:
     async with at_work(world, answer_after=None) as (name, phone), open_page(world, name) as page:
-        caller = number()
+        caller = new_number()
         line = await direct(world, caller).start()
         _, pop = await page.pop(caller)
         call = await phone.next_call()
@@ -378,7 +348,7 @@ async def test_a_rejected_call_goes_to_the_next_agent(world: World) -> None:
 
 async def test_when_the_agent_hangs_up_the_caller_goes_on_in_the_flow(world: World) -> None:
     async with at_work(world, talk=0.5):
-        caller = number()
+        caller = new_number()
         await (await Caller(world.sip, "6000", number=caller, keys=[(0.5, "1")]).start()).wait()
         row = await wrapped(world, caller)
         nodes = await world.rows(

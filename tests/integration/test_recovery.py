@@ -6,12 +6,11 @@ import asyncio
 import signal
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from kit import Agent, Caller, World, siege
+from kit import Agent, Caller, World, crew, new_number, siege
 
-from tests.kit_home import FLOWS, RunningHome, clean
+from tests.kit_home import RunningHome, more_flows, running
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("recovery")]
 MENU = "6000"
@@ -29,21 +28,11 @@ nodes:
 
 
 @pytest.fixture(scope="module")
-def hit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
-    """One home whose server is killed by every test here."""
-    home = RunningHome(tmp_path_factory.mktemp("hit") / "home")
-    flows = home.path / "flows"
-    (flows / "numbers.yaml").write_text(FLOWS["numbers.yaml"].replace("{", '{"6930": patient, '))
-    (flows / "queues.yaml").write_text(FLOWS["queues.yaml"] + PATIENT_QUEUE)
-    (flows / "patient.yaml").write_text(PATIENT_FLOW)
-    with clean(home):
-        home.start()
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
+    """One whose server is killed by every test here."""
+    flows = more_flows({PATIENT: "patient"}, PATIENT_QUEUE, patient=PATIENT_FLOW)
+    with running(tmp_path_factory.mktemp("hit") / "home", flows) as home:
         yield home
-
-
-@pytest.fixture
-def world(hit: RunningHome) -> World:
-    return World(hit.path)
 
 
 class Gone:
@@ -57,16 +46,11 @@ class Gone:
     async def back(self) -> float:
         """Until another one is ready; seconds since the kill."""
         await siege.another_pid(self.world.path, "server", self.pid)
-        return await siege.ready(self.world) - self.at
+        return await self.world.serves() - self.at
 
 
 def sounds(*people: siege.Person) -> list[int]:
     return [len(siege.heard(one)) for one in people]
-
-
-def seconds(row: dict[str, Any], name: str) -> float:
-    value: float = row[name].timestamp()
-    return value
 
 
 def longest_silence(one: siege.Person, start: int) -> float:
@@ -79,12 +63,12 @@ def longest_silence(one: siege.Person, start: int) -> float:
 
 
 async def test_kill_during_conversations_and_waiting_callers(world: World) -> None:
-    async with siege.crew(world, 10) as phones:
-        talkers = [Caller(world.sip, DIRECT, number=siege.number()) for _ in range(10)]
+    async with crew(world, 10) as phones:
+        talkers = [Caller(world.sip, DIRECT, number=new_number()) for _ in range(10)]
         for caller in talkers:
             await caller.start()
         await asyncio.gather(*(caller.hears(880) for caller in talkers))
-        waiters = [Caller(world.sip, DIRECT, number=siege.number(), hz=660) for _ in range(5)]
+        waiters = [Caller(world.sip, DIRECT, number=new_number(), hz=660) for _ in range(5)]
         before = []
         for caller in waiters:
             await caller.start()
@@ -109,9 +93,9 @@ async def test_kill_during_conversations_and_waiting_callers(world: World) -> No
                 assert longest_silence(one, begin) < 1.5, "no music"
         assert not any(caller.ended_by for caller in [*talkers, *waiters])
 
-        crew = list(phones.values())  # each agent that hangs up gets the next of those who wait
+        agents = list(phones.values())  # each agent that hangs up gets the next of those who wait
         for n, caller in enumerate(waiters):
-            crew[n].call.hang_up()
+            agents[n].call.hang_up()
             await caller.hears(880)
             for later in waiters[n + 1 :]:
                 assert (await siege.visit(world, later.number))["left_at"] is None, "overtaken"
@@ -120,7 +104,7 @@ async def test_kill_during_conversations_and_waiting_callers(world: World) -> No
         rows = [await siege.over(world, caller.number) for caller in [*talkers, *waiters]]
         assert [row["outcome"] for row in rows] == ["answered"] * 15
         for row in rows:
-            assert abs(seconds(row, "ended_at") - left[row["caller"]]) < 0.5, row
+            assert abs(siege.seconds(row, "ended_at") - left[row["caller"]]) < 0.5, row
         calls = [row["call_id"] for row in rows]
         await siege.recorded(world, calls)
         await siege.whole(world, calls)
@@ -129,10 +113,10 @@ async def test_kill_during_conversations_and_waiting_callers(world: World) -> No
 
 
 async def test_who_hangs_up_while_the_server_is_away_left_then(world: World) -> None:
-    async with siege.crew(world, 4) as phones:
-        callers = [await Caller(world.sip, DIRECT, number=siege.number()).start() for _ in range(4)]
+    async with crew(world, 4) as phones:
+        callers = [await Caller(world.sip, DIRECT, number=new_number()).start() for _ in range(4)]
         await asyncio.gather(*(caller.hears(880) for caller in callers))
-        queued = await Caller(world.sip, DIRECT, number=siege.number()).start()
+        queued = await Caller(world.sip, DIRECT, number=new_number()).start()
         await siege.visit(world, queued.number)
         by_caller, by_agent, by_both, stays = callers
         agents = {caller.number: phones[(await siege.visit(world, caller.number))["agent"]] for caller in callers}
@@ -146,7 +130,7 @@ async def test_who_hangs_up_while_the_server_is_away_left_then(world: World) -> 
         await by_agent.wait()  # back in the loop, on to `answered:`, which hangs up
         rows = {caller.number: await siege.over(world, caller.number) for caller in (by_caller, by_both, by_agent)}
         for one in (by_caller, by_both):
-            assert abs(seconds(rows[one.number], "ended_at") - left[one.number]) < 0.5
+            assert abs(siege.seconds(rows[one.number], "ended_at") - left[one.number]) < 0.5
         assert rows[by_caller.number]["hangup_side"] == "caller"
         assert rows[by_agent.number]["hangup_side"] == "agent"
         call = rows[by_agent.number]["call_id"]
@@ -155,7 +139,7 @@ async def test_who_hangs_up_while_the_server_is_away_left_then(world: World) -> 
         assert abs(over["at"].timestamp() - said) < 0.5 and over["data"]["by"] == "agent"
         row = await siege.over(world, queued.number)
         assert row["outcome"] in ("abandoned", "short_abandon")
-        assert abs(seconds(row, "ended_at") - left[queued.number]) < 0.5
+        assert abs(siege.seconds(row, "ended_at") - left[queued.number]) < 0.5
         assert not stays.ended_by
         await siege.away(stays)
         rows[stays.number] = await siege.over(world, stays.number)
@@ -167,9 +151,9 @@ async def test_who_hangs_up_while_the_server_is_away_left_then(world: World) -> 
 
 
 async def test_a_phone_answered_while_the_server_is_away_is_connected_then(world: World) -> None:
-    async with siege.crew(world, 1, answer_after=0.5) as phones:
+    async with crew(world, 1, answer_after=0.5) as phones:
         ((name, phone),) = phones.items()
-        caller = await Caller(world.sip, PATIENT, number=siege.number()).start()
+        caller = await Caller(world.sip, PATIENT, number=new_number()).start()
         await phone.next_call()
         gone = Gone(world)
         await caller.hears(880)
@@ -177,17 +161,17 @@ async def test_a_phone_answered_while_the_server_is_away_is_connected_then(world
         await world.work(name, "talking")
         left = await siege.away(caller)
         row = await siege.over(world, caller.number)
-        assert abs(seconds(row, "connected_at") - phone.call.at("answered")) < 0.3
-        assert abs(seconds(row, "ended_at") - left[caller.number]) < 0.5
+        assert abs(siege.seconds(row, "connected_at") - phone.call.at("answered")) < 0.3
+        assert abs(siege.seconds(row, "ended_at") - left[caller.number]) < 0.5
         assert await siege.offers(world, row["call_id"]) == ["answered"]
         await siege.recorded(world, [row["call_id"]])
         await siege.whole(world, [row["call_id"]])
 
 
 async def test_a_phone_that_rings_on_over_the_restart_is_not_given_up(world: World) -> None:
-    async with siege.crew(world, 1, answer_after=7) as phones:
+    async with crew(world, 1, answer_after=7) as phones:
         ((name, phone),) = phones.items()
-        caller = await Caller(world.sip, PATIENT, number=siege.number()).start()
+        caller = await Caller(world.sip, PATIENT, number=new_number()).start()
         await phone.next_call()
         gone = Gone(world)
         assert await gone.back() < 5
@@ -201,15 +185,15 @@ async def test_a_phone_that_rings_on_over_the_restart_is_not_given_up(world: Wor
 
 
 async def test_a_caller_who_leaves_a_ringing_phone_while_the_server_is_away(world: World) -> None:
-    async with siege.crew(world, 1, answer_after=None) as phones:
+    async with crew(world, 1, answer_after=None) as phones:
         ((name, phone),) = phones.items()
-        caller = await Caller(world.sip, DIRECT, number=siege.number()).start()
+        caller = await Caller(world.sip, DIRECT, number=new_number()).start()
         await phone.next_call()
         gone = Gone(world)
         left = await siege.away(caller)
         assert await gone.back() < 5
         row = await siege.over(world, caller.number)
-        assert abs(seconds(row, "ended_at") - left[caller.number]) < 0.5
+        assert abs(siege.seconds(row, "ended_at") - left[caller.number]) < 0.5
         assert await siege.offers(world, row["call_id"]) == ["caller_left"]
         await asyncio.wait_for(phone.call.ended.wait(), 5)
         assert (await world.work(name, "idle"))["wish"] == "ready"
@@ -217,7 +201,7 @@ async def test_a_caller_who_leaves_a_ringing_phone_while_the_server_is_away(worl
 
 
 async def test_a_prompt_that_played_is_played_again(world: World) -> None:
-    caller = await Caller(world.sip, MENU, number=siege.number()).start()
+    caller = await Caller(world.sip, MENU, number=new_number()).start()
     await caller.answered()
     await siege.until_sound(caller)
     gone = Gone(world)
@@ -234,10 +218,10 @@ async def test_a_prompt_that_played_is_played_again(world: World) -> None:
 
 
 async def test_who_calls_while_the_server_is_away_hears_music_and_is_served(world: World) -> None:
-    async with siege.crew(world, 1) as phones:
+    async with crew(world, 1) as phones:
         gone = Gone(world)
-        caller = await Caller(world.sip, DIRECT, number=siege.number()).start()
-        leaver = await Caller(world.sip, DIRECT, number=siege.number(), talk=0.3).start()
+        caller = await Caller(world.sip, DIRECT, number=new_number()).start()
+        leaver = await Caller(world.sip, DIRECT, number=new_number(), talk=0.3).start()
         assert caller.call is not None and leaver.call is not None
         await siege.until_sound(caller)
         await leaver.wait()
@@ -247,19 +231,19 @@ async def test_who_calls_while_the_server_is_away_hears_music_and_is_served(worl
         left = await siege.away(caller)
         row = await siege.over(world, caller.number)
         assert (row["outcome"], row["agent"]) == ("answered", *phones)
-        assert abs(seconds(row, "started_at") - caller.call.at("invite")) < 0.3
-        assert abs(seconds(row, "ended_at") - left[caller.number]) < 0.5
+        assert abs(siege.seconds(row, "started_at") - caller.call.at("invite")) < 0.3
+        assert abs(siege.seconds(row, "ended_at") - left[caller.number]) < 0.5
         other = await siege.over(world, leaver.number)
-        assert abs(seconds(other, "started_at") - leaver.call.at("invite")) < 0.3
-        assert abs(seconds(other, "ended_at") - leaver.call.at("ended")) < 0.5
+        assert abs(siege.seconds(other, "started_at") - leaver.call.at("invite")) < 0.3
+        assert abs(siege.seconds(other, "ended_at") - leaver.call.at("ended")) < 0.5
         assert not away or (other["agent"], other["queued_at"]) == (None, None)
         await siege.whole(world, [row["call_id"], other["call_id"]])
 
 
 async def test_wrap_up_runs_on_over_a_restart(world: World) -> None:
-    async with siege.crew(world, 1) as phones:
+    async with crew(world, 1) as phones:
         (name,) = phones
-        caller = await Caller(world.sip, PATIENT, number=siege.number()).start()
+        caller = await Caller(world.sip, PATIENT, number=new_number()).start()
         await caller.hears(880)
         await siege.away(caller)
         await world.work(name, "wrap_up")
@@ -270,20 +254,20 @@ async def test_wrap_up_runs_on_over_a_restart(world: World) -> None:
         row = await world.row_when(
             "SELECT * FROM crm.v_calls WHERE call_id = $1 AND wrapped_at IS NOT NULL", row["call_id"]
         )
-        assert 2.9 < seconds(row, "wrapped_at") - seconds(row, "ended_at") < 8, row
+        assert 2.9 < siege.seconds(row, "wrapped_at") - siege.seconds(row, "ended_at") < 8, row
 
 
 async def test_a_frozen_server_is_killed_and_callers_go_on(world: World) -> None:
-    async with siege.crew(world, 1) as phones:
-        caller = await Caller(world.sip, DIRECT, number=siege.number()).start()
+    async with crew(world, 1) as phones:
+        caller = await Caller(world.sip, DIRECT, number=new_number()).start()
         await caller.hears(880)
-        waiter = await Caller(world.sip, DIRECT, number=siege.number()).start()
+        waiter = await Caller(world.sip, DIRECT, number=new_number()).start()
         await siege.visit(world, waiter.number)
         start = sounds(caller, waiter)
         at = time.time()
         old = siege.kill(world.path, "server", signal.SIGSTOP)
         await siege.another_pid(world.path, "server", old, 20)
-        took = await siege.ready(world) - at
+        took = await world.serves() - at
         assert 10 < took < 20, took
         assert set(siege.tones(caller, start[0])) == {880}
         assert longest_silence(waiter, start[1]) < 1.5, "no music"
@@ -291,7 +275,7 @@ async def test_a_frozen_server_is_killed_and_callers_go_on(world: World) -> None
         await waiter.hears(880)
         left = await siege.away(caller, waiter)
         rows = [await siege.over(world, one.number) for one in (caller, waiter)]
-        assert abs(seconds(rows[1], "ended_at") - left[waiter.number]) < 0.5
+        assert abs(siege.seconds(rows[1], "ended_at") - left[waiter.number]) < 0.5
         await siege.whole(world, [row["call_id"] for row in rows])
     await siege.logged(world, "has not answered for 10 s: killed")
 
@@ -300,7 +284,7 @@ async def test_a_frozen_server_is_killed_and_callers_go_on(world: World) -> None
 @pytest.mark.timeout(300)
 async def test_killed_again_and_again_under_load(world: World) -> None:
     """The server is killed every few seconds, at moments nobody chose, while calls come, talk, wait and go."""
-    async with siege.crew(world, 6, listen=False) as phones:
+    async with crew(world, 6, listen=False) as phones:
         for n, phone in enumerate(phones.values()):
             phone.talk = 0.5 + 0.5 * n
         callers: list[Caller] = []
@@ -309,25 +293,25 @@ async def test_killed_again_and_again_under_load(world: World) -> None:
         end = time.time() + 45
         while time.time() < end:
             stays = (None, 0.3, 2.0, 4.0)[len(callers) % 4]
-            caller = Caller(world.sip, DIRECT, number=siege.number(), talk=stays, listen=False)
+            caller = Caller(world.sip, DIRECT, number=new_number(), talk=stays, listen=False)
             callers.append(await caller.start())
             await asyncio.sleep(0.4)
             if time.time() > next_kill and siege.pid_or_none(world.path, "server") is not None:
                 Gone(world)
                 killed += 1
                 next_kill = time.time() + 2.5 + 0.37 * (killed % 5)
-        await siege.ready(world)
+        await world.serves()
         for caller in callers:
             await caller.wait(60)
         rows = [await siege.over(world, caller.number) for caller in callers]
         for row, caller in zip(rows, callers, strict=True):
             assert caller.call is not None
-            off = seconds(row, "ended_at") - caller.call.at("ended")
+            off = siege.seconds(row, "ended_at") - caller.call.at("ended")
             assert abs(off) < 0.5, (off, row)
         for name in phones:
             await world.work(name, "idle", 20)
         calls = [row["call_id"] for row in rows]
         await siege.whole(world, calls)
         talked = [row for row in rows if row["connected_at"]]  # a few milliseconds leave nothing to record
-        long = [r["call_id"] for r in talked if seconds(r, "ended_at") - seconds(r, "connected_at") > 0.3]
+        long = [r["call_id"] for r in talked if siege.seconds(r, "ended_at") - siege.seconds(r, "connected_at") > 0.3]
         await siege.recorded(world, long, 30)

@@ -22,7 +22,7 @@ from kit.crowd import agents, channels, hire, no_channels
 
 from cti.adapters import postgres_people
 from cti.adapters.postgres import Store
-from tests.kit_home import FLOWS, RunningHome, clean
+from tests.kit_home import RunningHome, more_flows, running
 
 SECONDS = float(os.environ.get("CTI_SOAK_SECONDS", "600"))
 RATE = 5.0
@@ -65,13 +65,7 @@ nodes:
 
 @pytest.fixture
 def busy_home(tmp_path: Path) -> Iterator[RunningHome]:
-    home = RunningHome(tmp_path / "home")
-    flows = home.path / "flows"
-    (flows / "numbers.yaml").write_text(FLOWS["numbers.yaml"].replace("{", '{"6960": mixed, '))
-    (flows / "queues.yaml").write_text(FLOWS["queues.yaml"] + QUEUES)
-    (flows / "mixed.yaml").write_text(MIXED)
-    with clean(home):
-        home.start()
+    with running(tmp_path / "home", more_flows({"6960": "mixed"}, QUEUES, mixed=MIXED)) as home:
         yield home
 
 

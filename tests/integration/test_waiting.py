@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-import uuid
-from array import array
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from math import pi, sin
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kit import Agent, Caller, World, loudest, siege
+from kit import Agent, Caller, World, at_work, loudest, new_number, siege
 from kit.sound import linear, power
 
-from tests.kit_home import RunningHome, clean
-from tests.kit_sound import wav
+from tests.kit_home import RunningHome, running
+from tests.kit_sound import sine
+from tests.kit_until import until
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("waiting")]
 ANNOUNCED, WHISPERED, CALLER, AGENT, MUSIC = 660, 1320, 440, 880, 1760
 VOICE = 3000.0  # of an agent's tone; music has it nowhere
 FLOWS = {
@@ -66,50 +63,18 @@ queues:
 }
 
 
-def tone(hz: int, seconds: float) -> bytes:
-    return wav(array("h", (int(9000 * sin(2 * pi * hz * n / 8000)) for n in range(int(8000 * seconds)))).tobytes())
+FILES = {
+    **FLOWS,
+    "prompts/en/tone.wav": sine(ANNOUNCED, 6),
+    "prompts/en/hush.wav": sine(WHISPERED, 2),
+    "music/gold/one.wav": sine(MUSIC, 20),
+}
 
 
 @pytest.fixture(scope="module")
-def waiting_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
-    home = RunningHome(tmp_path_factory.mktemp("waiting") / "home")
-    flows = home.path / "flows"
-    for old in flows.iterdir():
-        old.unlink()
-    for name, text in FLOWS.items():
-        (flows / name).write_text(text)
-    (flows / "prompts/en").mkdir(parents=True)
-    (flows / "prompts/en/tone.wav").write_bytes(tone(ANNOUNCED, 6))
-    (flows / "prompts/en/hush.wav").write_bytes(tone(WHISPERED, 2))
-    (flows / "music/gold").mkdir(parents=True)
-    (flows / "music/gold/one.wav").write_bytes(tone(MUSIC, 20))
-    with clean(home):
-        home.start()
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
+    with running(tmp_path_factory.mktemp("waiting") / "home", FILES) as home:
         yield home
-
-
-@pytest.fixture
-def world(waiting_home: RunningHome) -> World:
-    return World(waiting_home.path)
-
-
-def number() -> str:
-    return f"+62812{uuid.uuid4().int % 10**8:08d}"
-
-
-@asynccontextmanager
-async def at_work(world: World, skill: str, **treat: Any) -> AsyncIterator[tuple[str, Agent]]:
-    name, station = f"w{uuid.uuid4().hex[:8]}", f"5{uuid.uuid4().int % 10**4:04d}"
-    phone = await world.agent(name, station, skill, hz=AGENT, **treat)
-    try:
-        yield name, phone
-    finally:
-        await world.call("PUT", f"/agents/{name}/state", name, {"state": "logged_out"})
-        await phone.stop()
-
-
-async def ready(world: World, name: str, phone: Agent) -> None:
-    await world.ready(name, phone.phone.number)
 
 
 async def dequeued(world: World, caller: str) -> dict[str, Any]:
@@ -122,13 +87,6 @@ async def dequeued(world: World, caller: str) -> dict[str, Any]:
 def hears(agent: Agent) -> int:
     media = agent.call.media if agent.calls else None
     return loudest(bytes(media.heard[-1600:]), (CALLER, ANNOUNCED, AGENT, WHISPERED)) if media is not None else 0
-
-
-async def until(true: Any, seconds: float = 15) -> float:
-    async with asyncio.timeout(seconds):
-        while not true():
-            await asyncio.sleep(0.01)
-    return time.time()
 
 
 def press(caller: Caller, key: str) -> None:
@@ -145,7 +103,7 @@ async def announced(caller: Caller) -> None:
 
 
 async def test_he_hears_the_announcement_then_music_again_and_his_key_leads_to_a_callback(world: World) -> None:
-    caller = await Caller(world.sip, "6000", number=number(), hz=CALLER).start()
+    caller = await Caller(world.sip, "6000", number=new_number(), hz=CALLER).start()
     await announced(caller)
     await until(lambda: loudest(caller.heard[-1600:]) != ANNOUNCED)
     await until(lambda: set(caller.heard[-800:]) - set(b"\xff\x7f\xfe\x7e"))
@@ -160,7 +118,7 @@ async def test_he_hears_the_announcement_then_music_again_and_his_key_leads_to_a
 
 
 async def test_a_key_in_an_announcement_counts(world: World) -> None:
-    caller = await Caller(world.sip, "6000", number=number()).start()
+    caller = await Caller(world.sip, "6000", number=new_number()).start()
     await announced(caller)
     press(caller, "2")
     assert (await dequeued(world, caller.number))["result"] == "left"
@@ -169,8 +127,7 @@ async def test_a_key_in_an_announcement_counts(world: World) -> None:
 
 async def test_a_key_while_the_phone_rings_stops_it(world: World) -> None:
     async with at_work(world, "told", answer_after=None) as (name, phone):
-        await ready(world, name, phone)
-        caller = await Caller(world.sip, "6000", number=number()).start()
+        caller = await Caller(world.sip, "6000", number=new_number()).start()
         call = await phone.next_call()
         await caller.answered()
         press(caller, "2")
@@ -185,12 +142,12 @@ async def test_a_key_while_the_phone_rings_stops_it(world: World) -> None:
 
 async def connect(world: World, dials: str, skill: str, told: bool) -> float:
     """Seconds from the agent's answer until his voice is in the caller's ear."""
-    async with at_work(world, skill, answer_after=0.2) as (name, phone):
-        caller = await Caller(world.sip, dials, number=number(), hz=CALLER).start()
+    async with at_work(world, skill, ready=False, answer_after=0.2) as (name, phone):
+        caller = await Caller(world.sip, dials, number=new_number(), hz=CALLER).start()
         await caller.answered()
         if told:
             await announced(caller)
-        await ready(world, name, phone)
+        await world.ready(name, phone.phone.number)
         call = await phone.next_call()
         at = await until(lambda: power(linear(caller.heard[-160:]), AGENT) > VOICE)
         await until(lambda: hears(phone) == CALLER)
@@ -208,7 +165,7 @@ async def test_an_announcement_delays_no_connect(world: World) -> None:
 
 async def test_one_caller_s_announcement_keeps_no_other_waiting(world: World) -> None:
     """Another one is connected while the first hears his."""
-    first = await Caller(world.sip, "6000", number=number()).start()
+    first = await Caller(world.sip, "6000", number=new_number()).start()
     await announced(first)
     took = await connect(world, "6100", "plain", told=False)
     assert took < 0.5
@@ -220,13 +177,13 @@ async def test_a_queue_has_its_own_music_also_while_no_server_is_there(world: Wo
     def gold(caller: Caller) -> bool:
         return loudest(caller.heard[-1600:], (MUSIC, AGENT)) == MUSIC
 
-    caller = await Caller(world.sip, "6300", number=number()).start()
+    caller = await Caller(world.sip, "6300", number=new_number()).start()
     await until(lambda: len(caller.heard) > 1600 and gold(caller))
     pid = siege.kill(world.path, "server", signal.SIGKILL)
     mark = len(caller.heard)
     await until(lambda: len(caller.heard) > mark + 3 * 8000 and gold(caller))
     await siege.another_pid(world.path, "server", pid)
-    await siege.ready(world)
+    await world.serves()
     async with asyncio.timeout(15):
         while gold(caller):  # until he is back with the server nobody hears his keys
             press(caller, "1")
@@ -240,8 +197,7 @@ async def test_a_queue_has_its_own_music_also_while_no_server_is_there(world: Wo
 
 async def test_the_whisper_is_the_agent_s_alone(world: World) -> None:
     async with at_work(world, "quiet", answer_after=0.1) as (name, phone):
-        await ready(world, name, phone)
-        caller = await Caller(world.sip, "6200", number=number(), hz=CALLER).start()
+        caller = await Caller(world.sip, "6200", number=new_number(), hz=CALLER).start()
         await phone.next_call()
         await until(lambda: hears(phone) == WHISPERED)
         await until(lambda: hears(phone) == CALLER)
@@ -256,8 +212,7 @@ async def test_the_whisper_is_the_agent_s_alone(world: World) -> None:
 
 async def test_who_leaves_in_the_whisper_frees_the_agent(world: World) -> None:
     async with at_work(world, "quiet", answer_after=0.1) as (name, phone):
-        await ready(world, name, phone)
-        caller = await Caller(world.sip, "6200", number=number()).start()
+        caller = await Caller(world.sip, "6200", number=new_number()).start()
         call = await phone.next_call()
         await until(lambda: hears(phone) == WHISPERED)
         caller.hang_up()
@@ -278,9 +233,8 @@ async def test_who_leaves_stops_the_ringing_at_once(world: World, dials: str) ->
     """With keys listened for, and without."""
     took = []
     async with at_work(world, "told" if dials == "6000" else "plain", answer_after=None) as (name, phone):
-        await ready(world, name, phone)
         for _ in range(26):
-            caller = await Caller(world.sip, dials, number=number()).start()
+            caller = await Caller(world.sip, dials, number=new_number()).start()
             call = await phone.next_call()
             await caller.answered()
             caller.hang_up()

@@ -8,6 +8,7 @@
 `sipp_callers` and `sipp_agents` run SIPp, another implementation than ours, as child processes.
 """
 
+from kit.crew import at_work, crew, hired, new_agent, new_number, supervisor
 from kit.people import Agent, Agents, Caller
 from kit.raw import send_raw
 from kit.sippkit import LoadResult, sipp_agents, sipp_callers
@@ -20,10 +21,16 @@ __all__ = [
     "Caller",
     "LoadResult",
     "World",
+    "at_work",
+    "crew",
+    "hired",
     "loudest",
+    "new_agent",
+    "new_number",
     "send_raw",
     "sipp_agents",
     "sipp_callers",
+    "supervisor",
     "tone",
     "wav_tones",
 ]

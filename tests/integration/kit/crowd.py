@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cti.adapters import passwords, postgres_people
-from cti.adapters.postgres import Store
+from cti.adapters import passwords
 from cti.adapters.postgres_people import NewUser
 from cti.embedded import asterisk
 from kit.world import World
@@ -19,24 +18,13 @@ async def hire(world: World, stations: Mapping[str, str], skills: Mapping[str, i
 
     `boss`, a supervisor, is hired beside them to look at everybody."""
     secrets = {station: passwords.new_secret() for station in stations.values()}
-    store = await Store.open(world.config.postgres.dsn)
-    try:
-        if "boss" not in world.tokens:
-            await _hire(world, store, NewUser(name="boss", role="supervisor"))
-        for name, station in stations.items():
-            user = NewUser(name=name, role="agent", station=station, secret=secrets[station], skills=skills)
-            await _hire(world, store, user)
-    finally:
-        await store.close()
+    boss = [] if "boss" in world.tokens else [NewUser(name="boss", role="supervisor")]
+    await world.hire(*boss, *(
+        NewUser(name=name, role="agent", station=station, secret=secrets[station], skills=skills)
+        for name, station in stations.items()
+    ))  # fmt: skip
     await until_known(world, stations.values())
     return secrets
-
-
-async def _hire(world: World, store: Store, user: NewUser) -> None:
-    token, hashed = passwords.new_token()
-    await postgres_people.add_user(store, user)
-    await postgres_people.add_token(store, user.name, hashed, None)
-    world.tokens[user.name] = token
 
 
 async def until_known(world: World, stations: Iterable[str], timeout: float = 20) -> None:

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
-from cti.adapters import passwords, postgres_people
-from cti.adapters.postgres import Store
 from cti.core.switchboard import AFTER_ALL  # what is learnt of a call after it was closed
 from cti.embedded.supervisor import running_pid
 from kit.people import Agent, Caller
@@ -23,11 +15,6 @@ from kit.world import World
 
 CHUNK = 2000  # samples, a quarter of a second
 Person = Caller | Agent
-
-
-def number() -> str:
-    """A caller nobody else is."""
-    return f"+628700{uuid.uuid4().int % 10**6:06d}"
 
 
 # ---------------------------------------------------------------- parts
@@ -60,19 +47,6 @@ async def another_pid(home: Path, part: str, old: int, timeout: float = 15) -> i
     return found
 
 
-async def ready(world: World, yes: bool = True, timeout: float = 15) -> float:
-    """Until /readyz says 200 (no: until it says otherwise); the time. Raises TimeoutError."""
-    async with asyncio.timeout(timeout), aiohttp.ClientSession(world.url) as http:
-        while True:
-            try:
-                async with http.get("/readyz") as reply:
-                    if (reply.status == 200) is yes:
-                        return time.time()
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.05)
-
-
 async def logged(world: World, text: str, timeout: float = 10) -> str:
     """The first line of any log, or of what `cti up` printed, that has this text. Raises TimeoutError."""
     async with asyncio.timeout(timeout):
@@ -84,41 +58,6 @@ async def logged(world: World, text: str, timeout: float = 10) -> str:
 
 
 # ---------------------------------------------------------------- people
-
-
-@asynccontextmanager
-async def crew(world: World, count: int, skill: str = "sales", **treat: Any) -> AsyncIterator[dict[str, Agent]]:
-    """New agents by name with registered phones, ready one after the other; signed off afterwards."""
-    phones = await _phones(world, count, skill, treat)
-    try:
-        yield phones
-    finally:
-        await ready(world)
-        for name in phones:
-            await world.call("PUT", f"/agents/{name}/state", name, {"state": "logged_out"})
-        await asyncio.gather(*(phone.stop() for phone in phones.values()))
-
-
-async def _phones(world: World, count: int, skill: str, treat: dict[str, Any]) -> dict[str, Agent]:
-    made = {f"crew{n}{uuid.uuid4().hex[:5]}": f"5{uuid.uuid4().int % 10**5:05d}" for n in range(count)}
-    secrets = {station: uuid.uuid4().hex for station in made.values()}
-    store = await Store.open(world.config.postgres.dsn)
-    try:
-        for name, station in made.items():
-            token, digest = passwords.new_token()
-            new = postgres_people.NewUser(
-                name=name, role="agent", station=station, secret=secrets[station], skills={skill: 5}
-            )
-            await postgres_people.add_user(store, new)
-            await postgres_people.add_token(store, name, digest, None)
-            world.tokens[name] = token
-    finally:
-        await store.close()
-    phones = {n: Agent(world.sip, station, secrets[station], **treat) for n, station in made.items()}
-    await asyncio.gather(*(phone.start() for phone in phones.values()))
-    for name, station in made.items():
-        await world.ready(name, station)
-    return phones
 
 
 async def away(*callers: Caller) -> dict[str, float]:
@@ -171,6 +110,12 @@ async def visit(world: World, caller: str, timeout: float = 10) -> dict[str, Any
         "SELECT v.* FROM crm.v_queue_visits v JOIN crm.v_calls c USING (call_id) WHERE c.caller = $1 ORDER BY v.seq"
     )
     return await world.row_when(sql, caller, timeout=timeout)
+
+
+def seconds(row: dict[str, Any], name: str) -> float:
+    """When that was."""
+    value: float = row[name].timestamp()
+    return value
 
 
 async def over(world: World, caller: str, timeout: float = 15) -> dict[str, Any]:

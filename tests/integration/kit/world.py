@@ -13,8 +13,10 @@ from typing import Any
 import aiohttp
 
 from cti import config as configuration
+from cti.adapters import passwords, postgres_people
+from cti.adapters.postgres import Store
+from cti.adapters.postgres_people import NewUser
 from cti.demo import seed
-from kit.people import Agent
 
 
 class World:
@@ -47,9 +49,13 @@ class World:
     async def row_when(self, sql: str, *args: Any, timeout: float = 10) -> dict[str, Any]:
         """The first row of a query as soon as it has one. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
-            while not (found := await self.rows(sql, *args)):
-                await asyncio.sleep(0.1)
-        return found[0]
+            link = await seed.connect(self.config.postgres.dsn)
+            try:
+                while (found := await link.fetchrow(sql, *args)) is None:
+                    await asyncio.sleep(0.05)
+                return dict(found)
+            finally:
+                await link.close()
 
     async def until(self, true: Callable[[Any], Any], path: str, who: str, timeout: float = 10) -> Any:
         """What GET `path` gives once `true` of it. Raises TimeoutError."""
@@ -68,12 +74,16 @@ class World:
             text = await reply.read()
             return reply.status, await reply.json(content_type=None) if text else None
 
-    async def agent(self, name: str, station: str, skill: str, **treat: Any) -> Agent:
-        """A new agent with a phone that is registered; not yet ready."""
-        await self.cti("user", "add", name, "--role", "agent", "--station", station, "--skill", f"{skill}=5")
-        self.tokens[name] = (await self.cti("user", "token", name)).split()[-1]
-        secret = (await self.cti("station", "secret", station)).split()[-1]
-        return await Agent(self.sip, station, secret, **treat).start()
+    async def hire(self, *users: NewUser) -> None:
+        """These people, with an API token each."""
+        store = await Store.open(self.config.postgres.dsn)
+        try:
+            for user in users:
+                self.tokens[user.name], hashed = passwords.new_token()
+                await postgres_people.add_user(store, user)
+                await postgres_people.add_token(store, user.name, hashed, None)
+        finally:
+            await store.close()
 
     async def ready(self, name: str, station: str, timeout: float = 10) -> None:
         """Ready, as soon as the server knows that the phone is registered."""
@@ -83,6 +93,18 @@ class World:
             assert time.monotonic() < until, got
             await asyncio.sleep(0.1)
         assert got[0] == 200, got
+
+    async def serves(self, yes: bool = True, timeout: float = 15) -> float:
+        """Until /readyz says 200 (no: until it says otherwise); the time. Raises TimeoutError."""
+        async with asyncio.timeout(timeout), aiohttp.ClientSession(self.url) as http:
+            while True:
+                try:
+                    async with http.get("/readyz") as reply:
+                        if (reply.status == 200) is yes:
+                            return time.time()
+                except aiohttp.ClientError:
+                    pass
+                await asyncio.sleep(0.05)
 
     async def work(self, name: str, work: str, timeout: float = 10) -> dict[str, Any]:
         """The agent's row once he does that (idle, reserved, talking, wrap_up)."""

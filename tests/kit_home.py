@@ -18,7 +18,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "integration"))  # `kit`
+sys.path.insert(0, str(Path(__file__).parent / "integration"))
+
+from kit.world import World
 
 from tests.embedded.conftest import left_nothing
 from tests.kit_ports import RTP, free_port
@@ -215,6 +217,11 @@ def running(path: Path, flows: Files = FLOWS, changes: Mapping[str, str] | None 
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
     with running(tmp_path_factory.mktemp("shared") / "home") as home:
         yield home
+
+
+@pytest.fixture
+def world(home: RunningHome) -> World:
+    return World(home.path)
 
 
 @pytest.fixture

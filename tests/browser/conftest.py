@@ -13,8 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "adapters"))
 
 from webkit import PASSWORD, Site
 
-from tests.integration.conftest import world
-from tests.kit_home import home, own_home, pytest_runtest_makereport
+from tests.kit_home import home, own_home, pytest_runtest_makereport, world
 
 __all__ = ["home", "own_home", "pytest_runtest_makereport", "world"]
 

@@ -17,7 +17,6 @@ from cti.adapters import passwords
 
 pytestmark = [pytest.mark.services, pytest.mark.browser]
 PASSWORD = "a long enough secret"
-HASH = passwords.hash_password(PASSWORD)
 DID, SKILL = "6300", "desk"  # of tests/kit_home.py: a menu, then a queue with 60 s of wrap-up
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -52,7 +51,7 @@ async def calling(world: World, caller: str, name: str = "") -> AsyncIterator[Ca
 @asynccontextmanager
 async def agent(world: World, **treat: Any) -> AsyncIterator[tuple[str, Agent]]:
     """A new agent with a registered phone and a password; not signed on."""
-    async with hired(world, new_agent({SKILL: 5}, password_hash=HASH), **treat) as phones:
+    async with hired(world, new_agent({SKILL: 5}, password_hash=passwords.hash_password(PASSWORD)), **treat) as phones:
         ((name, phone),) = phones.items()
         yield name, phone
 
@@ -129,7 +128,7 @@ async def test_any_name_of_a_caller_is_text(world: World, context: BrowserContex
 
 async def test_the_wallboard_moves_and_outlives_its_server(own_home: Any, context: BrowserContext) -> None:
     world, board = World(own_home.path), await context.new_page()
-    faults = await logged_in(world, board, await supervisor(world, password_hash=HASH))
+    faults = await logged_in(world, board, await supervisor(world, password_hash=passwords.hash_password(PASSWORD)))
     assert "Desk" in await board.inner_text("[data-queue=desk]")
     async with agent(world) as (name, phone), calling(world, new_number()) as call:
         await board.wait_for_selector("#tile-waiting .big:text-is('1')")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "adapters"))
@@ -45,15 +45,12 @@ class Desk:
         return await self.page.inner_text(selector)
 
 
-@pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    site = Site()
-    await site.start()
-    yield site
-    await site.runner.cleanup()
+# One Chromium a worker; each test has a context of its own. What belongs to it lives in the loop of the session, in
+# which therefore the tests here run (`pytestmark`).
+of_session = pytest_asyncio.fixture(loop_scope="session")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
@@ -61,7 +58,7 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture
+@of_session
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     context = await browser.new_context(locale="en-GB", viewport={"width": 1440, "height": 900})
     context.set_default_timeout(8000)
@@ -69,7 +66,15 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     await context.close()
 
 
-@pytest.fixture
+@of_session
+async def site() -> AsyncIterator[Site]:
+    site = Site()
+    await site.start()
+    yield site
+    await site.runner.cleanup()
+
+
+@of_session
 async def desk(site: Site, context: BrowserContext) -> AsyncIterator[Desk]:
     desk = Desk(site, await context.new_page())
     yield desk

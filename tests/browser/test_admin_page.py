@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from test_pages import CONTRAST, EVIL, until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 PARTS = {"#flows": "#list table", "#flow/main": "#figures table", "#versions": "#versions table",
          "#diff/1": "#diff li", "#calendars": "#calendars section"}  # fmt: skip
 FITS = "document.documentElement.scrollWidth <= window.innerWidth || document.documentElement.scrollWidth"

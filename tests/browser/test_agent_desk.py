@@ -12,7 +12,7 @@ from playwright.async_api import Browser
 
 from cti.core.messages import ChangePriority, MoveCall, SetAgentState, SetDisposition, WrapUp
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 EVIL = "<img src=x onerror=alert(1)>"
 DECISION = {
     "rule": "longest_idle", "waited": 12.0, "priority": 10, "candidates": 3, "idle": 250.0, "step": 0,

@@ -15,7 +15,7 @@ from playwright.async_api import BrowserContext, Page
 
 from cti.adapters import passwords
 
-pytestmark = [pytest.mark.services, pytest.mark.browser]
+pytestmark = [pytest.mark.services, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 PASSWORD = "a long enough secret"
 DID, SKILL = "6300", "desk"  # of tests/kit_home.py: a menu, then a queue with 60 s of wrap-up
 EVIL = "<img src=x onerror=alert(1)>"

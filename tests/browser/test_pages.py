@@ -11,7 +11,7 @@ import pytest
 
 from cti.core.messages import AnswerCall, HangUpCall, RejectCall, SetDisposition
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 
 

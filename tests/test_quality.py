@@ -11,10 +11,22 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from cti.__main__ import NOUNS
 from cti.adapters.web.app import ROUTES
 
 ROOT = Path(__file__).parents[1]
+# Of tests/core: what takes long and covers nothing that the others do not.
+LONG = (
+    "test_invariants.py", "test_flow_versions.py::test_1000_publishes_while_50_calls_run", "ivr/test_random_calls.py",
+    "ivr/test_ivr_properties.py", "ivr/test_checker_nonsense.py", "ivr/test_queue_nonsense.py",
+    "ivr/test_case_nonsense.py", "ivr/test_hours.py::test_the_next_opening_is_the_first_minute_at_which_it_is_open",
+    "test_acd_sim.py::test_fastest_first_waits_less_and_as_theory_says",
+    "test_acd_sim.py::test_erlang_c_and_a_come_out",
+    "test_acd_days.py::test_the_law_is_found_again_in_a_censored_sample",
+    "test_stats.py::test_the_fold_agrees_with_a_slow_one_also_when_mixed_and_doubled",
+)  # fmt: skip
 
 
 def run(*argv: str) -> str:
@@ -23,18 +35,22 @@ def run(*argv: str) -> str:
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
+@pytest.mark.xdist_group("tools")
 def test_types_are_strict_and_right() -> None:
     assert run("mypy", "--strict", "cti") == ""
 
 
+@pytest.mark.xdist_group("tools")
 def test_lint_is_clean() -> None:
     assert run("ruff", "check", "--quiet", "cti", "tests") == ""
 
 
+@pytest.mark.xdist_group("coverage")
 def test_every_branch_of_the_core_is_covered_by_its_own_tests(tmp_path: Path) -> None:
     argv = [
         sys.executable, "-m", "pytest", "tests/core", "-q", "-p", "no:cacheprovider", "--cov=cti.core", "--cov-branch",
-        "--cov-report=term-missing:skip-covered", "--cov-fail-under=100", "--ignore=tests/core/test_invariants.py",
+        "--cov-report=term-missing:skip-covered", "--cov-fail-under=100",
+        *(f"--deselect=tests/core/{test}" for test in LONG),
     ]  # fmt: skip
     env = {**os.environ, "COVERAGE_FILE": str(tmp_path / "coverage")}
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, env=env)

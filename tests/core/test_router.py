@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cti.core.acd import Router, Waiter
+from cti.core.acd import LOOK, Router, Waiter
 from cti.core.queues import Capacity, QueueConfig, Relax, Routing, ServiceLevel
 
 PLAIN = Routing()
@@ -112,6 +112,16 @@ def test_a_decision_tells_of_alternatives_as_people_write_them() -> None:
     match = made.agent_for("a", 6.0)
     assert match is not None and match.decision.levels == {"english": 2}
     assert match.decision.needs == {"any": [groups, [{"vip": 1}, {"english": 2}]], "also": [{"x": 1}]}
+
+
+def test_of_many_free_agents_the_longest_idle_are_compared() -> None:
+    made = router(sales={"agents": "fastest"})
+    for n in range(LOOK + 1):
+        hire(made, f"a{n}", float(n), sales=1)
+        made.handled(f"a{n}", "sales", 900.0 if n < LOOK - 1 else 100.0)
+    wait(made, "a", 200.0)
+    match = made.agent_for("a", 200.0)
+    assert match is not None and (match.agent, match.decision.candidates) == (f"a{LOOK - 1}", LOOK)
 
 
 def test_the_fastest_but_whoever_is_idle_too_long_goes_first() -> None:

@@ -196,8 +196,8 @@ async def test_skills_removed_while_a_phone_rings_count_from_the_next_call_on(wo
         await finished(world, second)
 
 
-async def test_a_queue_removed_while_callers_wait_and_a_phone_rings(world: World, tried: RunningHome) -> None:
-    flows = tried.path / "flows"
+async def test_a_queue_removed_while_callers_wait_and_a_phone_rings(world: World) -> None:
+    flows = world.path / "flows"
     async with crew(world, 1, "doomed", answer_after=None, listen=False) as phones:
         ((name, phone),) = phones.items()
         rings, waits = await waiting(world, DOOMED), await waiting(world, DOOMED)

@@ -42,8 +42,9 @@ async def test_a_phone_that_dies_is_noticed_soon_and_its_return_too(world: World
 
 async def test_a_disposition_ends_the_wrap_up_on_a_real_call(world: World) -> None:
     async with at_work(world, "desk", talk=0.3) as (name, phone), open_page(world, name) as page:
-        line = await Caller(world.sip, "6300", number=(caller := new_number())).start()
-        _, pop = await page.pop(caller, 40)
+        keys = [(at, "1") for at in (0.4, 1.2, 2.0)]  # again, in case the prompt was not there yet
+        line = await Caller(world.sip, "6300", number=(caller := new_number()), keys=keys).start()
+        _, pop = await page.pop(caller)
         assert pop["call"]["decision"]["rule"] in ("longest_idle", "next_caller")
         call_id = pop["call"]["call_id"]
         await phone.next_call()

@@ -38,13 +38,6 @@ class Site:
         return await self.outside.run(task)
 
 
-@pytest.fixture(scope="module")
-def pg() -> Any:
-    cluster = Cluster.start()
-    yield cluster
-    cluster.close()
-
-
 @pytest.fixture
 async def site(pg: Cluster, tmp_path: Path) -> AsyncIterator[Site]:
     asked: list[Any] = []

@@ -30,6 +30,7 @@ from cti.adapters.flow_files import (
 )  # fmt: skip
 from cti.core.ivr.sounds import MAX_SOUND
 from cti.core.ivr.verbs import VERBS
+from tests.kit_until import until
 
 FLOW = """\
 flow: t
@@ -351,12 +352,6 @@ async def watching(folder: Path, live: str = "") -> AsyncIterator[Callable[[], l
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_every_new_content_is_told_once(folder: Path) -> None:

@@ -15,6 +15,7 @@ from cti.adapters import journal as module
 from cti.adapters.journal import Journal
 from cti.core.messages import Event, decode
 from cti.errors import Refused
+from tests.kit_until import wait_until
 
 
 def event(n: int, **data: Any) -> Event:
@@ -202,16 +203,9 @@ def test_a_disk_that_could_not_sync_is_synced_again_when_it_can(
 
     monkeypatch.setattr(module.os, "fdatasync", broken)
     last = journal.append([event(1)])
-    _until(lambda: tries)
+    wait_until(lambda: tries)
     assert journal.synced == last - 1
     monkeypatch.setattr(module.os, "fdatasync", sync)
-    _until(lambda: journal.synced == last)
+    wait_until(lambda: journal.synced == last)
     journal.close()
     assert caplog.text.count("cannot sync") == 1 and caplog.text.count("can sync again") == 1
-
-
-def _until(condition: Any) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)

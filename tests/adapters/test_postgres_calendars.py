@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -13,13 +12,6 @@ from cti.adapters.postgres import Store
 from cti.core.messages import Forced
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    store = await Store.open(dsn)
-    yield store
-    await store.close()
 
 
 async def test_a_calendar_is_opened_closed_and_freed_by_hand(store: Store) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -24,13 +24,6 @@ from cti.errors import BadInput, Refused
 pytestmark = pytest.mark.services
 NUMBER = "+622112345678"
 LATE = 1_000_000
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    store = await Store.open(dsn)
-    yield store
-    await store.close()
 
 
 class Asked(kit_story.Story):

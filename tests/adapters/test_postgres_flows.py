@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,13 +12,6 @@ from cti.errors import BadInput, CtiError, Refused
 
 pytestmark = pytest.mark.services
 A, B, C = ({"main.yaml": text} for text in ("a: 1", "王", "c: 3"))
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    store = await Store.open(dsn)
-    yield store
-    await store.close()
 
 
 async def serves(store: Store) -> tuple[int, int, int]:

@@ -281,13 +281,6 @@ async def test_no_database_at_all(tmp_path: Any) -> None:
 # ---------------------------------------------------------------- customers
 
 
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    one = await Store.open(dsn)
-    yield one
-    await one.close()
-
-
 async def test_a_customer_by_number_as_written_here_or_by_id(store: Store) -> None:
     ani = await store.add_customer("Ani", [("+6281234567890", "0812")], tier="vip", language="id", company="Sari",
                                    attributes={"since": 2019})  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,13 +16,6 @@ from cti.adapters.postgres_pins import LOCKED, TRIES, authenticate, set_pin
 
 pytestmark = pytest.mark.services
 ZONE = ZoneInfo("Asia/Jakarta")
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    one = await Store.open(dsn)
-    yield one
-    await one.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,6 @@ from cti.figures import Figures
 pytestmark = pytest.mark.services
 NOON = 1_790_000_000 // 86400 * 86400 + 43200.0  # 12:00 UTC of some day
 WITHIN = {"sales": 10.0}
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    store = await Store.open(dsn)
-    yield store
-    await store.close()
 
 
 async def keep(store: Store, folder: Path, events: list[Event]) -> None:

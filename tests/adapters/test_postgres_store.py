@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,6 @@ from cti.core.messages import Event
 from cti.errors import BadInput, Refused, Unavailable
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    store = await Store.open(dsn)
-    yield store
-    await store.close()
 
 
 async def keep(store: Store, folder: Path, events: list[Event]) -> None:

@@ -28,6 +28,7 @@ from cti.adapters.postgres_db import connect
 from cti.adapters.postgres_writer import COLUMNS, Writer, row_of
 from cti.core.messages import Event, encode
 from cti.errors import Unavailable
+from tests.kit_until import until
 
 pytestmark = pytest.mark.services
 KILLED = Path(__file__).with_name("killed_writer.py")
@@ -63,12 +64,6 @@ async def running(writer: Writer) -> AsyncIterator[None]:
             await task
 
 
-async def until(condition: Any, seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def test_event_ids_are_positions_and_nothing_is_stored_twice(dsn: str, journal: Journal) -> None:
     first = journal.append([event(n) for n in range(5)]) - 4
     store = await Store.open(dsn)
@@ -94,7 +89,7 @@ async def test_the_running_writer_stores_and_says_so(dsn: str, journal: Journal)
     async with running(writer):
         for n in range(3):
             last = journal.append([event(n)])
-            await until(lambda last=last: told and told[-1] == last)
+            await until(lambda last=last: told and told[-1] == last, 20)
     assert await stored(dsn) == [0, 1, 2]
 
 
@@ -136,7 +131,7 @@ async def test_a_commit_whose_answer_was_lost(dsn: str, journal: Journal, monkey
         raise ConnectionResetError("gone")
 
     monkeypatch.setattr(Writer, "_transaction", answer_lost)
-    await until(lambda: journal.synced == journal.last)  # what is not on the disk yet is not stored
+    await until(lambda: journal.synced == journal.last, 20)  # what is not on the disk yet is not stored
     with pytest.raises(Unavailable):
         await writer.step()
     monkeypatch.setattr(Writer, "_transaction", whole)
@@ -195,17 +190,17 @@ async def test_an_outage_loses_nothing_and_is_told_once(tmp_path: Path, caplog: 
         writer = Writer(dsn, journal)
         async with running(writer):
             journal.append([event(0)])
-            await until(lambda: writer.position == journal.last)
+            await until(lambda: writer.position == journal.last, 20)
             await asyncio.to_thread(pg.stop_hard)
             for n in range(1, 2000):
                 journal.append([event(n)])
                 if n % 100 == 0:
                     await asyncio.sleep(0.02)
-            await until(lambda: writer.fault)
+            await until(lambda: writer.fault, 20)
             with pytest.raises(Unavailable):
                 await writer.catch_up()
             await asyncio.to_thread(pg.again)
-            await until(lambda: writer.position == journal.last)
+            await until(lambda: writer.position == journal.last, 20)
         assert await stored(dsn) == list(range(2000))
         assert caplog.text.count("PostgreSQL is away") == 1
         assert caplog.text.count("PostgreSQL is back") == 1
@@ -226,7 +221,7 @@ async def test_a_server_that_hangs_is_unavailable_in_time(tmp_path: Path) -> Non
         assert time.monotonic() - began < 7
         assert not store.connected
         pg.thaw()
-        await until(lambda: store.connected)  # though nobody asks
+        await until(lambda: store.connected, 20)  # though nobody asks
         assert await store.find_customer("+62811") == ([], [], [])
         await store.close()
     finally:

@@ -16,7 +16,7 @@ import sys
 import time
 import wave
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ import pytest
 from cti.adapters import recordings_merge
 from cti.adapters.recordings import Recorder
 from cti.core.messages import FinishRecording, RecordingFinished, encode
+from tests.kit_until import wait_until
 
 ID = "01936a2b-0000-7000-8000-000000000001"
 STARTED = 1_780_000_000.0  # 2026-05-28 20:26:40 UTC
@@ -489,13 +490,6 @@ def _asterisk(home: Path) -> list[str]:
     return [*map(str, parts), "-C", str(home / "asterisk.conf")]
 
 
-def _until(true: Callable[[], object], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def switch(tmp_path: Path) -> Iterator[Switch]:
     if TREE is None:
@@ -510,7 +504,7 @@ def switch(tmp_path: Path) -> Iterator[Switch]:
     with subprocess.Popen([*_asterisk(home), "-f"], stdout=quiet, stderr=quiet) as process:
         try:
             one = Switch(home, process)
-            _until(lambda: "fully booted" in one.cli("core waitfullybooted"))
+            wait_until(lambda: "fully booted" in one.cli("core waitfullybooted"), 20)
             yield one
         finally:
             process.kill()
@@ -518,10 +512,10 @@ def switch(tmp_path: Path) -> Iterator[Switch]:
 
 def _talk(switch: Switch, spool: Path) -> None:
     switch.cli("channel originate Local/400@voice/n extension s@caller")
-    _until(lambda: "PEER=Local" in switch.cli("dialplan show globals"))
+    wait_until(lambda: "PEER=Local" in switch.cli("dialplan show globals"), 20)
     switch.cli("channel originate Local/1000@voice/n extension s@agent")
     sides = [spool / f"{ID}-{side}.wav" for side in ("caller", "agent")]
-    _until(lambda: all(path.exists() and path.stat().st_size > 30_000 for path in sides))
+    wait_until(lambda: all(path.exists() and path.stat().st_size > 30_000 for path in sides), 20)
 
 
 @pytest.mark.services

@@ -15,6 +15,7 @@ import pytest
 
 from cti.adapters.redis import CHANNEL, Fanout
 from cti.core.messages import Event
+from tests.kit_until import until
 
 pytestmark = pytest.mark.services
 
@@ -54,12 +55,6 @@ def server() -> Iterator[Server]:
 
 def event(n: int, **data: Any) -> Event:
     return Event(type="call.test", at=1.0, seq=n, data=data)
-
-
-async def until(condition: Any, seconds: float = 15) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def hears(here: Fanout, there: list[Event]) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,6 @@ from cti.core.messages import HangUpCall, SetAgentState, SetDisposition
 from cti.errors import BadInput, Unavailable
 
 STATE = "/api/v1/agents/anna/state"
-
-
-@pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    async with a_site() as site:
-        yield site
 
 
 # ---------------------------------------------------------------- login, sessions, csrf

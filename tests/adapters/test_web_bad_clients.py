@@ -6,19 +6,12 @@ import asyncio
 import gzip
 import logging
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from webkit import Site, a_site
 
 from cti.adapters.web import api
-
-
-@pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    async with a_site() as site:
-        yield site
 
 
 async def raw(port: int, said: bytes, head: bool = False) -> bytes:

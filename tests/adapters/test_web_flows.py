@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from webkit import CSRF, Site, a_site, code
+from webkit import CSRF, Site, code
 
 from cti.adapters.web.flows_diff import changes
 from cti.adapters.web.kept import Kept
 
 V1 = "/api/v1"
-
-
-@pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    async with a_site() as site:
-        yield site
 
 
 async def get(client: Any, path: str) -> Any:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
 from fakes import PASSWORD, FakeStore
-from webkit import CSRF, Site, a_site, close_code, code, hear
+from webkit import CSRF, Site, close_code, code, hear
 
 from cti.adapters.web import auth, known
 from cti.adapters.web.ports import Settings
@@ -18,12 +17,6 @@ from cti.errors import Unavailable
 
 STATE = "/api/v1/agents/anna/state"
 SOON = known.FRESH + 1
-
-
-@pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    async with a_site() as site:
-        yield site
 
 
 class Away:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from typing import Any
 
 import aiohttp
 import pytest
@@ -14,19 +12,7 @@ from fakes import a_pop
 from webkit import CSRF, Site, a_site, close_code, code, hear
 
 from cti.adapters.web.hub import KEEP, KEEP_BYTES, KEEP_SECONDS, MAX_QUEUED, Hub, Socket
-
-
-@pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    async with a_site() as site:
-        yield site
-
-
-async def until(condition: Any, within: float = 3.0) -> None:
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.005)
-
+from tests.kit_until import until
 
 # ---------------------------------------------------------------- who may listen
 
@@ -323,7 +309,7 @@ async def test_a_page_that_does_not_read_is_cut_off_and_others_are_served(site: 
                 await hear(ws, "notice")
                 took.append(time.monotonic() - began)
             await asyncio.sleep(0)
-        await until(lambda: len(site.hub) == 1, within=5.0)
+        await until(lambda: len(site.hub) == 1, 5)
         assert 0 < most <= MAX_QUEUED
         assert sorted(took)[3] < 0.5, took
     writer.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from playwright.async_api import Browser
 
 from cti.core.messages import ChangePriority, MoveCall, SetAgentState, SetDisposition, WrapUp
+from tests.kit_until import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 EVIL = "<img src=x onerror=alert(1)>"
@@ -18,12 +18,6 @@ DECISION = {
     "rule": "longest_idle", "waited": 12.0, "priority": 10, "candidates": 3, "idle": 250.0, "step": 0,
     "needs": {"english": 3}, "levels": {"english": 5}, "over": [],
 }  # fmt: skip
-
-
-async def until(condition: Any, within: float = 8.0) -> None:
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 def inputs(site: Any, kind: type) -> list[Any]:
@@ -145,7 +139,7 @@ async def test_a_disposition_is_a_draft_until_it_is_finished(desk: Any) -> None:
     site.engine.change("anna", work="wrap_up", wrap_up_until=time.time() + 60)
     await page.click("#wrap label:has-text('Sold')")
     await page.fill("#note", "two boxes")
-    await until(lambda: inputs(site, SetDisposition))
+    await until(lambda: inputs(site, SetDisposition), 8)
     assert site.engine.rows["anna"]["work"] == "wrap_up"
     await page.click("#finish")
     await page.wait_for_selector("#idle")
@@ -177,7 +171,7 @@ async def test_the_wallboard_lists_who_waits_and_acts(desk: Any) -> None:
     await page.keyboard.type("25")
     await page.keyboard.press("Enter")
     await page.wait_for_selector("#note:has-text('Done')")
-    await until(lambda: inputs(site, ChangePriority))
+    await until(lambda: inputs(site, ChangePriority), 8)
     [asked] = inputs(site, ChangePriority)
     assert (asked.call_id, asked.priority, asked.by) == (first, 25, "sari")
 
@@ -187,7 +181,7 @@ async def test_the_wallboard_lists_who_waits_and_acts(desk: Any) -> None:
     await page.wait_for_selector(f".whylist li:has-text('{said}')")
     await page.select_option("#ask-queue", "support")
     await page.click("#ask-move")
-    await until(lambda: inputs(site, MoveCall))
+    await until(lambda: inputs(site, MoveCall), 8)
     assert inputs(site, MoveCall)[0].queue == "support"
 
     await page.wait_for_selector(f"[data-call='{first}'] th:has-text('Support')")

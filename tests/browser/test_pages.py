@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from cti.core.messages import AnswerCall, HangUpCall, RejectCall, SetDisposition
+from tests.kit_until import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
@@ -19,12 +19,6 @@ def a_pop(**call: Any) -> dict[str, Any]:
     from fakes import a_pop
 
     return a_pop(**call)
-
-
-async def until(condition: Any, within: float = 5.0) -> None:
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def test_a_wrong_password_is_said_and_the_right_one_opens_the_desk(desk: Any) -> None:
@@ -113,7 +107,7 @@ async def test_a_note_is_saved_when_the_time_is_up(desk: Any) -> None:
     site.engine.change("anna", work="talking")
     await page.fill("#note", "wants tea")
     site.engine.change("anna", work="wrap_up", wrap_up_until=time.time() + 2)
-    await until(lambda: any(isinstance(m, SetDisposition) for m in site.engine.inputs))
+    await until(lambda: any(isinstance(m, SetDisposition) for m in site.engine.inputs), 5)
     [said] = [m for m in site.engine.inputs if isinstance(m, SetDisposition)]
     assert (said.call_id, said.code, said.note) == (call_id, "other", "wants tea")
 
@@ -129,11 +123,11 @@ async def test_a_note_is_saved_while_it_is_typed(desk: Any) -> None:
     site.engine.ring("anna")
     site.engine.change("anna", work="talking")
     await page.fill("#note", "wants tea")
-    await until(lambda: saved(site) == [("other", "wants tea")])
+    await until(lambda: saved(site) == [("other", "wants tea")], 5)
     await page.keyboard.press("End")
     await page.keyboard.type(" and milk")
     site.engine.change("anna", work="idle")
-    await until(lambda: saved(site)[-1] == ("other", "wants tea and milk"))
+    await until(lambda: saved(site)[-1] == ("other", "wants tea and milk"), 5)
 
 
 async def test_a_note_that_could_not_be_sent_is_saved_when_the_link_is_back(desk: Any) -> None:
@@ -147,7 +141,7 @@ async def test_a_note_that_could_not_be_sent_is_saved_when_the_link_is_back(desk
     await page.unroute("**/disposition")
     assert saved(site) == []
     site.hub.close_all()
-    await until(lambda: saved(site) == [("other", "wants tea")])
+    await until(lambda: saved(site) == [("other", "wants tea")], 5)
 
 
 async def test_a_note_that_the_server_will_not_have_keeps_nobody_in_wrap_up(desk: Any) -> None:
@@ -259,7 +253,7 @@ async def test_answering_from_here_and_rejecting(desk: Any) -> None:
         call_id = site.engine.ring("anna")
         await page.wait_for_selector("#answer.answer")
         await page.keyboard.press("Alt+Shift+A")
-        await until(lambda: any(isinstance(m, AnswerCall) and m.call_id == call_id for m in site.engine.inputs))
+        await until(lambda: any(isinstance(m, AnswerCall) and m.call_id == call_id for m in site.engine.inputs), 5)
     await page.wait_for_selector("#answer:not(.answer)")
     await page.click("#reject")
     await page.wait_for_selector(".pill[data-state=not_ready]")

@@ -10,8 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from kit_cli import Cti, ask, typed
-from kit_pg import Cluster
+from kit_cli import Cti, ask
 
 from cti.cli.calendar import until_of
 from cti.errors import BadInput
@@ -22,18 +21,11 @@ FLOWS = {
 }
 
 
-@pytest.fixture
-def dsn(pg: Cluster) -> str:
-    return pg.database(migrated=True)
-
-
-@pytest.fixture
-def cti(dsn: str, tmp_path: Path, monkeypatch: Any, capsys: Any) -> Cti:
-    folder = tmp_path / "flows"
-    folder.mkdir()
+@pytest.fixture(autouse=True)
+def flows(tmp_path: Path) -> None:
+    (tmp_path / "flows").mkdir()
     for name, text in FLOWS.items():
-        (folder / name).write_text(text)
-    return typed(monkeypatch, capsys, tmp_path / "home", POSTGRES__DSN=dsn, PATHS__FLOWS=folder)
+        (tmp_path / "flows" / name).write_text(text)
 
 
 def listed(cti: Cti) -> dict[str, Any]:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit_cli import Cti, ask, typed
-from kit_pg import Cluster
+from kit_cli import Cti, ask
 
 FLOWS = {
     "main.yaml": "flow: main\nlanguage: en\nstart: a\nnodes:\n  a: {do: hangup}\n",
@@ -18,18 +17,11 @@ FLOWS = {
 pytestmark = pytest.mark.services
 
 
-@pytest.fixture
-def dsn(pg: Cluster) -> str:
-    return pg.database(migrated=True)
-
-
-@pytest.fixture
-def cti(dsn: str, tmp_path: Path, monkeypatch: Any, capsys: Any) -> Cti:
-    folder = tmp_path / "flows"
-    folder.mkdir()
+@pytest.fixture(autouse=True)
+def flows(tmp_path: Path) -> None:
+    (tmp_path / "flows").mkdir()
     for name, text in FLOWS.items():
-        (folder / name).write_text(text)
-    return typed(monkeypatch, capsys, tmp_path / "home", POSTGRES__DSN=dsn, PATHS__FLOWS=folder)
+        (tmp_path / "flows" / name).write_text(text)
 
 
 def listed(cti: Cti, *words: str) -> list[dict[str, Any]]:

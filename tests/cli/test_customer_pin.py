@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from kit_cli import Cti, ask, typed
-from kit_pg import Cluster
+from kit_cli import Cti, ask
 
 from cti.adapters import passwords
 from cti.adapters.postgres import Store
 from cti.adapters.postgres_pins import authenticate
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture
-def dsn(pg: Cluster) -> str:
-    return pg.database(migrated=True)
-
-
-@pytest.fixture
-def cti(dsn: str, tmp_path: Path, monkeypatch: Any, capsys: Any) -> Cti:
-    return typed(monkeypatch, capsys, tmp_path / "home", POSTGRES__DSN=dsn)
 
 
 def test_a_pin_is_set_replaced_and_taken_away(cti: Cti, dsn: str) -> None:

@@ -12,17 +12,11 @@ from typing import Any
 
 import pytest
 from kit_cli import Cti, typed
-from kit_pg import Cluster
 
 from cti.adapters.postgres import Store
 
 pytestmark = pytest.mark.services
 FLOW = 'flow: main\nlanguage: en\nstart: a\nnodes:\n  a: {do: say, say: {en: "Welcome"}, then: hangup}\n'
-
-
-@pytest.fixture
-def dsn(pg: Cluster) -> str:
-    return pg.database(migrated=True)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import kit_story
 import msgspec
 import pytest
-from kit_cli import Cti, ask, typed
+from kit_cli import Cti, ask
 from kit_pg import Cluster
 
 from cti.adapters.journal import Journal
@@ -25,16 +25,6 @@ from cti.adapters.postgres import Store
 from cti.embedded import supervisor
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture
-def dsn(pg: Cluster) -> str:
-    return pg.database(migrated=True)
-
-
-@pytest.fixture
-def cti(dsn: str, tmp_path: Path, monkeypatch: Any, capsys: Any) -> Cti:
-    return typed(monkeypatch, capsys, tmp_path / "home", POSTGRES__DSN=dsn)
 
 
 def keep(dsn: str, folder: Path, events: list[Any]) -> None:

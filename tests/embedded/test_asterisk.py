@@ -11,7 +11,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from cti.config import Config
 from cti.core.messages import ChannelNew
 from cti.embedded import asterisk, home, logs, places, render, supervisor
 from tests.embedded.conftest import left_nothing
+from tests.kit_until import until
 
 pytestmark = pytest.mark.services
 SECRET = "station-secret-2001"
@@ -165,13 +166,6 @@ async def manager(config: Config) -> AsyncIterator[Manager]:
         await writer.wait_closed()
 
 
-async def until(true: Callable[[], bool], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "did not happen in time"
-        await asyncio.sleep(0.02)
-
-
 async def test_station_and_trunk_on_one_address(tmp_path: Path, environ: dict[str, str]) -> None:
     """Where the trunk's address is also a station's, the name counts first."""
     async with switch(tmp_path, environ) as config:
@@ -248,7 +242,7 @@ async def test_cel_has_the_columns_and_the_time_as_seconds(tmp_path: Path, envir
         await caller.invite("6000", "0811999")
         await caller.bye("6000", "0811999")
         file = config.paths.logs / "asterisk/cel-custom/cti.csv"
-        await until(lambda: file.exists() and "HANGUP" in file.read_text())
+        await until(lambda: file.exists() and "HANGUP" in file.read_text(), 15)
         rows = list(csv.reader(file.read_text().splitlines()))
     kinds = [row[0] for row in rows]
     assert kinds[0] == "CHAN_START"
@@ -272,7 +266,7 @@ async def test_full_logs_are_set_aside_while_calls_go_on(
         caller = Phone(config)
         await caller.invite("6000", number)
         await caller.bye("6000", number)
-        await until(lambda: file.exists() and "HANGUP" in file.read_text() and number in file.read_text())
+        await until(lambda: file.exists() and "HANGUP" in file.read_text() and number in file.read_text(), 15)
 
     monkeypatch.setattr(logs, "CEL_MAX", 10)
     monkeypatch.setattr(logs, "PART_MAX", 10)
@@ -289,7 +283,7 @@ async def test_full_logs_are_set_aside_while_calls_go_on(
         facts = cel.read_facts(file, began - 1, "main")
         assert [one.caller for one in facts if isinstance(one, ChannelNew)] == ["0811001", "0811002"]
         assert (folder / "messages.1").stat().st_size > 10
-        await until((folder / "messages").exists)
+        await until((folder / "messages").exists, 15)
         assert os.geteuid() != 0 or {p.stat().st_uid for p in folder.rglob("*")} == {account.uid}
 
 
@@ -305,7 +299,7 @@ async def test_the_fallback_takes_a_message(tmp_path: Path, environ: dict[str, s
         box = config.paths.home / "voicemail"
         await until(lambda: any(box.glob("*.wav")), 30)
         await caller.bye("6000", "0811999")
-        await until(lambda: any(box.glob("*.json")))
+        await until(lambda: any(box.glob("*.json")), 15)
         message = json.loads(next(box.glob("*.json")).read_text())
         assert (box / message["file"]).is_file()
     assert message["caller"] == "0811999"

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from cti.config import load, private_dsn
 from cti.embedded import asterisk, home, places, postgres, supervisor
 from cti.errors import BadInput, CtiError, Unavailable
 from tests.embedded.conftest import left_nothing
+from tests.kit_until import until
 
 pytestmark = pytest.mark.services
 STAND_IN = Path(__file__).with_name("stand_in.py")
@@ -36,13 +37,6 @@ def removed(tmp_path: Path) -> object:
     """The far state and the socket folder of the test's home go with it."""
     yield
     left_nothing(tmp_path / "home")
-
-
-async def until(true: Callable[[], bool], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "did not happen in time"
-        await asyncio.sleep(0.02)
 
 
 class Up:
@@ -116,7 +110,7 @@ async def test_each_part_that_is_killed_comes_back(tmp_path: Path, environ: dict
             pid = here.kept[name].pid
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
-            await until(lambda name=name: f"{name} is back" in said)  # type: ignore[misc]
+            await until(lambda name=name: f"{name} is back" in said, 15)  # type: ignore[misc]
         assert await value(here.config.postgres.dsn, "select 1") == 1
         assert "Asterisk" in await asterisk.control(here.config, "core show version")
         assert asterisk.system_name(here.config) != name_before
@@ -125,7 +119,7 @@ async def test_each_part_that_is_killed_comes_back(tmp_path: Path, environ: dict
 async def test_a_killed_server_is_back_within_two_seconds(tmp_path: Path, environ: dict[str, str]) -> None:
     path = tmp_path / "home"
     async with up(path, environ) as running:
-        await until(lambda: running.said("CTI ready: http://127.0.0.1:" + environ["CTI_HTTP__PORT"]))
+        await until(lambda: running.said("CTI ready: http://127.0.0.1:" + environ["CTI_HTTP__PORT"]), 15)
         pid = supervisor.running_pid(path / "pids", "server")
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
@@ -138,7 +132,7 @@ async def test_a_signal_stops_everything_in_order(
 ) -> None:
     path = tmp_path / "home"
     async with up(path, environ) as running:
-        await until(lambda: running.said("CTI ready"))
+        await until(lambda: running.said("CTI ready"), 15)
         pids = [supervisor.running_pid(path / "pids", name) for name in supervisor.ORDER[1:]]
         assert all(pids)
         running.process.send_signal(number)
@@ -181,13 +175,13 @@ async def test_broken_flows_at_the_first_start_are_told_at_once_with_their_place
 async def test_leftovers_of_a_killed_run_are_cleaned(tmp_path: Path, environ: dict[str, str]) -> None:
     path = tmp_path / "home"
     async with up(path, environ) as first:
-        await until(lambda: first.said("CTI ready"))
+        await until(lambda: first.said("CTI ready"), 15)
         left = [supervisor.running_pid(path / "pids", name) for name in supervisor.ORDER[1:]]
         first.process.kill()
         await first.end()
         assert all(pid and supervisor.mark_of(pid) for pid in left), "a killed supervisor drops no call"
         async with up(path, environ) as second:
-            await until(lambda: second.said("CTI ready"))
+            await until(lambda: second.said("CTI ready"), 15)
             assert not any(supervisor.mark_of(pid) for pid in left if pid)
             for name in supervisor.ORDER[1:]:
                 assert second.said(f"stopping {name} left over from a run that was killed")
@@ -371,7 +365,7 @@ async def test_a_stop_during_initdb_frees_the_home_only_when_nothing_goes_on(
 ) -> None:
     path = tmp_path / "home"
     async with up(path, environ) as first:
-        await until(lambda: any(places.locate(path).state.glob("postgres.new-*/PG_VERSION")))
+        await until(lambda: any(places.locate(path).state.glob("postgres.new-*/PG_VERSION")), 15)
         first.process.send_signal(signal.SIGTERM)
         async with up(path, environ) as second:
             if await second.end():
@@ -438,13 +432,13 @@ async def test_the_demo_is_played_by_the_service_account_and_ends_with_us(
         await until(lambda: len(list(sounds.glob("demo-voices/*.ul"))) == 6, 30)
         running.process.kill()
         await running.end()
-        await until(lambda: supervisor.mark_of(pid) is None)
+        await until(lambda: supervisor.mark_of(pid) is None, 15)
 
 
 async def test_status_tells_where_things_are(tmp_path: Path, environ: dict[str, str]) -> None:
     path = tmp_path / "home"
     async with up(path, environ) as running:
-        await until(lambda: running.said("CTI ready"))
+        await until(lambda: running.said("CTI ready"), 15)
         state = await status.gather(load(path / "cti.toml", environ))
         assert state["server"]["pid"] == supervisor.running_pid(path / "pids", "server")
         assert await value(state["postgres"]["dsn"], "select 1") == 1
@@ -461,7 +455,7 @@ async def test_the_lock_of_a_database_that_was_killed_is_removed(tmp_path: Path,
     dead = subprocess.Popen(["true" if whose == "a zombie's" else "sleep", "60"])
     try:
         if whose == "a zombie's":
-            await until(lambda: ") Z " in Path(f"/proc/{dead.pid}/stat").read_text())
+            await until(lambda: ") Z " in Path(f"/proc/{dead.pid}/stat").read_text(), 15)
         (found.state / "postgres/global").mkdir()
         (found.state / "postgres/global/pg_control").touch()
         lock = found.state / "postgres/postmaster.pid"

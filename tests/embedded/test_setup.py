@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cti.embedded import setup
+from tests.kit_until import wait_until
 
 VERSION = "1:22.10.1+dfsg-1"
 
@@ -175,18 +175,11 @@ def started(here: Path, work: str) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
 
 
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_removes_the_policy_and_ends_the_step_first(tmp_path: Path, number: signal.Signals) -> None:
     work = f"trap 'echo > {tmp_path}/ended; exit' TERM; echo > {tmp_path}/began; while :; do sleep 0.05; done"
     with started(tmp_path, work) as process:
-        until((tmp_path / "began").exists)
+        wait_until((tmp_path / "began").exists)
         assert (tmp_path / "policy-rc.d").exists()
         process.send_signal(number)
         assert process.wait(10) == 128 + number
@@ -198,7 +191,7 @@ def test_of_two_at_once_the_second_waits_and_says_so(tmp_path: Path) -> None:
     log = tmp_path / "log"
     work = f"echo began >> {log}; until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo ended >> {log}"
     with started(tmp_path, work) as first:
-        until(log.exists)
+        wait_until(log.exists)
         with started(tmp_path, work) as second:
             assert second.stdout is not None
             assert second.stdout.readline() == "setup: another `make setup` is running; waiting for it ...\n"

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,15 +18,9 @@ from cti.embedded import supervisor
 from cti.embedded.part import Part
 from cti.embedded.places import Account
 from cti.errors import Unavailable
+from tests.kit_until import until
 
 ME = Account("", os.geteuid(), os.getegid(), drop=False)
-
-
-async def until(true: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "did not happen in time"
-        await asyncio.sleep(0.01)
 
 
 def program(tmp_path: Path, code: str, name: str = "server") -> Part:

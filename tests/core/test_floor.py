@@ -5,7 +5,6 @@ from __future__ import annotations
 from cti.core.messages import (
     Bridged,
     ChannelGone,
-    ChannelUp,
     FlowsPublished,
     HangUp,
     HangupRequested,
@@ -87,18 +86,6 @@ def test_max_wait_that_runs_out_while_a_phone_rings_counts_when_it_does_not_answ
     assert "call.dequeued" not in office.types()
     office.do(ChannelGone(at=office.at, uniqueid=caller.leg, cause=19))
     assert office.last("call.dequeued").data["result"] == "timeout"
-
-
-def test_a_phone_that_answers_and_is_gone_is_tried_once_more_and_then_blamed() -> None:
-    office = Office()
-    office.ready()
-    caller = office.waiting_caller()
-    for result in ("offer.cancelled", "offer.missed"):
-        caller.rung()
-        office.do(ChannelUp(at=office.at, uniqueid=caller.leg))
-        office.do(ChannelGone(at=office.at, uniqueid=caller.leg))
-        assert office.last(result)
-    assert office.state("ani") == ("not_ready", "link") and len(caller.rings) == 2
 
 
 def test_the_switch_has_forgotten_a_ringing_phone() -> None:

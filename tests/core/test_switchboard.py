@@ -278,18 +278,6 @@ def test_a_phone_that_answers_and_is_gone_at_once_is_tried_twice() -> None:
     assert office.types().count("call.offered") == 2
 
 
-def test_a_wish_while_busy_waits_until_the_work_is_over() -> None:
-    office = Office(wrap_up="30s")
-    office.ready()
-    caller = office.waiting_caller()
-    caller.answer()
-    office.do(SetAgentState(at=office.at, by="ani", agent="ani", wish="not_ready", reason="lunch"))
-    assert office.state("ani")[0] == "talking"
-    caller.hangs_up()
-    office.do(WrapUp(at=office.at, by="ani", agent="ani", action="finish"))
-    assert office.state("ani") == ("not_ready", "lunch")
-
-
 def test_wrap_up_is_extended_once() -> None:
     office = Office(wrap_up="30s")
     office.ready()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +17,7 @@ WAITS = {"integration", "browser", "embedded", "demo"}  # for phones, pages and 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With several workers, those that wait are spread among those that compute, and none of them comes last."""
+    """With several workers, tests that wait are spread among those that compute, and none of them comes last."""
     if not hasattr(config, "workerinput"):
         return
     folders = [item.nodeid.split("/")[1] for item in items]
@@ -25,6 +27,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         turns[item.nodeid] = seen[folder] / count[folder] * (0.8 if folder in WAITS else 1.0)
         seen[folder] += 1
     items.sort(key=lambda item: turns[item.nodeid])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests go to the workers one by one, but those of a module that makes something for all of them (a home, a
+    switch) to one worker. The `xdist_group` of xdist 3.8 does nothing with pytest 9."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModuleThatShares(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return file if shares(config.rootpath / file) else nodeid
+
+    return ByModuleThatShares(config, log)
+
+
+@cache
+def shares(file: Path) -> bool:
+    return 'scope="module"' in file.read_text()
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pytest
-
 from cti.__main__ import NOUNS
 from cti.adapters.web.app import ROUTES
 
@@ -35,17 +33,14 @@ def run(*argv: str) -> str:
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
-@pytest.mark.xdist_group("tools")
 def test_types_are_strict_and_right() -> None:
     assert run("mypy", "--strict", "cti") == ""
 
 
-@pytest.mark.xdist_group("tools")
 def test_lint_is_clean() -> None:
     assert run("ruff", "check", "--quiet", "cti", "tests") == ""
 
 
-@pytest.mark.xdist_group("coverage")
 def test_every_branch_of_the_core_is_covered_by_its_own_tests(tmp_path: Path) -> None:
     argv = [
         sys.executable, "-m", "pytest", "tests/core", "-q", "-p", "no:cacheprovider", "--cov=cti.core", "--cov-branch",

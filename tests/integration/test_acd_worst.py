@@ -19,7 +19,7 @@ from kit.sound import tone
 
 from tests.kit_home import RunningHome, more_flows, running
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("acd_worst")]
+pytestmark = pytest.mark.services
 CALM, DOOMED = "6950", "6951"
 RING = 5.0  # s, of `calm`
 QUEUES = """  calm: {ring: 5s, wrap_up: 0s, recording: never, return_within: 10m}

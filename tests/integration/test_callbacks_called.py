@@ -16,7 +16,7 @@ from cti.demo.phone import Phone
 from tests.kit_home import RunningHome, more_flows, running
 from tests.kit_ports import free_port
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("callbacks")]
+pytestmark = pytest.mark.services
 ASK = "6950"  # "1": call me back; "2": queue `back`
 QUEUE = "  back: {ring: 5s, wrap_up: 0s, skills: {sales: 1}, callback: {tries: 2, every: 60s, ring: 15s}}\n"
 FLOW = """

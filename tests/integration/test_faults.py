@@ -22,7 +22,7 @@ from tests.embedded.conftest import left_nothing
 from tests.kit_home import RunningHome, more_flows, running
 from tests.kit_sound import sine
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.services
 DIRECT = "6100"  # queue `sales` at once
 JINGLE = "6931"  # a recorded prompt, then `sales`
 SILENT = "6932"  # a menu that soon gives up

@@ -11,7 +11,7 @@ from kit import Agent, Caller, World, at_work, new_number
 
 from tests.kit_home import RunningHome, running
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("queue_rules")]
+pytestmark = pytest.mark.services
 QUEUES = """
 queues:
   eased: {skills: {eased: 3}, relax: [{after: 3s, skills: {eased: 1}}], ring: 10s, wrap_up: 0s}

@@ -12,7 +12,7 @@ from kit import Agent, Caller, World, crew, new_number, siege
 
 from tests.kit_home import RunningHome, more_flows, running
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("recovery")]
+pytestmark = pytest.mark.services
 MENU = "6000"
 DIRECT = "6100"  # queue `sales` at once
 PATIENT = "6930"  # queue `patient` at once, whose agents' phones ring long

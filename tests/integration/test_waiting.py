@@ -16,7 +16,7 @@ from tests.kit_home import RunningHome, running
 from tests.kit_sound import sine
 from tests.kit_until import until
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("waiting")]
+pytestmark = pytest.mark.services
 ANNOUNCED, WHISPERED, CALLER, AGENT, MUSIC = 660, 1320, 440, 880, 1760
 VOICE = 3000.0  # of an agent's tone; music has it nowhere
 FLOWS = {

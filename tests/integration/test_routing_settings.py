@@ -1,5 +1,5 @@
-"""What a site may choose of the routing, on real calls: who comes first in proportion to his queue's promise, capacity by
-calendar, agents who have been idle too long, and the agent who talked to the customer last."""
+"""What a site may choose of the routing, on real calls: who comes first in proportion to his queue's promise, capacity
+by calendar, agents who have been idle too long, and the agent who talked to the customer last."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ nodes:
 """
 OFFERS = ("SELECT o.*, extract(epoch FROM o.offered_at - v.entered_at)::float AS waited FROM crm.v_offers o"
           " JOIN crm.v_queue_visits v ON v.call_id = o.call_id AND v.seq = o.visit_seq"
-          " JOIN crm.v_calls c ON c.call_id = o.call_id WHERE c.caller = $1 ORDER BY o.offered_at OFFSET $2")  # fmt: skip
+          " JOIN crm.v_calls c ON c.call_id = o.call_id WHERE c.caller = $1"
+          " ORDER BY o.offered_at OFFSET $2")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +171,10 @@ async def test_the_capacity_is_that_of_the_calendar_that_is_open(world: World) -
 
 
 async def test_who_has_been_idle_for_longer_than_the_limit_goes_first(world: World) -> None:
-    async with at_work(world, {"fair": 1}, talk=0.2) as (low, idler), at_work(world, {"fair": 8}, talk=0.2) as (top, able):
+    async with (
+        at_work(world, {"fair": 1}, talk=0.2) as (low, idler),
+        at_work(world, {"fair": 8}, talk=0.2) as (top, able),
+    ):
         await ready(world, low, idler)
         await ready(world, top, able)
         caller = await waiting(world, "fair")

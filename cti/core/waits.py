@@ -20,6 +20,7 @@ from cti.errors import BadInput, Refused
 
 CLOSING_EVERY = 10.0  # s between two looks whether a queue with callers has closed, or its capacity has changed
 KEPT_PLACES = 20_000
+TOLD_LATE = 2.0  # s by which a hang-up may be told after the same caller has called again
 
 
 class Waits:
@@ -30,6 +31,7 @@ class Waits:
         self.router = router
         self.lengths: dict[str, int] = {}  # open visits by queue
         self.left: dict[tuple[str, str], tuple[float, float]] = {}  # (caller, queue): the place he left, and when
+        self._newest: dict[tuple[str, str], str] = {}  # (caller, queue): the call of his that came last and waits there
         self._alone: dict[str, float] = {}  # calls that nobody signed on could ever serve, and since when
         self._watched: set[str] = set()  # queues that are looked at every CLOSING_EVERY
         self._told: set[str] = set()  # visits that are told something from time to time
@@ -60,9 +62,11 @@ class Waits:
         """Take an event in (after the call's own record has)."""
         if event.type == "call.queued":
             self.lengths[event.queue] = self.lengths.get(event.queue, 0) + 1
+            self._follow(event)
         elif event.type == "call.dequeued":
             self.lengths[event.queue] = self.lengths.get(event.queue, 0) - 1
             self._remember(event)
+            self._follow(event)
         if event.type in ("call.dequeued", "call.offered", "call.ended"):
             self.router.leave(event.call_id)
             self._alone.pop(event.call_id, None)
@@ -72,8 +76,29 @@ class Waits:
     def _remember(self, event: Event) -> None:
         """Whoever left before he was served may call again."""
         call = self.calls.live.get(event.call_id)
-        if call is not None and call.caller and event.data["result"] in ("abandoned", "short_abandon"):
+        if call is not None and call.caller and event.data["result"] in GAVE_UP:
             self._leave_place(call.caller, event.queue, call.last_visit["since"], event.at)
+
+    def _who(self, event: Event) -> tuple[str, str]:
+        call = self.calls.live.get(event.call_id)
+        return (call.caller if call is not None else ""), event.queue
+
+    def _follow(self, event: Event) -> None:
+        """Which call of a caller came last to a queue and waits there."""
+        who = self._who(event)
+        if event.type == "call.queued":
+            self._newest[who] = event.call_id
+        elif self._newest.get(who) == event.call_id:
+            del self._newest[who]
+
+    def _take_over(self, event: Event) -> None:
+        """He called again before it was told that he has hung up: the place that he has just left is his. Two who share
+        a number, and have both waited for a while, keep their own."""
+        again = self.calls.live.get(self._newest.get(self._who(event), ""))
+        if event.data["result"] not in GAVE_UP or again is None or again.visit is None:
+            return
+        if event.at - again.visit.entered_at <= TOLD_LATE and self.floor.queue(event.queue).return_within:
+            self._keep_place(again, again.visit, event.at)
 
     def _leave_place(self, caller: str, queue: str, since: float, at: float) -> None:
         self.left[caller, queue] = since, at
@@ -103,6 +128,8 @@ class Waits:
         """Do what follows from an event that has just happened (not from one that is restored)."""
         if event.type == "call.queued":
             self._entered(self.calls.live[event.call_id], event)
+        elif event.type == "call.dequeued":
+            self._take_over(event)
         elif event.type in ("offer.missed", "offer.rejected", "offer.cancelled"):
             self._back_in_place(event)
         elif event.type in ("call.place_kept", "call.priority_changed"):
@@ -328,6 +355,7 @@ def _next(first: float, every: float, at: float) -> float:
     return max(first, first + ceil((at - first) / every) * every)
 
 
+GAVE_UP = ("abandoned", "short_abandon")
 WAITS_AGAIN = ("call.queued", "call.place_kept", "call.clock_set", "call.priority_changed", "offer.missed",
                "offer.rejected", "offer.cancelled")  # fmt: skip
 

@@ -61,3 +61,4 @@ def test_whispers_by_queue_and_language() -> None:
     assert [(queue, language, [getattr(one, "text", "") for one in said]) for queue, language, said in found] == [
         ("sales", "en", ["Sales"]), ("sales", "id", ["Penjualan"])
     ]  # fmt: skip
+    assert list(whispers(loaded({}))) == []

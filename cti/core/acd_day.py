@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -62,3 +62,10 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Handling = Callable[[Caller, str], Seconds]  # how long an agent takes for a caller
+Chance = Callable[[], float]  # the next number from 0 to 1
+
+
+class Day(msgspec.Struct, frozen=True):
+    callers: Sequence[Caller]
+    shifts: Sequence[Shift]
+    handling: Handling

@@ -10,7 +10,9 @@ import pytest
 
 from cti.core.acd_compare import Estimate, Setup, as_recorded, compare, estimate, play
 from cti.core.acd_day import Caller
-from cti.core.acd_days import Handled, Patience, Plan, Record, Spell, Visit, completed, generated, recorded
+from cti.core.acd_days import completed, notes, recorded
+from cti.core.acd_made import Plan, generated
+from cti.core.acd_record import Handled, Patience, Record, Spell, Visit
 from cti.core.queues import QueueConfig, Routing
 
 SALES = {"sales": QueueConfig(name="sales", wrap_up=60)}
@@ -85,7 +87,7 @@ def test_callers_are_those_of_the_record() -> None:
         visit("a", 10, 3), visit("c", 40, 7, "callback"),
         visit("d", 50, 20, "timeout"), visit("d", 75, 4, seq=2, queue="support"),
     ]  # fmt: skip
-    day = recorded(record(visits), lambda: 0.5)
+    day = recorded(record(visits), lambda: 0.5, SALES, SALES)
     first, second, third, fourth = day.callers
     assert (first.key, first.leaves, first.patience > 3) == ("a/1", "abandoned", True)
     assert (second.patience, second.number, second.priority, second.skills) == (12, "+62811", 5, {"english": 2})
@@ -100,7 +102,7 @@ def test_shifts_are_when_agents_were_there_and_breaks_when_they_took_no_calls() 
         spell(250, 300, work="talking", call_id="else"), spell(300, 350, "not_ready"), spell(350, 400, "logged_out"),
         spell(400, 500), spell(0, 900, "logged_out", agent="budi"),
     ]  # fmt: skip
-    (shift,) = recorded(record([visit("a", 90, 10)], spells), lambda: 0.5).shifts
+    (shift,) = recorded(record([visit("a", 90, 10)], spells), lambda: 0.5, SALES, SALES).shifts
     assert (shift.agent, shift.skills, shift.answer) == ("ani", {"sales": 3}, 4)
     assert (shift.spans, shift.breaks) == (((0, 350), (400, 500)), ((250, 350),))
 
@@ -116,7 +118,7 @@ def test_the_simulated_present_of_a_quiet_day_is_the_day() -> None:
     told = record(visits, [spell(0, 4, work="reserved", call_id="c0"), spell(4, 74, work="talking", call_id="c0"),
                            spell(74, 200), *spells[1:]])  # fmt: skip
     setup = Setup(SALES, Routing(), lambda calendar, at: True)
-    was, again = as_recorded(told, SALES), play(recorded(told, random.Random(1).random), setup)
+    was, again = as_recorded(told, SALES), play(recorded(told, random.Random(1).random, SALES, SALES), setup)
     assert was["queues"]["sales"] == again["queues"]["sales"]
     assert was["agents"]["ani"] == pytest.approx(again["agents"]["ani"])
 
@@ -140,7 +142,7 @@ def test_a_made_up_day_has_what_was_asked_for() -> None:
         "dutch": QueueConfig(name="dutch", skills={"sales": 2, "any": [{"dutch": 1}, {"english": 3}]}, priority=4),
     }  # fmt: skip
     plan = Plan(calls=600, hours=2, agents=4, talk=60, wrap=5, patience=0, answer=2, serves=1)
-    day = generated(plan, queues, random.Random(1).random)
+    day = generated(plan, queues, random.Random(1).random, {})
     assert len(day.callers) == 600
     assert {caller.queue for caller in day.callers} == set(queues)
     assert {caller.priority for caller in day.callers if caller.queue == "dutch"} == {4}
@@ -151,7 +153,7 @@ def test_a_made_up_day_has_what_was_asked_for() -> None:
     ]  # fmt: skip
     talks = [day.handling(caller, "agent001") for caller in day.callers]
     assert sum(talk for talk, _ in talks) / 600 == pytest.approx(60, rel=0.2)
-    all_of = generated(Plan(calls=10, agents=1), queues, random.Random(2).random)
+    all_of = generated(Plan(calls=10, agents=1), queues, random.Random(2).random, {})
     assert all_of.shifts[0].skills == {"sales": 9, "dutch": 9, "english": 9}
     assert all_of.callers[0].patience < math.inf
 
@@ -163,7 +165,7 @@ def test_the_same_days_differ_by_the_configuration_alone() -> None:
     queues = {"sales": QueueConfig(name="sales", wrap_up=60), "idle": QueueConfig(name="idle")}
     plan = Plan(calls=150, hours=1, agents=8, talk=120, wrap=60)
     made = {"sales": queues["sales"]}
-    days = [generated(plan, made, random.Random(seed).random) for seed in range(4)]
+    days = [generated(plan, made, random.Random(seed).random, made) for seed in range(4)]
     always = Setup(queues, Routing(), lambda calendar, at: True)
     short = Setup({"sales": QueueConfig(name="sales", wrap_up=5)}, Routing(), always.is_open)
     now, other = [play(day, always) for day in days], [play(day, short) for day in days]

@@ -101,8 +101,7 @@ class Desks:
 
     def _is_here_again(self, desk: Desk) -> None:
         desk.breaks -= 1
-        if not desk.busy:
-            self.back(desk)
+        self.back(desk)
 
     def back(self, desk: Desk) -> None:
         """What comes next: a call, a break, or home."""

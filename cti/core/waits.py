@@ -66,9 +66,8 @@ class Waits:
 
     def _remember(self, event: Event) -> None:
         call = self.calls.live.get(event.call_id)
-        if call is not None:
-            since = call.last_visit.get("since", event.at)
-            self.admission.leaves_place(call.caller, event.queue, event.data["result"], since, event.at)
+        caller, since = (call.caller, call.last_visit.get("since", event.at)) if call is not None else ("", 0.0)
+        self.admission.leaves_place(caller, event.queue, event.data["result"], since, event.at)
 
     def _wait(self, call_id: str, at: float) -> None:
         """He waits, if he does and no phone rings for him; and is looked at when others may serve him."""

@@ -215,6 +215,10 @@ def test_callbacks_are_made_while_their_calendar_is_open_and_only_so_long() -> N
     busy: list[tuple[float, dict[str, Any]]] = [(0, {}), (1, {"patience": 4, "leaves": "callback"})]
     _, outcome = day(busy, [agent()], queue(callback=CallbackRules(calendar="office", expires=500.0)), router=router)
     assert outcome.queues["sales"].called_back == 0  # it closed while he stood in line
+    always = queue(calendar="office", overflow=Overflow(closing=True), callback=CallbackRules(calendar="always"))
+    router.is_open = lambda calendar, at: at < 50 or calendar == "always"
+    said, outcome = day([*busy, (2, {})], [agent()], always, router=router)
+    assert (said["c2"][0], outcome.queues["sales"].called_back) == ("closed", 1)
 
 
 def test_capacity_holds_calls_back_and_room_lets_them_go() -> None:

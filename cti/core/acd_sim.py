@@ -42,8 +42,7 @@ class _Day:
                  tally: Tally) -> None:  # fmt: skip
         self.handling, self.router, self.tally = handling, router, tally
         self.router.configure(queues, routing, 0.0)
-        self.agenda = Agenda()
-        self.admission = Admission(router, Expect())
+        self.agenda, self.admission = Agenda(), Admission(router, Expect())
         self.desks = Desks(self.agenda, router, tally, self._free)
         self.waits: dict[str, _Wait] = {}
         self.asked: dict[tuple[str, str], _Wait] = {}  # callbacks by number and queue
@@ -297,5 +296,4 @@ def simulate(
 ) -> Outcome:  # fmt: skip
     """Play a day. `callers` in the order of their `at`. A router that knows the agents' handling and the calendars
     already, or a tally that notes more, may be given."""
-    day = _Day(queues, routing, handling, router or Router(), tally or Tally(queues))
-    return day.play(callers, shifts)
+    return _Day(queues, routing, handling, router or Router(), tally or Tally(queues)).play(callers, shifts)

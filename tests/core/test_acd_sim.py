@@ -18,7 +18,7 @@ from cti.core.queues import CallbackRules, Capacity, Overflow, QueueConfig, Rela
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
-from erlang import erlang_a, erlang_c, recursion, two_speeds
+from erlang import by_speed, erlang_a, erlang_c, recursion, two_speeds
 
 DAY = ((0.0, 36_000.0),)
 
@@ -352,6 +352,21 @@ def test_every_wait_is_that_of_the_textbook_recursion(patience: float) -> None:
     simulate(calls, shifts, {"sales": open_end}, Routing(), exponential(180), tally=tally)
     handles = [-180 * math.log(1 - caller.luck) for caller in calls]
     exact = recursion(11, [c.at for c in calls], handles, [c.patience for c in calls])
+    assert max(abs(tally.said[c.key][1] - wait) for c, wait in zip(calls, exact, strict=True)) < 1e-6
+    assert max(exact) > 60
+
+
+def test_every_wait_is_that_of_the_recursion_with_agents_of_two_speeds() -> None:
+    open_end = queue(max_wait=math.inf, max_size=10**9)
+    tally, calls = Said({"sales": open_end}), sample(8_000, 1 / 10.2)
+    shifts = [agent(f"a{n:02}", spans=((0.0, math.inf),)) for n in range(20)]
+    handles, speeds = [-math.log(1 - caller.luck) for caller in calls], [(126.0, 234.0)[n % 2] for n in range(20)]
+
+    def handling(caller: Caller, who: str) -> tuple[float, float]:
+        return -math.log(1 - caller.luck) * speeds[int(who[1:])], 0.0
+
+    simulate(calls, shifts, {"sales": open_end}, Routing(), handling, tally=tally)
+    exact = by_speed(speeds, False, [c.at for c in calls], handles)
     assert max(abs(tally.said[c.key][1] - wait) for c, wait in zip(calls, exact, strict=True)) < 1e-6
     assert max(exact) > 60
 

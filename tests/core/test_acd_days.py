@@ -129,7 +129,8 @@ def test_who_missed_an_offer_or_turned_it_down_would_have_done_so_for_a_while() 
 def test_who_was_called_back_is_so_once() -> None:
     spells = [
         spell(0, 300, "not_ready"), spell(300, 305, work="reserved", call_id="made"),
-        spell(305, 400, work="talking", call_id="made"), spell(400, 500), spell(500, 520, work="reserved", call_id="in vain"), spell(520, 1000),
+        spell(305, 400, work="talking", call_id="made"), spell(400, 500),
+        spell(500, 520, work="reserved", call_id="in vain"), spell(520, 1000),
     ]  # fmt: skip
     reached = visit("a", 90, 10, "callback", agent="ani", talk=80.0, wrap=15.0, ringing=5.0, made="made", number="7")
     told = record([reached, visit("b", 95, 9, "callback")], spells)

@@ -40,6 +40,7 @@ PREFIX = "callback/"
 LOOK_EVERY = 30.0  # s between two looks whether a calendar has opened or closed
 KEEP_OVER = 20_000
 NO_AGENT = "no_agent"  # of a call for which no agent stayed: no try
+MOVES = {"since", "priority", "requested_at", "not_before"}  # what `callback.moved` may change
 
 
 class Callback(msgspec.Struct, kw_only=True):
@@ -128,7 +129,8 @@ class Callbacks:
             one.made, one.not_before = "", event.data["not_before"] or 0.0
             one.tries += event.data["result"] != NO_AGENT
         elif event.type == "callback.moved":
-            one.since, one.priority = event.data["since"], event.data["priority"]
+            for name in MOVES & event.data.keys():
+                setattr(one, name, event.data[name])
         else:  # it has ended
             self._forget(one)
 
@@ -187,9 +189,9 @@ class Callbacks:
             self.look(first, at)
         self.end(one, at, "merged", "system")
 
-    def _move(self, one: Callback, since: float, priority: int, at: float) -> None:
+    def _move(self, one: Callback, since: float, priority: int, at: float, **more: float) -> None:
         self.out.emit("callback.moved", at, call_id=one.call_id, queue=one.queue, callback=one.callback_id, since=since,
-                      priority=priority)  # fmt: skip
+                      priority=priority, **more)  # fmt: skip
 
     def _place(self, one: Callback) -> tuple[float, float]:
         aging = self.router.routing.aging
@@ -340,9 +342,11 @@ class Callbacks:
         self.out.wake(m.at, "callbacks", "")
 
     def _clock_stepped(self, m: ClockStepped) -> None:
-        """Everybody has waited as long as he had. Deadlines are moved by the outbox."""
+        """Everybody has waited as long as he had, and has as long as he had until his next try and until he expires.
+        Deadlines are moved by the outbox. It is stored as the last that was told by the later of both clocks."""
         for one in self.open.values():
             one.wakes += m.by
-            one.not_before += m.by if one.not_before else 0.0
-            self._move(one, one.since + m.by, one.priority, m.at)
+            told = max(m.at, m.at - m.by)
+            self._move(one, one.since + m.by, one.priority, told, requested_at=one.requested_at + m.by,
+                       not_before=one.not_before + m.by if one.not_before else 0.0)  # fmt: skip
         self.out.wake(m.at, "callbacks", "")

@@ -379,9 +379,10 @@ class Event(Message, frozen=True, kw_only=True):
     flow.ended            flow, how
     callback.requested    queue; number, entered, node, since (the place kept), priority, skills, language
     callback.dialed       queue, agent; callback (its id), to (the call made for it), number, try
-    callback.failed       queue; callback, to, number, result (busy, no_answer, invalid_number, dropped, fail, stopped;
-                          no_agent is no try), not_before (next try)
-    callback.moved        queue; callback, since, priority: a later request had a better place, or the clock was set
+    callback.failed       queue; callback, to, number, result (busy, no_answer, invalid_number, dropped, fail, stopped,
+                          agent_left; no_agent is no try), not_before (next try)
+    callback.moved        queue; callback, since, priority: a later request had a better place; requested_at, not_before
+                          (0: at any time) too: the clock was set
     callback.ended        queue; callback, state (done, expired, cancelled, merged, barred, failed), by, number, to (the
                           call in which he is served)
     call.placed           queue, agent; to, channel_id: the phone of a customer who is called back is rung

@@ -92,7 +92,7 @@ class CallbackCalls:
         one = self.callbacks.open[match.key.removeprefix(PREFIX)]
         if MAIN in self.floor.nodes_down:
             return
-        if not self.callbacks.may_call(one, at):
+        if self.callbacks.hindered(one, at):
             self.callbacks.look(one, at)
             return
         channel = channel_id(self.epoch, offer_id(one.callback_id, one.calls + 1, self.epoch, at))

@@ -30,7 +30,7 @@ from cti.core.messages import (
     ClockStepped,
     Event,
 )
-from cti.core.numbers import dialable
+from cti.core.numbers import for_callback
 from cti.core.outbox import Outbox
 from cti.core.queues import CallbackRules
 from cti.core.waits import Waits
@@ -189,7 +189,7 @@ class Callbacks:
             self.look(first, at)
         self.end(one, at, "merged", "system")
 
-    def _move(self, one: Callback, since: float, priority: int, at: float, **more: float) -> None:
+    def _move(self, one: Callback, since: float, priority: int, at: float, **more: Any) -> None:
         self.out.emit("callback.moved", at, call_id=one.call_id, queue=one.queue, callback=one.callback_id, since=since,
                       priority=priority, **more)  # fmt: skip
 
@@ -240,7 +240,7 @@ class Callbacks:
         over = self._is_over(one, at)
         if over:
             self.end(one, at, over, "system")
-        elif at < one.not_before or not self.may_call(one, at):
+        elif self.hindered(one, at):
             self.router.leave(one.key)
             self._sleep(one, at, one.not_before if at < one.not_before else at + LOOK_EVERY)
         else:
@@ -251,19 +251,30 @@ class Callbacks:
         if one.barred:
             return "barred"
         rules = self.rules(one)
-        if one.tries >= rules.tries or dialable(one.number, self.country).kind != "ordinary":
+        if one.tries >= rules.tries or for_callback(one.number, self.country, rules.countries).refused:
             return "failed"
         if self.book is not None and self.book.flow_for(one.number) is not None:  # it would ring here
             return "failed"
         return "expired" if at >= one.requested_at + rules.expires else ""
 
-    def may_call(self, one: Callback, at: float) -> bool:
-        """Whether this is a time for it: the calendar is open, and the number is not being called already."""
+    def hindered(self, one: Callback, at: float) -> str:
+        """What keeps it from being called now: later (its next try), no_queue, no_trunk, number (it is being called
+        already), closed (the calendar). Empty: nothing but who comes before."""
         queue = self.router.queues.get(one.queue)
-        if queue is None or not self.trunk or any(other.made for other in self.of(one.number)):
-            return False
+        if at < one.not_before:
+            return "later"
+        if queue is None or not self.trunk:
+            return "no_trunk" if queue is not None else "no_queue"
+        if any(other.made for other in self.of(one.number)):
+            return "number"
         calendar = queue.callback.calendar or queue.calendar
-        return not calendar or self.router.is_open(calendar, at)
+        return "" if not calendar or self.router.is_open(calendar, at) else "closed"
+
+    def turn(self, one: Callback) -> tuple[bool, bool, tuple[float, float]]:
+        """In which order those of a queue are shown: who is called, who stands by his place, who sleeps by his next
+        try."""
+        stands = one.key in self.router.stands
+        return (not one.made, not stands, self._place(one) if stands else (one.not_before, one.since))
 
     def _stand(self, one: Callback, at: float) -> None:
         waiter = Waiter(

@@ -263,10 +263,11 @@ class AgentInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PeopleChanged(Fact, frozen=True, kw_only=True):
-    """All agents and all stations as they are now in the database."""
+    """All agents and all stations as they are now in the database. `names`: of everybody who may log in, by login."""
 
     agents: tuple[AgentInfo, ...]
     stations: tuple[str, ...]
+    names: dict[str, str] = {}
 
 
 class FlowsPublished(Fact, frozen=True, kw_only=True):

@@ -37,7 +37,7 @@ class CallbackStore:
         return plain(await self.db.row("get_callback", callback_id))  # type: ignore[no-any-return]
 
     async def callbacks_of(self, ids: Sequence[str]) -> dict[str, Row]:
-        """By id: entered, last_result, asked_by, customer_name."""
+        """By id: entered, last_result, asked_by, asked_by_name, customer_name."""
         rows = await self.db.rows("callbacks_of", list(ids))
         return {row["callback_id"]: dict(row) for row in rows}
 

@@ -513,8 +513,9 @@ ORDER BY v.requested_at DESC, v.callback_id DESC LIMIT $6
 
 -- name: callbacks_of
 -- What the database knows of these ($1) besides what the server does.
-SELECT v.callback_id::text, v.entered, v.last_result, v.asked_by, c.display_name AS customer_name
-FROM crm.v_callbacks AS v LEFT JOIN crm.customers AS c USING (customer_id)
+SELECT v.callback_id::text, v.entered, v.last_result, v.asked_by, c.display_name AS customer_name,
+    coalesce(nullif(u.display_name, ''), v.asked_by) AS asked_by_name
+FROM crm.v_callbacks AS v LEFT JOIN crm.customers AS c USING (customer_id) LEFT JOIN crm.users AS u ON u.name = v.asked_by
 WHERE v.callback_id = ANY ($1::uuid[])
 
 -- name: get_callback

@@ -91,7 +91,7 @@ def for_callback(number: str, country: str, countries: Collection[str] = ()) -> 
     if region in (country, *countries):
         return verdict
     whose = f"of {region}" if region.isalpha() else "of no country"
-    return Verdict("", "foreign", f"numbers {whose} are not called back: it is not in the queue's `callback: countries`")
+    return Verdict("", "foreign", f"numbers {whose} are not called back: not in the queue's `callback: countries`")
 
 
 def _why(kind: str) -> str:

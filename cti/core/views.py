@@ -211,8 +211,9 @@ def waiting_calls(board: Switchboard, now: float, most: int | None = None) -> li
 def callbacks(board: Switchboard, queues: Collection[str] | None, now: float) -> list[Row]:
     """Callbacks that are open in these queues (None: in all), in the order in which they are to be called.
 
-    why: calling (`agent`, `made_id`: the call), what hinders it (`Callbacks.hindered`), or what it waits for in its
-    queue, as of a caller; empty: it is its turn. position: None while it does not stand in its queue."""
+    why: calling (`for`: the agent, `made_id`: the call), what hinders it (`Callbacks.hindered`), soon (nothing; it is
+    about to take its place), or what it waits for in its queue, as of a caller. position: None while it does not stand
+    there."""
     known = [one for one in board.callbacks.open.values() if queues is None or one.queue in queues]
     known.sort(key=lambda one: (one.queue, *board.callbacks.turn(one)))
     return [_callback_row(board, one, now) for one in known]
@@ -220,14 +221,15 @@ def callbacks(board: Switchboard, queues: Collection[str] | None, now: float) ->
 
 def _callback_row(board: Switchboard, one: Callback, now: float) -> Row:
     rules, made = board.callbacks.rules(one), board.calls.live.get(one.made)
-    waits = why_waiting(board.router, one.key, now) if one.key in board.router.stands else {}
+    stands = one.key in board.router.stands
+    waits = why_waiting(board.router, one.key, now) if stands else {"why": "soon"}
     return {
         "callback_id": one.callback_id, "call_id": one.call_id, "queue": one.queue, "number": one.number,
         "state": "dialing" if one.made else "open", "requested_at": one.requested_at, "since": one.since,
         "priority": one.priority, "tries": one.tries, "tries_most": rules.tries,
         "next_try_at": one.not_before if one.not_before > now else None,
         "expires_at": one.requested_at + rules.expires, "position": waits.get("position"),
-        "why": "calling" if one.made else board.callbacks.hindered(one, now) or waits.get("why", ""),
-        "agent": made.offer.agent if made is not None and made.offer is not None else None, "made_id": one.made or None,
+        "why": "calling" if one.made else board.callbacks.hindered(one, now) or waits["why"],
+        "for": made.offer.agent if made is not None and made.offer is not None else None, "made_id": one.made or None,
         "signed_on": waits.get("signed_on"),
     }  # fmt: skip

@@ -130,7 +130,7 @@ class FakeStore(FlowsStore):
     async def callbacks_of(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         if self.away:
             raise Unavailable("PostgreSQL is away")
-        names = ("entered", "last_result", "asked_by", "customer_name")
+        names = ("entered", "last_result", "asked_by", "asked_by_name", "customer_name")
         rows = [r for r in self.callbacks if r["callback_id"] in ids]
         return {r["callback_id"]: {name: r.get(name) for name in names} for r in rows}
 
@@ -261,7 +261,8 @@ class FakeEngine(FlowsEngine):
         return [
             {
                 "queue": name, "waiting": waiting, "longest_since": self.longest[name], "ready": 1, "talking": 0,
-                "callbacks": 0, "offered_today": 40, "answered_today": 36, "abandoned_today": 2, "service_level": 0.86,
+                "callbacks": len(self.callbacks([name])), "offered_today": 40, "answered_today": 36,
+                "abandoned_today": 2, "service_level": 0.86,
                 "service_level_target": 80, "service_level_within": 20.0, "speed_of_answer": 7.2,
             }
             for name, waiting in self.waiting.items()
@@ -290,7 +291,7 @@ class FakeEngine(FlowsEngine):
             "callback_id": callback_id, "call_id": str(uuid.uuid4()), "queue": queue, "number": number, "state": "open",
             "requested_at": now - 600, "since": now - 600, "priority": 0, "tries": 0, "tries_most": 3,
             "next_try_at": None, "expires_at": now + 86_400, "position": len(self.callback_rows) + 1, "why": "busy",
-            "agent": None, "made_id": None, "signed_on": 2,
+            "for": None, "made_id": None, "signed_on": 2,
         } | more)  # fmt: skip
         self.open_callbacks.append(callback_id)
         return callback_id

@@ -149,6 +149,7 @@ ROUTES = (
     _get("/login", pages.login, open=True),
     _get("/agent", pages.agent, open=True),
     _get("/wallboard", pages.wallboard, open=True),
+    _get("/callbacks", pages.callbacks, open=True),
     _get("/admin", pages.admin, open=True),
     _get("/drawing.css", pages.drawing_style, open=True),
 )  # fmt: skip

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from cti.adapters.web.api import Deps, Name, Priority, audit, body, page, paging, short, uuid_in
 from cti.adapters.web.auth import Who
+from cti.adapters.web.numbers import national
 from cti.adapters.web.ports import Row
 from cti.adapters.web.problems import Problem
 from cti.adapters.web.wire import iso, read_time
@@ -61,12 +62,15 @@ async def open_callbacks(deps: Deps, request: web.Request, who: Who) -> Row:
     """Those that are open, in the order in which they are to be called: the first SHOWN, and how many there are. What
     the database knows of them is null while it is away."""
     found = deps.engine.callbacks(_queues(deps, request, who))
-    rows = found[:SHOWN]
+    rows, country = found[:SHOWN], deps.settings.country
     about: Mapping[str, Row] = {}
     with contextlib.suppress(Unavailable):
         about = await deps.store.callbacks_of([row["callback_id"] for row in rows])
-    unknown = dict.fromkeys(("entered", "last_result", "asked_by", "customer_name"))
-    items = [{**row, **about.get(row["callback_id"], unknown)} for row in rows]
+    unknown = dict.fromkeys(("entered", "last_result", "asked_by", "asked_by_name", "customer_name"))
+    items = [
+        {**row, **about.get(row["callback_id"], unknown), "number_national": national(row["number"], country)}
+        for row in rows
+    ]
     return {"items": items, "total": len(found), "next_cursor": None}
 
 
@@ -116,5 +120,5 @@ def _not_before(text: str, now: float, expires: float) -> float | None:
     """None: at once. Raises BadInput when it would have expired by then."""
     at = read_time("not_before", text)
     if at >= now + expires:
-        raise BadInput(f"not_before is a time up to {iso(now + expires)}: callbacks of this queue expire then", "too_late")
+        raise BadInput(f"not_before is before {iso(now + expires)}: this queue's callbacks expire then", "too_late")
     return at if at > now else None

@@ -99,7 +99,7 @@ class Engine(Protocol):
     def callbacks(self, queues: Collection[str] | None) -> list[Row]:
         """Those that are open in these queues (None: in all), in the order in which they are to be called: callback_id,
         queue, number, state, requested_at, since, priority, tries, tries_most, next_try_at, expires_at, position, why,
-        agent."""
+        for (the agent), made_id, signed_on."""
 
     def queue(self, name: str) -> QueueConfig | None:
         """Its settings; None: there is no such queue."""
@@ -178,7 +178,7 @@ class Store(Protocol):
         """states, queues None: of all of them."""
 
     async def callbacks_of(self, ids: Sequence[str]) -> Mapping[str, Row]:
-        """By id: entered, last_result, asked_by, customer_name."""
+        """By id: entered, last_result, asked_by, asked_by_name, customer_name."""
 
     async def get_callback(self, callback_id: str) -> Row | None: ...
     async def cancel_callback(self, callback_id: str, by: str) -> Row:

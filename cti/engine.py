@@ -113,13 +113,14 @@ class Engine:
         self.settle(output)
 
     def settle(self, output: Output) -> None:
-        """Keep the events, tell the observers, carry out the commands, set the timer."""
+        """Keep the events, carry out the commands (a phone is to ring before a wallboard changes), tell the observers,
+        set the timer."""
         if output.events:
             self._journal.append(output.events)
-        for event in output.events:
-            self._safely(self._observe, event)
         for command in output.commands:
             self._safely(self._dispatch, command)
+        for event in output.events:
+            self._safely(self._observe, event)
         self._set_timer()
 
     def _safely(self, tell: Callable[[Any], None], message: Event | Command) -> None:

@@ -38,7 +38,7 @@ async def test_what_one_adapter_breaks_the_others_do_not_miss() -> None:
     first_command, command = HangUp(uniqueid="x-1.1"), Hold(uniqueid="x-1.2")
     engine = Engine(Switchboard(1, Settings()), kept, fail_first, fail_first)
     engine.settle(Output([first_event, event], [first_command, command]))
-    assert kept.done == ["kept", first_event, event, first_command, command]
+    assert kept.done == ["kept", first_command, command, first_event, event]
     assert engine.faults == 2
 
 

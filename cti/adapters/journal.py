@@ -32,6 +32,7 @@ from cti.errors import Refused
 
 SEGMENT_BYTES = 16 << 20
 KEEP_SECONDS = 24 * 3600.0
+GATHER = 0.01  # s that lines may wait for others to go to the disk with
 log = logging.getLogger(__name__)
 
 
@@ -165,15 +166,16 @@ class Journal:
         """The thread: one sync for all that was appended meanwhile."""
         while not self._closing:
             self._wake.wait(1.0 if self.synced < self.last else None)
+            if not self._closing:
+                time.sleep(GATHER)
             self._wake.clear()
             self._sync_once()
 
     def _sync_once(self) -> None:
         """Never raises: without its thread nothing would come to the disk any more."""
-        handles: list[int] = []
+        last, open_one, full = self._take()
         try:
-            last, full = self._take(handles)
-            for handle in handles:
+            for handle in (open_one, *full):
                 os.fdatasync(handle)
             if full:
                 _sync_folder(self.folder)
@@ -182,19 +184,17 @@ class Journal:
         except OSError as e:
             self._say("sync", str(e))
         finally:
-            for handle in handles:
+            for handle in full:
                 with contextlib.suppress(OSError):
                     os.close(handle)
 
-    def _take(self, handles: list[int]) -> tuple[int, bool]:
-        """What is to be synced now, and up to where; whether a segment is full. Raises OSError."""
+    def _take(self) -> tuple[int, int, list[int]]:
+        """Up to where is synced now, and of which files: the open one, which nobody else closes, and full ones."""
         with self._guard:
             self._write()
             last = self.last if not self._waiting else self.synced
-            handles.append(os.dup(self._file))
-            handles += self._rotated
-            full, self._rotated = bool(self._rotated), []
-        return last, full
+            full, self._rotated = self._rotated, []
+            return last, self._file, full
 
     def _say(self, what: str, fault: str) -> None:
         """One line at a change of state."""

@@ -21,6 +21,7 @@ from cti.core.messages import Event, decode, encode
 CHANNEL = "cti:events"
 KEPT = 10_000  # events that wait for a slow Redis
 GATHER = 0.05  # s that events may wait for others to go with
+LOOK_EVERY = 1.0  # s; who begins to listen hears nothing for so long
 TIMEOUT = 1.0
 PING_EVERY = 5.0
 RETRY_FIRST, RETRY_MOST = 0.2, 5.0
@@ -36,15 +37,15 @@ class Fanout:
         self._redis = Redis.from_url(
             url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, max_connections=4, health_check_interval=10
         )
-        self._waiting: collections.deque[bytes] = collections.deque(maxlen=KEPT)
+        self._waiting: collections.deque[Event] = collections.deque(maxlen=KEPT)
+        self._anybody = (False, -LOOK_EVERY)  # whether somebody listens, and the loop's time of the answer
         self._wake = asyncio.Event()
         self._said: bool | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._start(self._send())
 
     def publish(self, event: Event) -> None:
-        with contextlib.suppress(UnicodeEncodeError):
-            self._waiting.append(encode(event))
+        self._waiting.append(event)
         self._wake.set()
 
     def subscribe(self, callback: Callable[[Event], None]) -> None:
@@ -77,11 +78,9 @@ class Fanout:
         while True:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), 500))]
             try:
-                async with asyncio.timeout(2 * TIMEOUT), self._redis.pipeline(transaction=False) as pipe:
+                async with asyncio.timeout(2 * TIMEOUT):
                     if await self._heard():
-                        for line in batch:
-                            pipe.publish(CHANNEL, line)
-                        await pipe.execute()
+                        await self._publish(batch)
                 self._say(True)
                 wait = RETRY_FIRST
                 await self._idle()
@@ -90,13 +89,25 @@ class Fanout:
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, RETRY_MOST)
 
-    async def _heard(self) -> bool:
-        """Whether somebody listens; then what nobody would hear need not be sent. The sign of life, too."""
+    async def _publish(self, batch: list[Event]) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.pubsub_numsub(CHANNEL)
-            pipe.pubsub_numpat()
-            named, patterns = await pipe.execute()
-        return bool(patterns) or any(count for _, count in named)
+            for event in batch:
+                with contextlib.suppress(UnicodeEncodeError):
+                    pipe.publish(CHANNEL, encode(event))
+            await pipe.execute()
+
+    async def _heard(self) -> bool:
+        """Whether somebody listened LOOK_EVERY ago at most; else nothing need be sent. The sign of life, too."""
+        heard, asked_at = self._anybody
+        now = asyncio.get_running_loop().time()
+        if now - asked_at >= LOOK_EVERY:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.pubsub_numsub(CHANNEL)
+                pipe.pubsub_numpat()
+                named, patterns = await pipe.execute()
+            heard = bool(patterns) or any(count for _, count in named)
+            self._anybody = (heard, now)
+        return heard
 
     async def _idle(self) -> None:
         """Until there is something to send, or it is time to see whether Redis is still there."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection
+from functools import lru_cache
 
 import msgspec
 import phonenumbers
@@ -60,6 +61,7 @@ class Verdict(msgspec.Struct, frozen=True):
     refused: str = ""
 
 
+@lru_cache(4096)
 def to_e164(number: str, country: str) -> str | None:
     """`+` and digits, when this can be a number of the public network dialled from `country`; else None."""
     parsed = _parsed(number, country)

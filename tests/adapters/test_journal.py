@@ -190,21 +190,21 @@ def test_synced_follows_last(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_a_process_without_handles_syncs_again_when_it_has_some(
+def test_a_disk_that_could_not_sync_is_synced_again_when_it_can(
     tmp_path: Path, monkeypatch: Any, caplog: Any
 ) -> None:
     """Nobody needs to append anything for that."""
-    journal, dup, tries = Journal.open(tmp_path), os.dup, []
+    journal, sync, tries = Journal.open(tmp_path), os.fdatasync, []
 
-    def none_left(handle: int) -> int:
+    def broken(handle: int) -> None:
         tries.append(handle)
-        raise OSError(24, "Too many open files")
+        raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(module.os, "dup", none_left)
+    monkeypatch.setattr(module.os, "fdatasync", broken)
     last = journal.append([event(1)])
     _until(lambda: tries)
     assert journal.synced == last - 1
-    monkeypatch.setattr(module.os, "dup", dup)
+    monkeypatch.setattr(module.os, "fdatasync", sync)
     _until(lambda: journal.synced == last)
     journal.close()
     assert caplog.text.count("cannot sync") == 1 and caplog.text.count("can sync again") == 1

@@ -13,7 +13,7 @@ import pytest
 from fakes import a_pop
 from webkit import CSRF, Site, a_site, close_code, code, hear
 
-from cti.adapters.web.hub import KEEP, KEEP_BYTES, MAX_QUEUED, Hub, Socket
+from cti.adapters.web.hub import KEEP, KEEP_BYTES, KEEP_SECONDS, MAX_QUEUED, Hub, Socket
 
 
 @pytest.fixture
@@ -113,21 +113,50 @@ async def test_a_reconnect_gets_what_it_missed_in_order_else_a_snapshot(site: Si
                 await hear(ws, "desk")
 
 
+def a_page(hub: Hub, agent: str) -> Socket:
+    socket = Socket(agent, [f"agent:{agent}"], b"", hub.seq)
+    hub.add(socket)
+    return socket
+
+
 def test_what_is_no_longer_kept_is_not_pretended_to_be_complete() -> None:
     hub = Hub()
     before = hub.seq
+    a_page(hub, "anna")
     for i in range(KEEP):
         hub.push("notice", {"n": i}, "anna")
     assert len(hub.missed(["agent:anna"], before) or ()) == KEEP
     hub.push("notice", {}, "anna")
     assert hub.missed(["agent:anna"], before) is None
     assert len(hub.missed(["agent:anna"], before + 1) or ()) == KEEP
-    assert hub.missed(["agent:budi"], before) == []
+    assert hub.missed(["agent:budi"], before) is None  # who never was here
     assert hub.missed(["agent:anna"], before - 1) is None  # from before this server's start
+
+
+def test_nothing_is_said_to_nobody_and_who_is_away_for_long_gets_a_snapshot() -> None:
+    now = 1000.0
+    hub = Hub(clock=lambda: now)
+    before = hub.seq
+    hub.push("notice", {}, "anna")
+    assert hub.seq == before
+    page = a_page(hub, "anna")
+    hub.push("notice", {}, "anna")
+    hub.remove(page)
+    hub.push("notice", {}, "anna")
+    now += KEEP_SECONDS - 1
+    hub.beat()
+    assert len(hub.missed(["agent:anna"], before) or ()) == 2
+    hub.remove(a_page(hub, "anna"))
+    now += KEEP_SECONDS + 1
+    hub.beat()
+    assert hub.missed(["agent:anna"], hub.seq) is None
+    hub.push("notice", {}, "anna")
+    assert hub.seq == before + 2
 
 
 def test_what_is_kept_is_bounded_in_bytes_so_that_a_reconnect_does_not_close_itself() -> None:
     hub = Hub()
+    a_page(hub, "anna")
     since = []
     for i in range(KEEP):
         since.append(hub.seq)

@@ -24,6 +24,7 @@ FLOOR_TYPES = frozenset({"agent_state", "queue", "wallboard"})  # what superviso
 MAX_QUEUED = 2 * 1024 * 1024  # bytes waiting for one socket
 KEEP = 500  # messages kept for reconnects, per audience,
 KEEP_BYTES = 256 * 1024  # and what they may hold: well under MAX_QUEUED, or a reconnect would close itself
+KEEP_SECONDS = 60.0  # after the last page of an audience has gone; who reconnects later gets a snapshot
 PHONE_TYPE = "pick_up"
 
 
@@ -69,7 +70,10 @@ class Socket:
 
 
 class _Ring(msgspec.Struct):
+    """What was said to an audience that has pages, or had one a moment ago."""
+
     complete_from: int  # every message after this seq is here
+    alone_since: float = 0.0  # when its last page went
     messages: deque[tuple[int, str]] = msgspec.field(default_factory=deque)
     size: int = 0
 
@@ -96,26 +100,30 @@ class Hub:
         self._clock = clock
         self.seat_of: Callable[[str], str] = lambda agent: ""
         self.seq = int(clock() * 1000)
-        self._start = self.seq
         self._sockets: set[Socket] = set()
         self._by_audience: dict[str, set[Socket]] = {}
         self._rings: dict[str, _Ring] = {}
 
     def push(self, type: str, data: dict[str, Any], agent: str = "") -> None:
         """Tell the agent's pages, and supervisors what is theirs to see; without `agent` supervisors only.
+        Where nobody is, nothing is said.
 
         `pick_up` goes only to phones that said they can be told so, and is never repeated to a reconnect."""
-        message = self.message(type, data)
         if type == PHONE_TYPE:
+            message = self.message(type, data)
             for socket in self._phones(agent):
                 socket.put(message)
             return
         audiences = [f"agent:{agent}"] if agent else []
         if not agent or type in FLOOR_TYPES:
             audiences.append(FLOOR)
+        audiences = [audience for audience in audiences if audience in self._rings]
+        if not audiences:
+            return
+        message = self.message(type, data)
         if type != "wallboard":
             for audience in audiences:
-                self._rings.setdefault(audience, _Ring(self._start)).add(self.seq, message)
+                self._rings[audience].add(self.seq, message)
         for socket in set().union(*(self._by_audience.get(a, set()) for a in audiences)):
             socket.seq = self.seq
             socket.put(message)
@@ -134,14 +142,12 @@ class Hub:
 
     def missed(self, audiences: Iterable[str], since: int) -> list[str] | None:
         """What these audiences were told after `since`, in order; None when it is no longer known."""
-        if not self._start <= since <= self.seq:
+        if since > self.seq:
             return None
         found: dict[int, str] = {}
         for audience in audiences:
             ring = self._rings.get(audience)
-            if ring is None:
-                continue
-            if since < ring.complete_from:
+            if ring is None or since < ring.complete_from:
                 return None
             found.update((seq, text) for seq, text in ring.messages if seq > since)
         return [found[seq] for seq in sorted(found)]
@@ -150,14 +156,15 @@ class Hub:
         self._sockets.add(socket)
         for audience in socket.audiences:
             self._by_audience.setdefault(audience, set()).add(socket)
+            self._rings.setdefault(audience, _Ring(self.seq))
 
     def remove(self, socket: Socket) -> None:
         self._sockets.discard(socket)
         for audience in socket.audiences:
             group = self._by_audience.get(audience, set())
             group.discard(socket)
-            if not group:
-                self._by_audience.pop(audience, None)
+            if not group and self._by_audience.pop(audience, None) is not None:
+                self._rings[audience].alone_since = self._clock()
         if socket.station:
             self.set_phone(socket, "")
 
@@ -197,7 +204,13 @@ class Hub:
         return audience in self._by_audience
 
     def beat(self) -> None:
-        """A sign of life to every page: silence means that the link is broken."""
+        """A sign of life to every page: silence means a broken link. What nobody will ask for is forgotten."""
+        before = self._clock() - KEEP_SECONDS
+        self._rings = {
+            audience: ring
+            for audience, ring in self._rings.items()
+            if audience in self._by_audience or ring.alone_since > before
+        }
         message = self.message("beat", {}, number=False)
         for socket in self._sockets:
             socket.put(message)

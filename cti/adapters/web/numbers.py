@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import phonenumbers
 
 
+@lru_cache(4096)
 def national(number: str, country: str) -> str:
     """An E.164 number in the site's national form, a foreign one in international form; else as it is."""
     try:

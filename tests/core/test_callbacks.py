@@ -660,7 +660,7 @@ def test_a_number_that_may_not_be_called_is_barred(office: Desk) -> None:
     assert office.ended()["state"] == "barred"
 
 
-@pytest.mark.parametrize("number", ["2001", "112", "+6280912345678", "nonsense"])
+@pytest.mark.parametrize("number", ["2001", "112", "+6280912345678", "nonsense", "+18095551234", "+80012345678"])
 def test_a_number_no_callback_may_go_to_is_not_rung(office: Desk, number: str) -> None:
     office.ready()
     office.found(CallbackDue(callback_id="b", call_id="c", queue="sales", number=number, since=1.0,
@@ -1077,6 +1077,54 @@ def test_one_that_was_ended_elsewhere_while_it_was_called(office: Desk, reached:
         made.fact(ChannelGone, made.customer, cause=17)
     assert office.state("ani")[0] == ("talking" if reached else "ready")
     assert not {"callback.ended", "callback.failed"} & set(office.types())
+
+
+def test_supervisors_see_what_is_open_in_the_order_of_its_turn() -> None:
+    office = Desk(rules=CallbackRules(tries=5, every=120, expires=3600))
+
+    def shown(*names: str) -> list[tuple[Any, ...]]:
+        keys = ("number", "state", "why", "position", "tries", "for")
+        return [tuple(row[key] for key in keys) for row in views.callbacks(office.board, names or None, office.at)]
+
+    one, two = office.asks("+62812000001"), office.asks("+62812000002")
+    assert shown() == [("+62812000001", "open", "nobody", 1, 0, None), ("+62812000002", "open", "nobody", 2, 0, None)]
+    assert shown("support") == []
+    office.ready()
+    made = office.made()
+    assert shown("sales") == [
+        ("+62812000001", "dialing", "calling", None, 0, "ani"), ("+62812000002", "open", "busy", 1, 0, None),
+    ]  # fmt: skip
+    (row, _) = views.callbacks(office.board, None, office.at)
+    assert (row["made_id"], row["tries_most"], row["expires_at"]) == (made.call.call_id, 5, one.requested_at + 3600)
+    made.agent_answers()
+    office.board.callbacks.trunk = ""
+    made.fact(ChannelGone, made.customer, cause=17)
+    rows = views.callbacks(office.board, None, office.at)
+    assert [(row["number"], row["why"], row["next_try_at"]) for row in rows] == [
+        ("+62812000002", "no_trunk", None), ("+62812000001", "later", office.at + 120),
+    ]  # fmt: skip
+    office.board.callbacks.trunk = "t"
+    assert [row["why"] for row in views.callbacks(office.board, None, office.at)] == ["", "later"]
+    office.board.router.leave(two.key)
+    assert [row["why"] for row in views.callbacks(office.board, None, office.at)] == ["soon", "later"]
+    two.made = "gone"
+    assert shown()[0] == ("+62812000002", "dialing", "calling", None, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("due", "calendar", "why"), [({"queue": "gone"}, "", "no_queue"), ({}, "night", "closed"), ({}, "", "number")]
+)
+def test_what_hinders_one_is_shown(due: dict[str, Any], calendar: str, why: str) -> None:
+    office = Desk(rules=CallbackRules(calendar=calendar))
+    office.board.router.is_open = lambda name, at: False
+    if why == "number":
+        office.asks("+62812000888")
+        office.ready()
+    about = {"callback_id": "b" * 8, "call_id": "c1", "queue": "support", "number": "+62812000888", "since": START,
+             "requested_at": START} | due  # fmt: skip
+    office.found(CallbackDue(**about))
+    (row,) = (row for row in views.callbacks(office.board, None, office.at) if row["callback_id"] == "b" * 8)
+    assert (row["why"], row["position"]) == (why, None)
 
 
 def test_a_flow_knows_that_its_caller_is_to_be_called_back(office: Desk) -> None:

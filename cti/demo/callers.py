@@ -16,9 +16,9 @@ from cti.demo.stage import Stage, digits, talk
 log = logging.getLogger(__name__)
 EVERY = 5.0  # seconds between callers
 KEY_AFTER = (3.5, 4.5)  # seconds; once: it counts during the greeting too, and while waiting it means a callback
-LIKES_CALLBACK = 0.3  # of the callers: who waits for longer than this many seconds asks to be called back
-WAITS_FIRST = (6.0, 10.0)
-CONFIRM_AFTER = 5.0  # s
+LIKES_CALLBACK = 0.12  # of the callers: they ask to be called back, if no agent is faster than this many seconds
+ASKS_AFTER = (0.8, 1.2)
+CONFIRM_EVERY = 5.0  # s: only a key that comes while he is asked counts
 NOT_REACHED = 0.15  # of those who are called back, at each try
 
 
@@ -101,8 +101,8 @@ async def _wait_and_leave(stage: Stage, call: Call, number: str) -> None:
 
 
 async def _ask_for_callback(stage: Stage, call: Call, number: str) -> None:
-    """1 while he waits, and 1 once more when he has heard his number. Nothing when an agent was faster."""
-    for wait in (random.uniform(*WAITS_FIRST), CONFIRM_AFTER):
+    """1 while he waits, and 1 again to confirm his number. Nothing when an agent was faster."""
+    for wait in (random.uniform(*ASKS_AFTER), *[CONFIRM_EVERY] * 4):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(call.ended.wait(), wait)
         if call.ended.is_set() or number in stage.talking:

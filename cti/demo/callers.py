@@ -16,7 +16,7 @@ from cti.demo.stage import Stage, digits, talk
 log = logging.getLogger(__name__)
 EVERY = 5.0  # seconds between callers
 KEY_AFTER = (3.5, 4.5)  # seconds; once: it counts during the greeting too, and while waiting it means a callback
-LIKES_CALLBACK = 0.12  # of the callers: they ask to be called back, if no agent is faster than this many seconds
+LIKES_CALLBACK = 8  # each so manieth asks to be called back, if no agent is faster than this many seconds
 ASKS_AFTER = (0.8, 1.2)
 CONFIRM_EVERY = 5.0  # s: only a key that comes while he is asked counts
 NOT_REACHED = 0.15  # of those who are called back, at each try
@@ -33,8 +33,8 @@ async def callers(stage: Stage) -> None:
     people.sort(key=lambda one: one.language == "en", reverse=True)  # the shortest greeting comes first
     people[1:] = random.sample(people[1:], len(people) - 1)
     try:
-        for customer in itertools.cycle(people):
-            phone.spawn(call_in(stage, phone, customer))
+        for n, customer in enumerate(itertools.cycle(people)):
+            phone.spawn(call_in(stage, phone, customer, n % LIKES_CALLBACK == 3))
             await asyncio.sleep(EVERY)
     finally:
         await phone.close()
@@ -61,8 +61,8 @@ async def called_back(stage: Stage, call: Call, customer: Customer | None) -> No
         await talk(stage, call, 90)
 
 
-async def call_in(stage: Stage, phone: Phone, customer: Customer) -> None:
-    """One caller: listens, presses 1 or 2 (some nothing, some leave), waits, talks."""
+async def call_in(stage: Stage, phone: Phone, customer: Customer, back: bool) -> None:
+    """One caller: listens, presses 1 or 2 (some nothing, some leave), waits, talks; or is to be called `back`."""
     call = phone.dial(
         stage.numbers.get(customer.language, stage.numbers[""]),
         caller=customer.numbers[0],
@@ -74,20 +74,20 @@ async def call_in(stage: Stage, phone: Phone, customer: Customer) -> None:
     try:
         await asyncio.wait((answered, ended), timeout=20, return_when=asyncio.FIRST_COMPLETED)
         if not call.ended.is_set():
-            await _wait_and_leave(stage, call, digits(customer.numbers[0]))
+            await _wait_and_leave(stage, call, digits(customer.numbers[0]), back)
     finally:
         answered.cancel()
         ended.cancel()
 
 
-async def _wait_and_leave(stage: Stage, call: Call, number: str) -> None:
-    mood = random.random()
+async def _wait_and_leave(stage: Stage, call: Call, number: str, back: bool) -> None:
+    mood = 1.0 if back else random.random()
     key = random.choice("112")
     if mood > 0.05:
         await asyncio.sleep(random.uniform(*KEY_AFTER))
         if not call.ended.is_set():
             call.press(key)
-    if mood > 1 - LIKES_CALLBACK:
+    if back:
         await _ask_for_callback(stage, call, number)
     patience = random.uniform(1, 12) if mood < 0.12 else random.uniform(60, 120)
     while not call.ended.is_set():

@@ -42,10 +42,10 @@ def test_the_wallboard_at_one_moment() -> None:
 
 def test_who_set_a_state_is_told_by_name() -> None:
     office = Office()
-    people = tuple(AgentInfo(agent=name, name=name.title(), skills={"sales": 1}, station="2001") for name in ("ani",))
-    office.do(PeopleChanged(at=office.at, agents=people, stations=("2001",), names={"sue": "Sue Lestari"}))
-    for by, shown in (("sue", "Sue Lestari"), ("cli:root", "cli:root")):
-        office.do(SetAgentState(at=office.at, by=by, agent="ani", wish="not_ready", reason="lunch"))
+    ani = AgentInfo(agent="ani", name="Ani", skills={"sales": 1}, station="2001")
+    office.do(PeopleChanged(at=office.at, agents=(ani,), stations=("2001",), names={"sue": "Sue Lestari"}))
+    for by, shown, reason in (("sue", "Sue Lestari", "lunch"), ("cli:root", "cli:root", "break")):
+        office.do(SetAgentState(at=office.at, by=by, agent="ani", wish="not_ready", reason=reason))
         row = views.desk(office.board, Stats(office.at), "ani", office.at)["agent"]
         assert (row["set_by"], row["set_by_name"]) == (by, shown)
     office.do(StationState(at=office.at, station="2001", reachable=True))

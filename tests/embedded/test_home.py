@@ -204,7 +204,9 @@ async def test_a_taken_port_is_one_clear_line(tmp_path: Path, environ: dict[str,
     assert str(caught.value) == (f"port {port} on 127.0.0.1 is taken: set [sip] port in cti.toml, or CTI_SIP__PORT")
 
 
-async def test_the_demos_trunk_leads_to_its_customers_beside_the_phones(tmp_path: Path, environ: dict[str, str]) -> None:
+async def test_the_demos_trunk_leads_to_its_customers_beside_the_phones(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
     config, _ = home.create(tmp_path / "demo", {**environ, "CTI_SIP__PORT": "15600"}, demo=True)
     (trunk,) = config.sip.trunks
     assert (trunk.name, trunk.match, trunk.contact) == ("demo", ("127.0.0.1",), "sip:127.0.0.1:15601")

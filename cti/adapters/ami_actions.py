@@ -17,7 +17,7 @@ from cti.core.messages import Ring
 
 LINE_CAP = 1000  # bytes
 HEADER_CAP = 100
-VARIABLES = frozenset({"CTI_PEER", "CTI_CALL", "CTI_RECORDING", "CTI_WHISPER"})
+VARIABLES = frozenset({"CTI_PEER", "CTI_CALL", "CTI_RECORDING", "CTI_WHISPER", "CTI_BRIDGE"})
 WHISPER_CAP = 900  # bytes of all paths of a whisper
 
 _HEADER = re.compile(r"[A-Za-z][A-Za-z-]{0,39}")
@@ -69,6 +69,7 @@ def ring(command: Ring, action_id: str, whisper_files: Sequence[str] = ()) -> by
             ("Variable", variable("CTI_CALL", command.call_id)),
             ("Variable", variable("CTI_RECORDING", _exact(_TOKEN, command.recording_id, "recording_id"))),
             *([("Variable", f"CTI_WHISPER={whisper(whisper_files)}")] if whisper_files else ()),
+            *([("Variable", variable("CTI_BRIDGE", "x"))] if command.final else ()),
             ("Async", "true"),
         ],
     )

@@ -54,6 +54,11 @@ class CustomerMatch(NamedTuple):
     cases: list[Row]
 
 
+def _told(rows: list[Row]) -> list[Row]:
+    """Rows that PostgreSQL made JSON, in UTC, with times as all others have them."""
+    return [{k: f"{v[:-6]}Z" if v and k.endswith("_at") else plain(v, k) for k, v in row.items()} for row in rows]
+
+
 class Store(FlowStore, FlowStats, CallbackStore):
     """One pool for questions; the writer and each watcher have a connection of their own."""
 
@@ -160,12 +165,8 @@ class Store(FlowStore, FlowStats, CallbackStore):
     async def find_customer(self, e164: str, customer_id: str = "") -> CustomerMatch:
         """Everybody who has this number, or the customer with that id, and what the agent should know of them."""
         by_id = customer_id != ""
-        asked = ("find_customer", int(customer_id)) if by_id else ("find_customers", e164)
-        customers = await self.db.rows(*asked)
-        ids = [row["customer_id"] for row in customers]
-        history = await self.db.rows("history", "" if by_id else e164, ids)
-        cases = await self.db.rows("open_cases", ids) if ids else []
-        return CustomerMatch(plain(customers), plain(history), plain(cases))
+        [found] = await self.db.rows("caller", "" if by_id else e164, int(customer_id) if by_id else None)
+        return CustomerMatch(plain(found["customers"]), _told(found["history"]), _told(found["cases"]))
 
     async def add_customer(
         self, name: str, numbers: list[tuple[str, str]], *, tier: str = "standard", language: str | None = None,
@@ -259,7 +260,7 @@ class Store(FlowStore, FlowStats, CallbackStore):
         found["number_details"] = numbers
         found["notes"] = await self.db.rows("customer_notes", who)
         found["cases"] = await self.db.rows("customer_cases", who)
-        found["history"] = await self.db.rows("history", "", [who])
+        found["history"] = (await self.find_customer("", str(who))).history
         return dict(plain(found))
 
     async def list_recordings(self, *, agent: str | None = None, cursor: str | None = None, limit: int = 50) -> Page:

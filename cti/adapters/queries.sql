@@ -247,31 +247,43 @@ SELECT c.customer_id, c.display_name AS name, c.tier, c.language, c.email, c.com
               WHERE n.customer_id = c.customer_id), '{}') AS numbers
 FROM crm.customers AS c WHERE c.customer_id = $1
 
--- name: history
--- The last 5 calls with a number or one of these customers, with what the agent noted last.
-WITH recent AS (
+-- name: caller
+-- For the screen-pop, in one answer because a caller waits for it: everybody who has the number $1, or the customer $2;
+-- the last 5 calls with that number or one of them, with what the agent noted last; their open cases.
+WITH who AS (
+    SELECT c.customer_id, c.display_name AS name, c.tier, c.language, c.email, c.company, c.attributes,
+        ARRAY(SELECT n.number FROM crm.customer_numbers AS n WHERE n.customer_id = c.customer_id ORDER BY n.number)
+            AS numbers
+    FROM crm.customers AS c
+    WHERE c.customer_id = ANY (CASE WHEN $2::bigint IS NOT NULL THEN ARRAY[$2::bigint]
+                               ELSE ARRAY(SELECT customer_id FROM crm.customer_numbers WHERE number = $1) END)
+    ORDER BY c.customer_id LIMIT 20),
+recent AS (
     SELECT call_id, direction, caller, called, queue, agent, started_at, connected_at, ended_at, outcome, disposition
     FROM ((SELECT * FROM crm.calls WHERE caller = $1 ORDER BY started_at DESC LIMIT 6)
           UNION (SELECT * FROM crm.calls WHERE called = $1 AND direction = 'outbound'
                  ORDER BY started_at DESC LIMIT 6)
-          UNION (SELECT k.* FROM unnest($2::bigint[]) AS who(id)
-                 CROSS JOIN LATERAL (SELECT * FROM crm.calls WHERE customer_id = who.id
+          UNION (SELECT k.* FROM who
+                 CROSS JOIN LATERAL (SELECT * FROM crm.calls WHERE customer_id = who.customer_id
                                      ORDER BY started_at DESC LIMIT 6) AS k)) AS c
     WHERE ended_at IS NOT NULL
     ORDER BY started_at DESC LIMIT 5),
 noted AS (
     SELECT DISTINCT ON (call_id) call_id, data ->> 'note' AS note
     FROM crm.events_of((SELECT array_agg(call_id) FROM recent)) WHERE type = 'call.disposition_set'
-    ORDER BY call_id, seq DESC)
-SELECT r.*, u.display_name AS agent_name, n.note
-FROM recent AS r LEFT JOIN noted AS n USING (call_id) LEFT JOIN crm.users AS u ON u.name = r.agent
-ORDER BY r.started_at DESC
-
--- name: open_cases
-SELECT c.case_id, c.customer_id, c.title, c.status, c.owner, u.display_name AS owner_name, c.created_at, c.updated_at
-FROM crm.cases AS c LEFT JOIN crm.users AS u ON u.name = c.owner
-WHERE c.customer_id = ANY ($1::bigint[]) AND c.status = 'open'
-ORDER BY c.created_at DESC LIMIT 20
+    ORDER BY call_id, seq DESC),
+past AS (
+    SELECT r.*, u.display_name AS agent_name, n.note
+    FROM recent AS r LEFT JOIN noted AS n USING (call_id) LEFT JOIN crm.users AS u ON u.name = r.agent),
+open AS (
+    SELECT c.case_id, c.customer_id, c.title, c.status, c.owner, u.display_name AS owner_name, c.created_at,
+        c.updated_at
+    FROM crm.cases AS c LEFT JOIN crm.users AS u ON u.name = c.owner
+    WHERE c.customer_id IN (SELECT customer_id FROM who) AND c.status = 'open'
+    ORDER BY c.created_at DESC LIMIT 20)
+SELECT coalesce((SELECT jsonb_agg(w ORDER BY w.customer_id) FROM who AS w), '[]') AS customers,
+    coalesce((SELECT jsonb_agg(p ORDER BY p.started_at DESC) FROM past AS p), '[]') AS history,
+    coalesce((SELECT jsonb_agg(o ORDER BY o.created_at DESC) FROM open AS o), '[]') AS cases
 
 -- name: list_customers
 -- $1: a LIKE pattern or null; $2, $3: name and id of the last row of the page before.

@@ -63,6 +63,7 @@ class Floor:
         self.customers: dict[str, dict[str, Any]] = {}
         self.nodes_down: set[str] = set()
         self.callbacks: Callable[[Match, float], None] = lambda match, at: None  # an agent for a callback
+        self.final: Callable[[Call], bool] = lambda call: False  # whether the call is over with the conversation
         self._talks: dict[str, tuple[str, float]] = {}  # by agent: the queue of his conversation, and when it began
         self.handlers: dict[type, Callable[[Any], None]] = {
             PeopleChanged: self._people_changed, AnswerCall: self._answer, RejectCall: self._reject,
@@ -193,6 +194,7 @@ class Floor:
                 node=call.node, channel_id=channel, call_id=call.call_id, endpoint=agent.station, peer=call.channel,
                 timeout=self.queue(queue).ring, caller=call.customer or call.caller_entered,
                 caller_name=call.caller_name, recording_id=recording, whisper=self._whisper(call, queue),
+                final=self.final(call),
             )
         )  # fmt: skip
 

@@ -105,6 +105,8 @@ class Lines:
         if not unserved and event.type not in ("call.disconnected", "call.dial_ended"):
             return
         call = self.calls.live[event.call_id]
+        if event.type == "call.disconnected" and event.data["by"] != "caller" and self.ends_with_talk(call):
+            self._proceed(call, ivr.Answer(outcome="answered"), event.at)  # he does not come back into the loop
         left = self._step(call).left
         if left is not None and call.ended_at is None:
             self._ended(call, left)
@@ -236,6 +238,12 @@ class Lines:
 
     # ------------------------------------------------------------ the flow
 
+    def ends_with_talk(self, call: Call) -> bool:
+        """Whether nothing is left of the flow for a caller whose conversation is over."""
+        if call.line is None or call.flow_over:
+            return False
+        return ivr.ends_with(self._book(call), self._position(call), "answered")
+
     def _calendars_forced(self, m: CalendarsForced) -> None:
         self.forced = m.calendars
 
@@ -332,7 +340,7 @@ class Lines:
 
     def _end(self, call: Call, action: ivr.End, at: float) -> None:
         self._flow_over(call, at, action.how)
-        if call.ended_at is None:
+        if call.ended_at is None and self._step(call).present:
             self.out.command(Release(node=call.node, uniqueid=call.uniqueid, cause=action.cause))
 
     def _flow_over(self, call: Call, at: float, how: str) -> None:

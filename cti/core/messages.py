@@ -555,7 +555,8 @@ class Ring(Command, frozen=True, kw_only=True):
     `peer`, the caller's channel name. `channel_id` is the idempotency key and becomes the uniqueid.
 
     recording_id: record the conversation under that name, from the dialplan; empty: do not.
-    whisper: what is said to whoever answers before the bridge. `peer` empty: the phone that answers waits in the
+    whisper: what is said to whoever answers before the bridge. final: when they part the switch hangs up the peer, too;
+    else that goes on in the dialplan. `peer` empty: the phone that answers waits in the
     dialplan, hearing ringing, for a second Ring that has it as its peer."""
 
     channel_id: str
@@ -567,6 +568,7 @@ class Ring(Command, frozen=True, kw_only=True):
     caller_name: str = ""
     recording_id: str = ""
     whisper: tuple[Prompt, ...] = ()
+    final: bool = False
 
 
 class HangUp(Command, frozen=True, kw_only=True):

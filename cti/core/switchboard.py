@@ -90,6 +90,7 @@ class Switchboard:
         self.lines = Lines(
             self.out, self.calls, epoch, settings.trunk, settings.country, self.callbacks.told
         )  # fmt: skip
+        self.floor.final = self.lines.ends_with_talk
         self.router.is_open = self._is_open
         # In the order in which a message is shown to them: a conversation ends before its call does.
         self.parts = (

@@ -71,6 +71,13 @@ def result_of(book: Book, line: Line, key: str) -> str:
     return "callback" if target is not None and isinstance(target.spec, model.Callback) else "left"
 
 
+def ends_with(book: Book, line: Line, outcome: str) -> bool:
+    """Whether the call is over when the node where it is ends like this, with nothing between."""
+    flow = book.flows.get(line.flow)
+    node = flow.nodes.get(line.node) if flow is not None else None
+    return node is not None and node.to.get(outcome, node.then) == "hangup"
+
+
 def hung_up(book: Book, line: Line, context: Context, outcome: str = "hangup") -> Turn:
     """`outcome`: how the node ended in which he left. The flow's `on_hangup` runs next, if it has one: the innermost
     of the flows that called each other. Its actions are Task and End alone."""

@@ -143,8 +143,13 @@ async def test_a_field_out_of_its_range_is_named_with_the_range(site: Site) -> N
         ("post", f"{call}/priority", {"priority": 1.5}, "priority", "a whole number from -1000 to 1000"),
         ("post", f"{call}/move", {"queue": ""}, "queue", "a text of 1 to 64 characters"),
         ("put", f"{agent}/state", {"state": "away"}, "state", "one of logged_out, not_ready, ready"),
+        ("put", f"{agent}/state", {"state": "not_ready", "reason": "At lunch!"}, "reason",
+         "empty, or 1 to 32 small letters, digits and _"),
+        ("put", f"{agent}/state", {"state": "ready", "station": "2001;"}, "station",
+         "empty, or 1 to 20 letters and digits"),
+        ("post", PATH, some(customer_id="seven"), "customer_id", "1 to 18 digits"),
         ("post", f"{agent}/wrap-up", {"action": "more"}, "action", "one of extend, finish"),
-    ]
+    ]  # fmt: skip
     async with site.client("sari") as client:
         for method, path, body, field, allowed in wrong:
             answer = await client.request(method, path, json=body, headers=CSRF)

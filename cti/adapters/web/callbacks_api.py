@@ -9,7 +9,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from aiohttp import web
 
-from cti.adapters.web.api import Deps, Name, Priority, audit, body, page, paging, short, uuid_in
+from cti.adapters.web.api import END, Deps, Name, Priority, audit, body, page, paging, short, uuid_in
 from cti.adapters.web.auth import Who
 from cti.adapters.web.numbers import national
 from cti.adapters.web.ports import Row
@@ -19,6 +19,7 @@ from cti.core.messages import CancelCallback
 from cti.core.numbers import for_callback
 from cti.errors import BadInput, Refused, Unavailable
 
+CustomerId = Annotated[str, msgspec.Meta(pattern=rf"^[0-9]{{1,18}}{END}", description="1 to 18 digits")]
 SHOWN = 200
 State = Literal["open", "dialing", "done", "expired", "cancelled", "merged", "barred", "failed"]
 
@@ -29,7 +30,7 @@ class NewCallback(msgspec.Struct, forbid_unknown_fields=True):
 
     number: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
     queue: Name
-    customer_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,18}(?![\s\S])")] | None = None
+    customer_id: CustomerId | None = None
     priority: Priority | None = None
     not_before: Annotated[str, msgspec.Meta(min_length=1, max_length=40)] | None = None
 

@@ -83,6 +83,8 @@ def _allowed(shape: type[Any], name: str) -> str:
 
 def _limits(kind: Any) -> str:
     match kind:
+        case msgspec.inspect.Metadata(extra_json_schema={"description": words}):
+            return str(words)
         case msgspec.inspect.IntType(ge=least, le=most) if least is not None and most is not None:
             return f"a whole number from {least} to {most}"
         case msgspec.inspect.LiteralType(values=values):

@@ -56,6 +56,7 @@ from cti.core.messages import (
     Ring,
     RunTask,
 )  # fmt: skip
+from cti.core.queues import QueueConfig
 from cti.core.switchboard import Output, Switchboard
 from cti.core.switchboard import Settings as Site
 from cti.engine import Engine
@@ -280,6 +281,12 @@ class App:
     def waiting_calls(self, most: int | None = None) -> list[views.Row]:
         return views.waiting_calls(self.board, self.now(), most)
 
+    def callbacks(self, queues: Collection[str] | None) -> list[views.Row]:
+        return views.callbacks(self.board, queues, self.now())
+
+    def queue(self, name: str) -> QueueConfig | None:
+        return self.board.router.queues.get(name)
+
     def why_call(self, call_id: str) -> views.Row | None:
         return views.why_call(self.board, call_id, self.now())
 
@@ -366,7 +373,8 @@ class App:
     async def _people(self) -> None:
         """Agents and stations as they are in the database now; stations also into Asterisk's file."""
         people, stations = await self.store.load_people()
-        self.submit(PeopleChanged(at=self.now(), agents=people, stations=tuple(s.number for s in stations)))
+        names, numbers = await self.store.user_names(), tuple(s.number for s in stations)
+        self.submit(PeopleChanged(at=self.now(), agents=people, stations=numbers, names=names))
         if self.apply_stations is not None:
             await self.apply_stations(stations)
 

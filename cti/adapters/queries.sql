@@ -135,6 +135,9 @@ FROM crm.users AS u LEFT JOIN crm.agent_skills AS s USING (user_id)
 WHERE u.disabled_at IS NULL AND (u.role = 'agent' OR u.station IS NOT NULL OR s.skill IS NOT NULL)
 GROUP BY u.user_id ORDER BY u.name
 
+-- name: user_names
+SELECT name, display_name FROM crm.users WHERE display_name <> ''
+
 -- name: stations
 SELECT number, secret FROM crm.stations ORDER BY number
 
@@ -510,15 +513,22 @@ WHERE b.state IN ('open', 'dialing') AND b.number IS NOT NULL
 ORDER BY b.requested_at, b.callback_id
 
 -- name: list_callbacks
--- Newest first; $1: a state or null, $2: queues or null, $3: a LIKE pattern of number or customer or null; $4, $5:
+-- Newest first; $1: states or null, $2: queues or null, $3: a LIKE pattern of number or customer or null; $4, $5:
 -- requested_at (a timestamp) and id of the last row of the page before.
 SELECT v.*, c.display_name AS customer_name
 FROM crm.v_callbacks AS v LEFT JOIN crm.customers AS c USING (customer_id)
-WHERE ($1::text IS NULL OR v.state = $1)
+WHERE ($1::text[] IS NULL OR v.state = ANY ($1))
   AND ($2::text[] IS NULL OR v.queue = ANY ($2))
   AND ($3::text IS NULL OR v.number LIKE $3 OR v.entered LIKE $3 OR c.display_name ILIKE $3)
   AND ($4::timestamptz IS NULL OR (v.requested_at, v.callback_id) < ($4, $5::uuid))
 ORDER BY v.requested_at DESC, v.callback_id DESC LIMIT $6
+
+-- name: callbacks_of
+-- What the database knows of these ($1) besides what the server does.
+SELECT v.callback_id::text, v.entered, v.last_result, v.asked_by, c.display_name AS customer_name,
+    coalesce(nullif(u.display_name, ''), v.asked_by) AS asked_by_name
+FROM crm.v_callbacks AS v LEFT JOIN crm.customers AS c USING (customer_id) LEFT JOIN crm.users AS u ON u.name = v.asked_by
+WHERE v.callback_id = ANY ($1::uuid[])
 
 -- name: get_callback
 SELECT v.*, c.display_name AS customer_name
@@ -530,9 +540,11 @@ WHERE v.callback_id = $1::uuid
 SELECT pg_advisory_xact_lock(hashtext('crm.callbacks'), hashtext($1 || ' ' || $2))
 
 -- name: add_callback
--- By hand: one that was not asked for in a call. No row: one is open for this number and queue.
-INSERT INTO crm.callbacks (callback_id, call_id, queue, number, entered, requested_at, since, customer_id, asked_by)
-SELECT $1::uuid, $1::uuid, $2, $3, $4, to_timestamp($5), to_timestamp($5), $6, $7
+-- By hand: one that was not asked for in a call. $9: when it may be tried first, or null. No row: one is open for this
+-- number and queue.
+INSERT INTO crm.callbacks
+    (callback_id, call_id, queue, number, entered, requested_at, since, customer_id, asked_by, priority, not_before)
+SELECT $1::uuid, $1::uuid, $2, $3, $4, to_timestamp($5), to_timestamp($5), $6, $7, $8, to_timestamp($9)
 WHERE NOT EXISTS (SELECT FROM crm.callbacks AS b
                   WHERE b.number = $3 AND b.queue = $2 AND b.state IN ('open', 'dialing'))
 RETURNING callback_id::text

@@ -308,6 +308,7 @@ class Floor:
         self.route_moved(m.at)
 
     def _clock_stepped(self, m: ClockStepped) -> None:
+        self.expect.shift(m.by)
         self._talks = {agent: (queue, began + m.by) for agent, (queue, began) in self._talks.items()}
 
     def _switch_down(self, m: SwitchDown) -> None:

@@ -218,7 +218,29 @@ async def test_an_agent_who_hangs_up_while_the_customers_phone_rings_ends_that_a
         assert customer.at("ended") - agent.at("hang_up") < 1
         await idle(world, name, "not_ready", "rejected")
         left = await row(world, number, "open")
-        assert (left["tries"], left["last_result"]) == (0, "no_agent")
+        assert (left["tries"], left["last_result"]) == (1, "agent_left")
+        assert (left["not_before"] - left["requested_at"]).total_seconds() > 60, "not called again at once"
+    await world.rows("UPDATE crm.callbacks SET state = 'cancelled' WHERE number = $1", number)
+
+
+async def test_an_agent_who_answers_and_hangs_up_at_once_cannot_make_a_phone_ring_that_is_not_counted(
+    world: World, customers: Customers
+) -> None:
+    number, sql = siege.number(), "SELECT 1 FROM crm.v_callbacks WHERE number = $1 AND last_result IS NOT NULL"
+    await asks(world, number)
+    async with siege.crew(world, 1) as phones:
+        ((name, phone),) = phones.items()
+        agent = await phone.next_call()
+        await asyncio.wait_for(agent.answered.wait(), 5)
+        agent.hang_up()
+        await idle(world, name, "not_ready", "rejected")
+        await world.row_when(sql, number)
+        for customer in customers.calls.get(number, []):
+            await asyncio.wait_for(customer.ended.wait(), 5)
+            assert customer.at("ended") - agent.at("hang_up") < 1
+        left = await row(world, number, "open")
+        assert left["tries"] >= len(customers.calls.get(number, []))
+        assert left["last_result"] == ("agent_left" if left["tries"] else "no_agent")
     await world.rows("UPDATE crm.callbacks SET state = 'cancelled' WHERE number = $1", number)
 
 

@@ -34,8 +34,7 @@ class Customers:
         await self.phone.close()
 
     def _called(self, call: Call) -> None:
-        assert call.invite is not None
-        number = call.invite.start.split("sip:")[1].partition("@")[0]
+        number = call.called
         self.calls.setdefault(number, []).append(call)
         if number in self.busy:
             call.reject(486)

@@ -70,3 +70,4 @@ async def callbacks_add_up(world: World, customers: Customers) -> None:
     print("callbacks:", dict(Counter(row["state"] for row in rows)), "phones that rang:", sum(rung.values()),
           "calls made:", dict(Counter(row["outcome"] for row in made)), "tries:", sum(failed.values()))  # fmt: skip
     assert len(served) > 0 and failed
+    assert sum(rung.values()) == sum(failed.values()) + len(served), "who was rung was served, or had a try"

@@ -145,7 +145,7 @@ class AgiServer:
     async def _hold(
         self, env: Environment, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        session = Session(reader, writer, env.uniqueid, self._outside, self._tell)
+        session = Session(reader, writer, env, self._outside, self._tell)
         older = self._held.pop(env.uniqueid, None)
         if older is not None:
             older.close()
@@ -204,9 +204,8 @@ async def _environment(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 async def _send_out(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Two commands whose answers are not looked at: the channel leaves the loop and is hung up."""
-    writer.write(agi_wire.set_variable("CTI_CAUSE", str(FORGED_CAUSE)))
-    writer.write(agi_wire.set_variable("CTI_DONE", "1"))
+    """A command whose answer is not looked at: the channel leaves the loop and is hung up."""
+    writer.write(agi_wire.set_variable("CTI_DONE", str(FORGED_CAUSE)))
     writer.write_eof()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(0.5):

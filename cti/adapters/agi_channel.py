@@ -21,7 +21,6 @@ SOON = 0.005  # seconds that Asterisk surely needs to read a line
 AGAIN = 0.02  # seconds after which a mark is sent again
 RATE = 8000
 CUT = Reply(200, 0, "cut")
-_UP = 6
 
 
 class Wire:
@@ -100,27 +99,23 @@ class Wire:
 
 class Channel(Wire):
     """`silence`: a sound file of SILENCE seconds of it, without its ending; where there is none, nothing is sent to the
-    caller while he is waited for."""
+    caller while he is waited for. `up`: the channel was answered before this session."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, silence: str) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, silence: str, up: bool) -> None:
         super().__init__(reader, writer)
         self._silence = silence
-        self.answered = False
-        self.music = True  # there may be, as long as nobody has looked
+        self.answered = up
+        self.music = up  # there may be
         self._class = ""  # of the channel's music, as this session has set it
 
     async def answer(self) -> None:
-        if self.answered:
-            return
-        if (await self.send("CHANNEL STATUS")).result != _UP:
+        if not self.answered:
             await self.send("ANSWER")
-            self.music = False
-        self.answered = True
+            self.answered = True
 
     async def release(self, cause: int) -> None:
-        """Out of the loop of the dialplan; what is set last makes it final."""
-        for name, value in (("CTI_CAUSE", str(cause)), ("CTI_DONE", "1")):
-            await self.ask(agi_wire.set_variable(name, value), SHORT)
+        """Out of the loop of the dialplan, to be hung up."""
+        await self.ask(agi_wire.set_variable("CTI_DONE", str(cause)), SHORT)
 
     async def play_music(self, kind: str = "") -> None:
         """Of that class, empty: the default. It becomes the channel's own: the dialplan plays it too, without us."""

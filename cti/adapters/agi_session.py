@@ -21,7 +21,7 @@ from cti.adapters import agi_sounds
 from cti.adapters.agi_channel import Channel
 from cti.adapters.agi_keys import Ahead, Answer
 from cti.adapters.agi_sounds import Renderer
-from cti.adapters.agi_wire import Reply, WireError
+from cti.adapters.agi_wire import Environment, Reply, WireError
 from cti.core.messages import Collect, Hold, LineDone, Pause, Play, Prompt, Record, Release, Sealed
 
 log = logging.getLogger("cti.agi")
@@ -59,12 +59,12 @@ class Session:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        uniqueid: str,
+        environment: Environment,
         outside: Outside,
         done: Callable[[LineDone], None],
     ) -> None:
-        self._writer, self._uniqueid, self._outside, self._done = writer, uniqueid, outside, done
-        self._channel = Channel(reader, writer, outside.silence)
+        self._writer, self._uniqueid, self._outside, self._done = writer, environment.uniqueid, outside, done
+        self._channel = Channel(reader, writer, outside.silence, environment.up)
         self._next: AnyCommand | None = None
         self._wake = asyncio.Event()
         self._over = asyncio.Event()

@@ -21,7 +21,7 @@ REPLY_LINES = 200
 
 KEYS = "0123456789*#ABCD"
 MUSIC = "CHANNEL(musicclass)"
-VARIABLES = frozenset({"CTI_CAUSE", "CTI_DONE", MUSIC})
+VARIABLES = frozenset({"CTI_DONE", MUSIC})
 
 _KEY = re.compile(r"agi_[a-z0-9_]{1,40}")
 _UNIQUEID = re.compile(r"[A-Za-z0-9._-]{1,149}(;2)?")
@@ -49,6 +49,7 @@ class Environment:
     caller: str  # empty when withheld or not a number
     caller_name: str
     sent_at: float | None  # seconds since the epoch by the switch's clock
+    up: bool  # whether it has been answered: then the dialplan may play music to it
 
 
 def environment(lines: Iterable[bytes], script: str) -> Environment:
@@ -65,7 +66,7 @@ def environment(lines: Iterable[bytes], script: str) -> Environment:
     uniqueid, channel = first.get("agi_uniqueid", ""), first.get("agi_channel", "")
     if not _UNIQUEID.fullmatch(uniqueid) or not _CHANNEL.fullmatch(channel):
         raise WireError("no channel of ours")
-    if "agi_arg_2" not in last:
+    if "agi_arg_3" not in last:
         raise WireError("environment cut before its arguments", cut=True)
     return Environment(
         uniqueid=uniqueid,
@@ -73,7 +74,8 @@ def environment(lines: Iterable[bytes], script: str) -> Environment:
         called=_number(last["agi_arg_1"]) if "agi_arg_1" in last else "",
         caller=_number(first.get("agi_callerid", "")),
         caller_name=caller_name(first.get("agi_calleridname", "")),
-        sent_at=_seconds(last["agi_arg_2"]),
+        sent_at=_seconds(last.get("agi_arg_2", "")),
+        up=last["agi_arg_3"] == "Up",
     )
 
 

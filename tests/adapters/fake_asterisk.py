@@ -188,15 +188,17 @@ agi_accountcode:
 agi_threadid: 140
 agi_arg_1: {called}
 agi_arg_2: {sent_at}
+agi_arg_3: {state}
 
 """
 
 
 def environment(**values: str) -> bytes:
-    """What Asterisk writes first; fields: channel, uniqueid, caller, name, called, sent_at."""
+    """What Asterisk writes first; fields: channel, uniqueid, caller, name, called, sent_at, state."""
     defaults = {
         "channel": "PJSIP/trunk-00000001", "uniqueid": "sys-1795000000.1", "caller": "+628111",
         "name": "王小明", "called": "6000", "sent_at": f"{time.time():.3f}",
+        "state": "Ring",
     }  # fmt: skip
     return ENVIRONMENT.format(**(defaults | values)).encode()
 
@@ -207,7 +209,7 @@ class FakeChannel:
     def __init__(self, port: int) -> None:
         self.port = port
         self.commands: list[str] = []
-        self.replies: dict[str, bytes | None] = {"CHANNEL STATUS": b"200 result=4\n"}
+        self.replies: dict[str, bytes | None] = {}
         self.closed = asyncio.Event()
         self._changed = asyncio.Condition()
 

@@ -130,15 +130,14 @@ async def test_play_answers_stops_the_music_and_plays(desk: Desk) -> None:
     desk.server.execute(play(2, HELLO))
     await desk.done(2)
     assert channel.commands == [
-        "CHANNEL STATUS", "ANSWER", f'STREAM FILE "/sounds/hello" "{KEYS}"',
+        "ANSWER", f'STREAM FILE "/sounds/hello" "{KEYS}"',
         f'STREAM FILE "/sounds/menu" "{KEYS}"', f'STREAM FILE "/sounds/hello" "{KEYS}"',
     ]  # fmt: skip
     await channel.close()
 
 
 async def test_a_channel_that_is_up_is_not_answered_again(desk: Desk) -> None:
-    channel = await desk.channel()
-    channel.replies["CHANNEL STATUS"] = b"200 result=6\n"
+    channel = await desk.channel(state="Up")
     desk.server.execute(Hold(uniqueid=UNIQUEID))
     await channel.said("EXEC")
     assert "ANSWER" not in channel.commands
@@ -216,11 +215,11 @@ async def test_no_key_is_a_timeout_also_without_a_prompt(desk: Desk) -> None:
     await channel.close()
 
 
-async def test_release_sets_done_last_and_ends_the_session(desk: Desk) -> None:
+async def test_release_ends_the_session(desk: Desk) -> None:
     channel = await desk.channel()
     desk.server.execute(Release(uniqueid=UNIQUEID, cause=17))
     await asyncio.wait_for(channel.closed.wait(), 5)
-    assert channel.commands == ['SET VARIABLE "CTI_CAUSE" "17"', 'SET VARIABLE "CTI_DONE" "1"']
+    assert channel.commands == ['SET VARIABLE "CTI_DONE" "17"']
     await desk.until(lambda: desk.of(LineLost))
     assert desk.server.sessions == 0
 
@@ -234,8 +233,8 @@ async def test_a_newer_command_cuts_the_prompt_that_plays(desk: Desk) -> None:
     desk.server.execute(Release(uniqueid=UNIQUEID))
     desk.server.execute(Hold(uniqueid=UNIQUEID))  # too late: a Release stays
     await asyncio.wait_for(channel.closed.wait(), 5)
-    assert [c.split(" ")[0] for c in channel.commands[-4:]] == ["STREAM", "GET", "SET", "SET"]
-    assert channel.commands[-1] == 'SET VARIABLE "CTI_DONE" "1"'
+    assert [c.split(" ")[0] for c in channel.commands[-3:]] == ["STREAM", "GET", "SET"]
+    assert channel.commands[-1] == 'SET VARIABLE "CTI_DONE" "16"'
 
 
 async def test_a_command_for_nobody_is_left_out(desk: Desk) -> None:
@@ -351,7 +350,7 @@ async def test_a_channel_that_comes_back_is_a_new_session(desk: Desk) -> None:
 async def test_a_switch_that_does_not_answer_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agi_channel, "SHORT", 0.05)
     channel = await desk.channel()
-    channel.replies["CHANNEL STATUS"] = None
+    channel.replies["ANSWER"] = None
     desk.server.execute(Hold(uniqueid=UNIQUEID))
     await desk.until(lambda: desk.of(LineLost))
     await channel.close()
@@ -360,7 +359,7 @@ async def test_a_switch_that_does_not_answer_is_given_up(desk: Desk, monkeypatch
 async def test_stray_lines_and_a_520_do_not_shift_the_answers(desk: Desk) -> None:
     channel = await desk.channel()
     channel.say(b"200 result=55 (x\n200 result=1 (admin)\ngarbage\n")
-    channel.replies["CHANNEL STATUS"] = b"520-Invalid command syntax.\nfoo\n520 End of proper usage.\n"
+    channel.replies["ANSWER"] = b"520-Invalid command syntax.\nfoo\n520 End of proper usage.\n"
     channel.replies["STREAM FILE"] = b"200 result=52 endpos=1\n"
     desk.server.execute(collect(1, HELLO))
     assert (await desk.done(1)).digits == "4"
@@ -452,7 +451,7 @@ async def test_a_slow_header_meets_its_deadline(desk: Desk, monkeypatch: pytest.
 
 async def test_who_cuts_the_environment_is_sent_out(desk: Desk) -> None:
     said = await closed(desk, environment(caller="1\n\nagi_x: 1"))
-    assert said == b'SET VARIABLE "CTI_CAUSE" "21"\nSET VARIABLE "CTI_DONE" "1"\n'
+    assert said == b'SET VARIABLE "CTI_DONE" "21"\n'
     assert desk.facts == []
 
 

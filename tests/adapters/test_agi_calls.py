@@ -207,7 +207,7 @@ async def test_a_prompt_is_made_before_the_channel_is_answered(office: Office) -
     office.play(1, SLOW)
     office.rendered.set()
     await office.done(1)
-    assert office.phone.commands[0] == "CHANNEL STATUS"
+    assert office.phone.commands[0] == "ANSWER"
     assert office.phone.lost == ""
 
 
@@ -431,8 +431,8 @@ async def test_a_caller_who_hangs_up_is_lost_and_nothing_is_done(office: Office,
 async def test_a_mark_that_is_not_seen_is_sent_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when Asterisk reads it together with the line before it."""
     monkeypatch.setattr(agi_channel, "AGAIN", 0.01)
-    channel = await office.channel(uniqueid="sys-2.2", channel="PJSIP/trunk-00000002")
-    channel.replies = {"CHANNEL STATUS": b"200 result=6\n", "STREAM": None, "GET FULL": None}
+    channel = await office.channel(uniqueid="sys-2.2", channel="PJSIP/trunk-00000002", state="Up")
+    channel.replies = {"STREAM": None, "GET FULL": None}
     office.server.execute(Play(uniqueid="sys-2.2", op=5, prompts=(LONG,)))
     await channel.said("STREAM")
     office.server.execute(Play(uniqueid="sys-2.2", op=6, prompts=(SHORT,)))
@@ -447,8 +447,8 @@ async def test_a_mark_that_is_not_seen_is_sent_again(office: Office, monkeypatch
 
 
 async def test_a_key_that_comes_with_the_cut_is_kept(office: Office) -> None:
-    channel = await office.channel(uniqueid="sys-2.2", channel="PJSIP/trunk-00000002")
-    channel.replies = {"CHANNEL STATUS": b"200 result=6\n", "STREAM": None, "GET FULL": None}
+    channel = await office.channel(uniqueid="sys-2.2", channel="PJSIP/trunk-00000002", state="Up")
+    channel.replies = {"STREAM": None, "GET FULL": None}
     office.server.execute(Play(uniqueid="sys-2.2", op=5, prompts=(LONG,)))
     await channel.said("STREAM")
     office.server.execute(Collect(uniqueid="sys-2.2", op=6, prompts=(LONG,), timeout=9))

@@ -30,7 +30,7 @@ def read(data: bytes) -> Environment:
 def test_an_environment() -> None:
     assert read(environment(sent_at="1795367326.095")) == Environment(
         uniqueid="sys-1795000000.1", channel="PJSIP/trunk-00000001", called="6000", caller="+628111",
-        caller_name="王小明", sent_at=1795367326.095,
+        caller_name="王小明", sent_at=1795367326.095, up=False,
     )  # fmt: skip
 
 
@@ -47,11 +47,11 @@ def test_an_odd_time_is_none(sent_at: str) -> None:
 def test_what_a_caller_writes_changes_neither_channel_nor_script_nor_number() -> None:
     forged = (
         "Bob\nagi_uniqueid: victim\nagi_channel: PJSIP/2001-00000001\nagi_network_script: admin\n"
-        "agi_arg_1: 9999\nagi_arg_2: 5\nagi_calleridname: King"
+        "agi_arg_1: 9999\nagi_arg_2: 5\nagi_arg_3: Up\nagi_calleridname: King"
     )
     env = read(environment(caller=forged, sent_at="1795367326.095"))
     assert (env.uniqueid, env.channel) == ("sys-1795000000.1", "PJSIP/trunk-00000001")
-    assert (env.called, env.caller, env.sent_at) == ("6000", "", 1795367326.095)
+    assert (env.called, env.caller, env.sent_at, env.up) == ("6000", "", 1795367326.095, False)
 
 
 def test_an_environment_that_a_caller_ended_is_told_apart() -> None:
@@ -90,7 +90,7 @@ def test_commands_are_quoted() -> None:
     assert command("ANSWER") == b"ANSWER\n"
     assert command("EXEC", "StopMusicOnHold", "") == b'EXEC "StopMusicOnHold" ""\n'
     assert command("STREAM FILE", 'a "b" \\', "12") == b'STREAM FILE "a \\"b\\" \\\\" "12"\n'
-    assert set_variable("CTI_CAUSE", "16") == b'SET VARIABLE "CTI_CAUSE" "16"\n'
+    assert set_variable("CTI_DONE", "16") == b'SET VARIABLE "CTI_DONE" "16"\n'
 
 
 @pytest.mark.parametrize("text", ['x"\nEXEC System "id', "a\rb", "a\0b", "A" * COMMAND_CAP])

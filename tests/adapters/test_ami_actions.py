@@ -32,6 +32,11 @@ def test_ring_is_one_asynchronous_originate() -> None:
     ]  # fmt: skip
 
 
+def test_a_peer_for_whom_nothing_is_left_is_hung_up_with_it() -> None:
+    assert b"CTI_BRIDGE" not in ami_actions.ring(ring(), "a")
+    assert b"\r\nVariable: CTI_BRIDGE=x\r\n" in ami_actions.ring(ring(final=True), "a")
+
+
 @pytest.mark.parametrize(
     "endpoint",
     ["2001", "2001-web", "+628123456@carrier", "0812345@trunk-demo", "0812345@trunk-sip.carrier.com",

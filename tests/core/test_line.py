@@ -13,6 +13,7 @@ from cti.core.messages import (
     Collect,
     CustomerFound,
     HangUp,
+    HangupRequested,
     Hold,
     LineDone,
     LineLost,
@@ -21,6 +22,7 @@ from cti.core.messages import (
     Play,
     Release,
     Ring,
+    Unbridged,
 )  # fmt: skip
 from tests.core.office import Office
 
@@ -190,3 +192,73 @@ def test_a_queue_that_is_unknown_by_now_fails() -> None:
     caller.arrive()
     caller.heard()
     assert office.last("call.dequeued").data["result"] == "failed"
+
+
+# ---------------------------------------------------------------- a flow that is over with the conversation
+
+
+def last_of_all(**node: str) -> Office:
+    nodes = {"wait": {"do": "queue", "queue": "sales", **node}, "bye": {"do": "say", "say": "Bye", "then": "hangup"}}
+    office = Office({"flow": "main", "language": "en", "start": "wait", "nodes": nodes})
+    office.ready()
+    return office
+
+
+def flow_end(office: Office) -> list[tuple[str, dict[str, Any]]]:
+    told = [e for e in office.events if e.type in ("flow.node", "flow.ended", "call.ended")]
+    keys = ("outcome", "to", "how", "side", "flow_result")
+    return [(e.type, {key: e.data[key] for key in keys if key in e.data}) for e in told]
+
+
+BY_THE_AGENT = [
+    ("flow.node", {"outcome": "answered", "to": "hangup"}), ("flow.ended", {"how": "flow_ended"}),
+    ("call.ended", {"side": "agent", "flow_result": "flow_ended"}),
+]  # fmt: skip
+BY_THE_CALLER = [
+    ("flow.node", {"outcome": "answered", "to": ""}), ("flow.ended", {"how": "flow_ended"}),
+    ("call.ended", {"side": "caller", "flow_result": ""}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("where", [{"answered": "hangup", "then": "bye"}, {"then": "hangup"}])
+@pytest.mark.parametrize("caller_told_first", [False, True])
+def test_the_switch_hangs_up_a_caller_for_whom_nothing_is_left(where: dict[str, str], caller_told_first: bool) -> None:
+    office = last_of_all(**where)
+    caller = office.caller()
+    caller.arrive()
+    assert caller.rings[-1].final
+    caller.answer()
+    office.do(HangupRequested(at=office.at, uniqueid=caller.leg))
+    mine, his = caller.facts(ChannelGone, cause=16), Unbridged(at=office.at, uniqueid=caller.leg, bridge="b1")
+    for fact in (mine, his) if caller_told_first else (his, mine):
+        office.do(fact)
+    assert flow_end(office) == BY_THE_AGENT
+    assert not [c for c in office.commands if isinstance(c, Release)]
+
+
+def test_a_caller_who_hangs_up_first_has_left_the_flow_as_ever() -> None:
+    office = last_of_all(answered="hangup", then="bye")
+    caller = office.caller()
+    caller.arrive()
+    caller.answer()
+    caller.hangs_up()
+    assert flow_end(office) == BY_THE_CALLER
+
+
+def test_who_comes_back_into_the_loop_all_the_same_is_released() -> None:
+    office = last_of_all(answered="hangup", then="bye")
+    caller = office.caller()
+    caller.arrive()
+    caller.answer()
+    caller.agent_hangs_up()
+    assert isinstance(office.commands[-1], Release)
+
+
+def test_where_something_is_left_the_caller_comes_back_for_it() -> None:
+    office = last_of_all(answered="bye", then="hangup")
+    caller = office.caller()
+    caller.arrive()
+    assert not caller.rings[-1].final
+    caller.answer()
+    caller.agent_hangs_up()
+    assert office.last("flow.node").data["to"] == "bye" and "flow.ended" not in office.types()

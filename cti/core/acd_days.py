@@ -14,8 +14,8 @@ What a record does not tell is drawn, anew with every seed:
 What it tells only in part:
 - priority: whose own was that of the queue has the other queue's; of the rules that raised it those hold again that are
   still there, with what they are worth now. For whom a rule would hold that nobody had is not known: for nobody.
-- callbacks: who was reached is called back at his turn. Calls to those who were not, and for callbacks asked for on other
-  days or without a wait, keep agents busy when they did.
+- callbacks: who was reached is called back at his turn. Calls to those who were not, and for callbacks asked for on
+  other days or without a wait, keep agents busy when they did.
 """
 
 from __future__ import annotations
@@ -135,13 +135,13 @@ def notes(record: Record, queues: Queues) -> list[str]:
     ]
     missed = sum(len(shift.misses) for shift in _shifts(record, lambda: 0.0))
     if missed:
-        found.append(f"{missed} offers were missed or turned down on that day: whatever these agents are offered while "
-                     "they were away they miss here, too; since when they were is drawn.")  # fmt: skip
+        found.append(f"Offers that were missed or turned down on that day: {missed}. Whatever these agents are offered "
+                     "while they were away they miss here, too; since when they were is drawn.")  # fmt: skip
     asked = [one for one in record.visits if one.result == "callback"]
     reached = sum(bool(one.made) for one in asked)
     if asked:
-        found.append(f"{reached} of {len(asked)} who asked for a callback while they waited were reached, and are called "
-                     "back here at their turn; all other calls out keep agents busy when they did.")  # fmt: skip
+        found.append(f"Who asked for a callback while he waited: {len(asked)}, of whom reached: {reached}. These are "
+                     "called back here at their turn; all other calls out keep agents busy when they did.")  # fmt: skip
     return found
 
 

@@ -121,8 +121,8 @@ def test_who_missed_an_offer_or_turned_it_down_would_have_done_so_for_a_while() 
     assert shift.misses == (Miss(75, 200, math.inf), Miss(200, 250, 10))
     assert shift.breaks == ((250, 320), (340, 400))  # what he did not take of other days' calls included
     assert notes(told, SALES) == [
-        "2 offers were missed or turned down on that day: whatever these agents are offered while they were away they "
-        "miss here, too; since when they were is drawn."
+        "Offers that were missed or turned down on that day: 2. Whatever these agents are offered while they were away "
+        "they miss here, too; since when they were is drawn."
     ]  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def test_who_was_called_back_is_so_once() -> None:
     assert was["agents"]["ani"]["calls"] == again["agents"]["ani"]["calls"] == 1
     assert again["agents"]["ani"]["busy"] == 100
     (said,) = notes(told, SALES)
-    assert said.startswith("1 of 2 who asked for a callback")
+    assert said.startswith("Who asked for a callback while he waited: 2, of whom reached: 1. ")
 
 
 def test_priorities_are_those_of_the_other_queues() -> None:

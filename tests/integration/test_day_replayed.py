@@ -110,9 +110,9 @@ async def judge(world: World, home: RunningHome, name: str, wait: float) -> None
     assert recorded == pytest.approx(wait, abs=0.01)
     assert now == pytest.approx(recorded, abs=1.5), "he was rung in vain for five seconds here, too"
     assert told["notes"] == [
-        "1 offers were missed or turned down on that day: whatever these agents are offered while they were away they "
-        "miss here, too; since when they were is drawn.",
-        "1 of 1 who asked for a callback while they waited were reached, and are called back here at their turn; all "
-        "other calls out keep agents busy when they did.",
+        "Offers that were missed or turned down on that day: 1. Whatever these agents are offered while they were away "
+        "they miss here, too; since when they were is drawn.",
+        "Who asked for a callback while he waited: 1, of whom reached: 1. These are called back here at their turn; "
+        "all other calls out keep agents busy when they did.",
         "For whom the rule call.repeat of day holds is not recorded: nobody had it on that day, so nobody has it here.",
     ]

@@ -565,18 +565,30 @@ SELECT EXISTS (SELECT FROM crm.do_not_call WHERE number = $1) AS barred
 -- ---------------------------------------------------------------- replay
 
 -- name: replay_visits
--- The ended queue visits that began in [$1, $2), with the handling of those that were answered.
+-- The ended queue visits that began in [$1, $2), with what they came with and the handling of those that were answered;
+-- of those who were called back and reached, of the call that was made for them.
 SELECT v.call_id::text, v.seq, v.queue, extract(epoch FROM v.entered_at)::float8 AS entered_at,
-    greatest(extract(epoch FROM v.left_at - v.entered_at), 0)::float8 AS wait, v.result, v.agent, v.priority, v.skills,
-    c.caller AS number,
+    greatest(extract(epoch FROM v.left_at - v.entered_at), 0)::float8 AS wait, v.result,
+    coalesce(v.agent, o.agent) AS agent, v.priority, v.skills, c.caller AS number, b.call_id::text AS made,
+    v.priority <> crm.int(q.data -> 'priority') AS moved, q.data -> 'raised' AS raised,
+    crm.num(q.data -> 'max_wait')::float8 AS max_wait, q.data ->> 'prefer' AS prefer,
+    crm.num(q.data -> 'prefer_for')::float8 AS prefer_for, q.data ->> 'prefer_why' AS prefer_why,
     greatest(extract(epoch FROM o.ended_at - o.offered_at), 0)::float8 AS ringing,
     greatest(extract(epoch FROM o.disconnected_at - o.ended_at), 0)::float8 AS talk,
     greatest(extract(epoch FROM o.wrapped_at - o.disconnected_at), 0)::float8 AS wrap
 FROM crm.queue_visits AS v
 JOIN crm.calls AS c USING (call_id)
+LEFT JOIN LATERAL (SELECT e.data FROM crm.events AS e
+                   WHERE e.call_id = v.call_id AND e.type = 'call.queued' AND crm.int(e.data -> 'visit') = v.seq
+                       AND e.at >= to_timestamp($1) - interval '1 day' AND e.at < to_timestamp($2) + interval '1 day'
+                   ORDER BY e.seq LIMIT 1) AS q ON true
+LEFT JOIN LATERAL (SELECT b.served_call_id AS call_id FROM crm.callbacks AS b
+                   WHERE b.call_id = v.call_id AND b.queue = v.queue AND b.state = 'done'
+                   ORDER BY b.requested_at LIMIT 1) AS b ON v.result = 'callback'
 LEFT JOIN LATERAL (SELECT * FROM crm.offers AS o
-                   WHERE o.call_id = v.call_id AND o.visit_seq = v.seq AND o.result = 'answered'
-                   ORDER BY o.ended_at LIMIT 1) AS o ON v.result = 'answered'
+                   WHERE o.call_id = coalesce(b.call_id, v.call_id) AND o.result = 'answered'
+                       AND (b.call_id IS NOT NULL OR o.visit_seq = v.seq)
+                   ORDER BY o.ended_at LIMIT 1) AS o ON v.result = 'answered' OR b.call_id IS NOT NULL
 WHERE v.entered_at >= to_timestamp($1) AND v.entered_at < to_timestamp($2)
     AND v.left_at IS NOT NULL AND v.queue IS NOT NULL AND v.result IS NOT NULL
 ORDER BY v.entered_at, v.call_id, v.seq
@@ -584,6 +596,7 @@ ORDER BY v.entered_at, v.call_id, v.seq
 -- name: replay_spells
 -- What every agent wanted and did in [$1, $2), cut to it and to now.
 SELECT agent, coalesce(wish, '') AS wish, coalesce(work, '') AS work, coalesce(call_id::text, '') AS call_id,
+    coalesce(reason, '') AS reason,
     extract(epoch FROM greatest(since, to_timestamp($1)))::float8 AS since,
     extract(epoch FROM least(coalesce(until, now()), to_timestamp($2)))::float8 AS until
 FROM crm.agent_states

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from cti import __version__, lost
+from cti import __version__, collector, lost
 from cti.adapters import cel, postgres_start, prompts_tones, voicemail
 from cti.adapters.agi import AgiServer
 from cti.adapters.ami import AmiLink
@@ -214,6 +214,7 @@ class App:
         self._keep(self.engine.follow_clock(), "clock")
         await self.agi.start()
         await self._start_web()
+        self._keep(collector.collect_when_quiet(lambda: len(self.board.calls.live)), "collector")
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)

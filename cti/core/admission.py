@@ -14,6 +14,7 @@ from cti.core.queues import QueueConfig
 
 CLOSING_EVERY = 10.0  # s between two looks whether a queue with callers has closed, or its capacity has changed
 KEPT_PLACES = 20_000
+GAVE_UP = ("abandoned", "short_abandon")  # results of those who hung up before they were served
 
 
 class Admission:
@@ -56,7 +57,7 @@ class Admission:
 
     def leaves_place(self, caller: str, queue: str, result: str, since: float, at: float) -> None:
         """Whoever hung up before he was served may call again."""
-        if caller and result in ("abandoned", "short_abandon"):
+        if caller and result in GAVE_UP:
             self._left[caller, queue] = since, at
             while len(self._left) > KEPT_PLACES:
                 del self._left[next(iter(self._left))]

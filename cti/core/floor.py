@@ -37,8 +37,8 @@ from cti.core.messages import (
 )  # fmt: skip
 from cti.core.outbox import Outbox
 from cti.core.people import People
-from cti.core.queues import QueueConfig, matches, required_skills
-from cti.core.said import WHISPER_MOST, whisper_prompts
+from cti.core.queues import WHISPER_MOST, QueueConfig, matches, required_skills
+from cti.core.said import whisper_prompts
 from cti.errors import Refused
 
 BRIDGE_WITHIN = 3.0  # s from the phone's answer to the bridge

@@ -82,6 +82,9 @@ class Capacity(msgspec.Struct, frozen=True):
     calendar: str = ""
 
 
+WHISPER_MOST = 20.0  # s that a whisper may last; one that is longer is left out
+
+
 class Whisper(msgspec.Struct, frozen=True):
     """What the agent hears, alone, before he is connected: in the caller's language where there is that text."""
 

@@ -10,7 +10,7 @@ from math import ceil
 from typing import Any
 
 from cti.core.acd import Router, Waiter
-from cti.core.admission import CLOSING_EVERY, Admission
+from cti.core.admission import CLOSING_EVERY, GAVE_UP, Admission
 from cti.core.call import Call, Calls, Visit
 from cti.core.expect import spoken
 from cti.core.floor import RING_GRACE, Floor
@@ -21,6 +21,7 @@ from cti.errors import BadInput, Refused
 
 WAITS_AGAIN = ("call.queued", "call.place_kept", "call.clock_set", "call.priority_changed", "offer.missed",
                "offer.rejected", "offer.cancelled")  # fmt: skip
+TOLD_LATE = 2.0  # s by which a hang-up may be told after the same caller has called again
 
 
 class Waits:
@@ -28,6 +29,7 @@ class Waits:
         self.out, self.calls, self.floor, self.router = out, calls, floor, router
         self.admission = Admission(router, floor.expect)
         self.lengths = self.admission.lengths  # open visits by queue
+        self._newest: dict[tuple[str, str], str] = {}  # (caller, queue): the call of his that came last and waits there
         self._told: set[str] = set()  # visits that are told something from time to time
         self.handlers: dict[type, Callable[[Any], None]] = {
             ChangePriority: self._change_priority, MoveCall: self._move, PastFound: self._past,
@@ -56,9 +58,11 @@ class Waits:
         """Take an event in (after the call's own record has)."""
         if event.type == "call.queued":
             self.lengths[event.queue] += 1
+            self._follow(event)
         elif event.type == "call.dequeued":
             self.lengths[event.queue] -= 1
             self._remember(event)
+            self._follow(event)
         if event.type in ("call.dequeued", "call.offered", "call.ended"):
             self.admission.gone(event.call_id)
         elif event.type in WAITS_AGAIN:
@@ -68,6 +72,27 @@ class Waits:
         call = self.calls.live.get(event.call_id)
         caller, since = (call.caller, call.last_visit.get("since", event.at)) if call is not None else ("", 0.0)
         self.admission.leaves_place(caller, event.queue, event.data["result"], since, event.at)
+
+    def _who(self, event: Event) -> tuple[str, str]:
+        call = self.calls.live.get(event.call_id)
+        return (call.caller if call is not None else ""), event.queue
+
+    def _follow(self, event: Event) -> None:
+        """Which call of a caller came last to a queue and waits there."""
+        who = self._who(event)
+        if event.type == "call.queued":
+            self._newest[who] = event.call_id
+        elif self._newest.get(who) == event.call_id:
+            del self._newest[who]
+
+    def _take_over(self, event: Event) -> None:
+        """He called again before it was told that he has hung up: the place that he has just left is his. Two who share
+        a number, and have both waited for a while, keep their own."""
+        again = self.calls.live.get(self._newest.get(self._who(event), ""))
+        if event.data["result"] not in GAVE_UP or again is None or again.visit is None:
+            return
+        if event.at - again.visit.entered_at <= TOLD_LATE and self.floor.queue(event.queue).return_within:
+            self._keep_place(again, again.visit, event.at)
 
     def _wait(self, call_id: str, at: float) -> None:
         """He waits, if he does and no phone rings for him; and is looked at when others may serve him."""
@@ -92,6 +117,8 @@ class Waits:
         """Do what follows from an event that has just happened (not from one that is restored)."""
         if event.type == "call.queued":
             self._entered(self.calls.live[event.call_id], event)
+        elif event.type == "call.dequeued":
+            self._take_over(event)
         elif event.type in ("offer.missed", "offer.rejected", "offer.cancelled"):
             self._back_in_place(event)
         elif event.type in ("call.place_kept", "call.priority_changed"):

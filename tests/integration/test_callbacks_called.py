@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from kit import Caller, World, siege, tone, wav_tones
-from kit.customers import Customers
+from kit import Caller, Customers, World, siege, tone, wav_tones
 from kit.sound import loudest
 
 from cti.demo.call import Call

@@ -8,6 +8,7 @@
 `sipp_callers` and `sipp_agents` run SIPp, another implementation than ours, as child processes.
 """
 
+from kit.customers import Customers
 from kit.people import Agent, Agents, Caller
 from kit.raw import send_raw
 from kit.sippkit import LoadResult, sipp_agents, sipp_callers
@@ -18,6 +19,7 @@ __all__ = [
     "Agent",
     "Agents",
     "Caller",
+    "Customers",
     "LoadResult",
     "World",
     "loudest",

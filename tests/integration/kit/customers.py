@@ -1,4 +1,4 @@
-"""The phones of those who are called back."""
+"""The far side of a trunk: the phones of customers who are called."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from kit.world import World
 
 
 class Customers:
-    """The trunk's far side: each number's phone rings here. By number: `busy`, `answer` after so many seconds; else it
-    rings."""
+    """Each number's phone rings at this port. By number: `busy`, `answer` after so many seconds; else it rings.
 
-    def __init__(self, world: World, port: int) -> None:
-        self.phone = Phone(world.sip, "trunk", on_call=self._called, listen=True)
-        self.port = port
+    talk  seconds until who has answered hangs up; None: waits for the other side
+    hz    the tone they send; 0: no sound"""
+
+    def __init__(
+        self, world: World, port: int, *, talk: float | None = None, hz: int = 660, listen: bool = True
+    ) -> None:
+        self.phone = Phone(world.sip, "trunk", on_call=self._called, listen=listen)
+        self.port, self.talk, self.hz = port, talk, hz
         self.calls: dict[str, list[Call]] = {}
         self.busy: set[str] = set()
         self.answer: dict[str, float] = {}
@@ -41,7 +45,10 @@ class Customers:
 
     async def _answer(self, call: Call, after: float) -> None:
         await asyncio.sleep(after)
-        call.answer(tone(660))
+        call.answer(tone(self.hz) if self.hz else None)
+        if self.talk is not None and call.answered.is_set():
+            await asyncio.sleep(self.talk)
+            call.hang_up()
 
     async def rung(self, number: str, times: int = 1, timeout: float = 15) -> Call:
         """The call, when this number's phone has rung so often. Raises TimeoutError."""

@@ -14,5 +14,5 @@ test: setup
 test-fast: setup
 	@exec $(PYTEST) -n 2 -m "not services and not browser and not soak"
 
-soak: setup
+soak: setup  # half an hour; CTI_SOAK_SECONDS=300 make soak: less
 	@exec $(PYTEST) -m soak

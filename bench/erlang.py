@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -127,6 +128,51 @@ def recursion(
         else:
             heapq.heapreplace(free, at + wait + handles[n])
         waits.append(wait)
+    return waits
+
+
+def shared_lines(
+    kinds: Sequence[int], agents: Sequence[int], lines: int, arrivals: Sequence[float], handles: Sequence[float]
+) -> tuple[list[float], list[bool]]:
+    """The same where each kind of callers has agents of its own and all share the telephone lines. Waits, and who found
+    every line taken."""
+    free = [[0.0] * many for many in agents]
+    taken: list[float] = []
+    waits, lost = [], []
+    for kind, at, handle in zip(kinds, arrivals, handles, strict=True):
+        while taken and taken[0] <= at:
+            heapq.heappop(taken)
+        lost.append(len(taken) >= lines)
+        waits.append(0.0 if lost[-1] else max(0.0, free[kind][0] - at))
+        if not lost[-1]:
+            ends = at + waits[-1] + handle
+            heapq.heapreplace(free[kind], ends)
+            heapq.heappush(taken, ends)
+    return waits, lost
+
+
+def by_speed(
+    speeds: Sequence[float], fastest_first: bool, arrivals: Sequence[float], handles: Sequence[float]
+) -> list[float]:
+    """The same with agents of different speeds (seconds for a handle of 1): a caller takes the longest idle, or of the
+    fastest who are idle the longest idle; when all are busy, the first who is not."""
+    idle = {speed: deque[tuple[float, int]]() for speed in sorted(set(speeds))}
+    for n, speed in enumerate(speeds):
+        idle[speed].append((0.0, n))
+    busy: list[tuple[float, int]] = []
+    waits = []
+    for at, handle in zip(arrivals, handles, strict=True):
+        while busy and busy[0][0] <= at:
+            end, agent = heapq.heappop(busy)
+            idle[speeds[agent]].append((end, agent))
+        there = [line for line in idle.values() if line]
+        begin = at
+        if there:
+            _, agent = (there[0] if fastest_first else min(there, key=lambda line: line[0])).popleft()
+        else:
+            begin, agent = heapq.heappop(busy)
+        heapq.heappush(busy, (begin + handle * speeds[agent], agent))
+        waits.append(begin - at)
     return waits
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from cti import __version__, lost
+from cti import __version__, collector, lost
 from cti.adapters import cel, postgres_start, prompts_tones, voicemail
 from cti.adapters.agi import AgiServer
 from cti.adapters.ami import AmiLink
@@ -56,6 +56,7 @@ from cti.core.messages import (
     Ring,
     RunTask,
 )  # fmt: skip
+from cti.core.queues import QueueConfig
 from cti.core.switchboard import Output, Switchboard
 from cti.core.switchboard import Settings as Site
 from cti.engine import Engine
@@ -213,6 +214,7 @@ class App:
         self._keep(self.engine.follow_clock(), "clock")
         await self.agi.start()
         await self._start_web()
+        self._keep(collector.collect_when_quiet(lambda: len(self.board.calls.live)), "collector")
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
@@ -278,6 +280,12 @@ class App:
 
     def waiting_calls(self, most: int | None = None) -> list[views.Row]:
         return views.waiting_calls(self.board, self.now(), most)
+
+    def callbacks(self, queues: Collection[str] | None) -> list[views.Row]:
+        return views.callbacks(self.board, queues, self.now())
+
+    def queue(self, name: str) -> QueueConfig | None:
+        return self.board.router.queues.get(name)
 
     def why_call(self, call_id: str) -> views.Row | None:
         return views.why_call(self.board, call_id, self.now())
@@ -365,7 +373,8 @@ class App:
     async def _people(self) -> None:
         """Agents and stations as they are in the database now; stations also into Asterisk's file."""
         people, stations = await self.store.load_people()
-        self.submit(PeopleChanged(at=self.now(), agents=people, stations=tuple(s.number for s in stations)))
+        names, numbers = await self.store.user_names(), tuple(s.number for s in stations)
+        self.submit(PeopleChanged(at=self.now(), agents=people, stations=numbers, names=names))
         if self.apply_stations is not None:
             await self.apply_stations(stations)
 

@@ -7,9 +7,11 @@ of servers and command lines agree. A version is whole and its prompts are made 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any
 
 import msgspec
 
@@ -19,8 +21,10 @@ from cti.adapters.flow_files import Sources
 from cti.adapters.postgres import Store
 from cti.adapters.prompts import Prompts
 from cti.config import Config
+from cti.core import said
 from cti.core.ivr import Book, Problem
 from cti.core.ivr.shares import Serving
+from cti.core.queues import WHISPER_MOST
 from cti.errors import BadInput, CtiError, Refused, Unavailable
 from cti.publishing import Rejected, Row
 
@@ -56,7 +60,7 @@ class LiveFlows:
         self.problems_at = 0.0
         self.failures = 0
         self._changing = asyncio.Lock()
-        self._preparing: set[asyncio.Task[None]] = set()
+        self._preparing: set[asyncio.Task[Any]] = set()
 
     # ------------------------------------------------------------ running
 
@@ -217,14 +221,24 @@ class LiveFlows:
         return book
 
     async def _prepared(self, book: Book, within: float) -> None:
-        task = asyncio.create_task(self._prepare(book))
+        task = self._beside(self._prepare(book))
+        await asyncio.wait({task}, timeout=within)
+        self._beside(self._prompts.make(said.places_and_waits(book)))
+
+    def _beside(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
         self._preparing.add(task)
         task.add_done_callback(self._preparing.discard)
-        await asyncio.wait({task}, timeout=within)
+        return task
 
     async def _prepare(self, book: Book) -> None:
         for problem in await self._prompts.prepare(book):
             log.error("a prompt of flows version %d will not be heard: %s", book.version, problem)
+        for queue, language, prompts in said.whispers(book):
+            with contextlib.suppress(CtiError, OSError):  # which was told just now
+                if (seconds := await self._prompts.lasts(prompts)) > WHISPER_MOST:
+                    log.error("flows version %d: queue %s: the whisper in `%s` is left out: it lasts %.0f s, of %g at"
+                              " most", book.version, queue, language, seconds, WHISPER_MOST)  # fmt: skip
 
     # ------------------------------------------------------------ from the folder to the database
 

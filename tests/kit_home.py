@@ -127,10 +127,11 @@ def more_flows(numbers: Mapping[str, str], queues: str = "", **flows: str) -> di
 
 
 class RunningHome:
-    """`cti up --home path`; `output` is what it has printed."""
+    """`cti up --home path`; `output` is what it has printed, `environ` what its environment has besides."""
 
     def __init__(self, path: Path, flows: Files = FLOWS) -> None:
         self.path = path
+        self.environ: dict[str, str] = {}
         path.mkdir()
         (path / "cti.toml").write_text(
             TOML.format(http=free_port(), sip=free_port(), ami=free_port(), agi=free_port(), rtp=RTP[0],
@@ -151,7 +152,7 @@ class RunningHome:
 
     def start(self, timeout: float = 60) -> None:
         argv = [sys.executable, "-m", "cti", "up", "--home", str(self.path)]
-        env = {k: v for k, v in os.environ.items() if not k.startswith("CTI_")}
+        env = {k: v for k, v in os.environ.items() if not k.startswith("CTI_")} | self.environ
         with (self.path / "up.log").open("wb") as output:
             self.process = subprocess.Popen(
                 argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT

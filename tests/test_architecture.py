@@ -45,10 +45,11 @@ MAY = {
     "publishing": {"core", "config", "sections", "adapters"},
     "figures": {"core", "adapters"},
     "lost": {"core"},
+    "collector": set(),
     "outside": {"core", "config", "adapters"},
     "app": {
-        "core", "config", "adapters", "embedded", "engine", "figures", "flows", "lost", "outside", "publishing",
-        "vault",
+        "core", "collector", "config", "adapters", "embedded", "engine", "figures", "flows", "lost", "outside",
+        "publishing", "vault",
     },
     "cli": {"core", "config", "adapters", "embedded", "demo", "engine", "app", "publishing", "plain", "cli"},
     "__main__": {"cli"},

@@ -75,11 +75,11 @@ class Database:
 
 
 class Silent(Prompts):
-    """A voice that takes no time; it fails for what is in `fails`, and waits for `gate`."""
+    """A voice that takes no time; it fails for what is in `fails`, takes 21 s for `long`, and waits for `gate`."""
 
     def __init__(self, folder: Path) -> None:
         self.said: list[str] = []
-        self.fails = ""
+        self.fails = self.long = ""
         self.gate = asyncio.Event()
         self.gate.set()
         super().__init__(folder.with_name(f"{folder.name}-sounds"), folder, self._say, self._take)
@@ -89,7 +89,7 @@ class Silent(Prompts):
         if self.fails and self.fails in text:
             raise Unavailable(f"cannot say {text}")
         self.said.append(text)
-        out.write_bytes(b"x")
+        out.write_bytes(b"x" if text != self.long else bytes(21 * 16_000))
 
     async def _take(self, sound: Path, out: Path) -> None:
         self.said.append(sound.name)
@@ -142,6 +142,32 @@ async def test_an_edit_while_the_database_is_away_is_live_when_it_is_back(
             await asyncio.sleep(0.01)
     watching.cancel()
     assert "Two" in database.kept[-1]["main.yaml"]
+
+
+QUEUES = {"sales": {"announce": {"position": True, "wait": True}, "whisper": {"en": "A call", "id": "Panggilan"}}}
+
+
+async def test_what_those_who_wait_will_hear_is_made_and_a_whisper_that_is_too_long_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, "One")
+    node = {"greet": {"do": "queue", "queue": "sales"}}
+    flow = {"flow": "main", "language": "en", "start": "greet", "nodes": node}
+    (tmp_path / "main.yaml").write_text(json.dumps(flow))
+    (tmp_path / "queues.yaml").write_text(json.dumps({"queues": QUEUES}))
+    (tmp_path / "numbers.yaml").write_text('{"numbers": {"6000": "main", "6001": {"flow": "main", "language": "id"}}}')
+    voice = Silent(tmp_path)
+    voice.long = "Panggilan"
+    await live_flows(tmp_path, Database(), Told(), voice=voice).start()
+    async with asyncio.timeout(6):
+        while len(voice.said) < 82:
+            await asyncio.sleep(0.01)
+    assert voice.said[:2] == ["A call", "Panggilan"]
+    assert {"You are next in line.", "You will wait about twenty minutes.", "Anda berikutnya dalam antrean."} <= {
+        *voice.said
+    }
+    told = "flows version 1: queue sales: the whisper in `id` is left out: it lasts 21 s, of 20 at most"
+    assert [one.getMessage() for one in caplog.records if "left out" in one.getMessage()] == [told]
 
 
 class Running:

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from cti.adapters import ami_actions
-from cti.core.messages import Prompt, Ring
-from cti.core.said import WHISPER_MOST
+from cti.core.messages import Prompt, Ring, Text
+from cti.core.queues import WHISPER_MOST
 
 log = logging.getLogger("cti.ami")
 
@@ -32,6 +32,7 @@ class Whispers:
         failed: Callable[[Ring], None],
     ) -> None:  # fmt: skip
         self._node, self._render, self._ring, self._failed = node, render, ring, failed
+        self._left_out: set[tuple[Prompt, ...]] = set()  # those of which it was said that they are too long
         self._making: dict[str, tuple[Ring, asyncio.Task[None]]] = {}  # by channel_id
 
     def prepare(self, command: Ring) -> None:
@@ -55,15 +56,20 @@ class Whispers:
             async with asyncio.timeout(WITHIN):
                 made = await asyncio.gather(*(self._render(prompt) for prompt in command.whisper))
             ami_actions.whisper(made)
-            _not_too_long(made)
-            files = tuple(made)
+            files = tuple(made) if self._short_enough(command, made) else ()
         except Exception as error:
             log.error("%s: no whisper for %s: %r", self._node, command.channel_id, error)
         del self._making[command.channel_id]
         self._ring(command, files)
 
+    def _short_enough(self, command: Ring, files: Iterable[str]) -> bool:
+        seconds = sum(Path(f"{file}.wav").stat().st_size for file in files) / SECOND
+        if seconds > WHISPER_MOST and command.whisper not in self._left_out:
+            self._left_out.add(command.whisper)
+            log.error("%s: no whisper for %s, nor for those after it: it lasts %.0f s, of %g at most: %s", self._node,
+                      command.channel_id, seconds, WHISPER_MOST, words(command.whisper))  # fmt: skip
+        return seconds <= WHISPER_MOST
 
-def _not_too_long(files: Iterable[str]) -> None:
-    seconds = sum(Path(f"{file}.wav").stat().st_size for file in files) / SECOND
-    if seconds > WHISPER_MOST:
-        raise ValueError(f"{seconds:.0f} s of words: a whisper has at most {WHISPER_MOST:g}")
+
+def words(prompts: Iterable[Prompt]) -> str:
+    return " ".join(one.text if isinstance(one, Text) else f"prompts/{one.language}/{one.name}.wav" for one in prompts)

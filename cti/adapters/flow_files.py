@@ -19,7 +19,7 @@ import msgspec
 
 from cti.adapters.flow_yaml import parse
 from cti.core.ivr import Book, Problem, load_book
-from cti.core.ivr.sounds import MAX_SOUND, fault
+from cti.core.ivr.sounds import MAX_SOUND, fault, seconds
 from cti.plain import read_plain, why
 
 MAX_BYTES = 256 * 1024  # of one file
@@ -37,12 +37,13 @@ class Sources(msgspec.Struct, frozen=True):
 
     `files`: texts by name, scripts as `scripts/NAME.py`, tests too; RECORDINGS among them, one line a recorded prompt,
     as sha256sum writes it, so that a prompt recorded anew is a change like any other. `sounds`: the recorded prompts
-    there are, None: not looked. `digest` changes with every change of content."""
+    there are and their seconds, `music`: the classes; None: not looked. `digest` changes with every change of files."""
 
     files: dict[str, str]
-    sounds: tuple[str, ...] | None = None
+    sounds: dict[str, float] | None = None
     problems: tuple[Problem, ...] = ()
     digest: str = ""
+    music: tuple[str, ...] | None = None
 
 
 def load(
@@ -50,11 +51,11 @@ def load(
 ) -> tuple[Book | None, list[Problem]]:
     """The Book of a folder, or of a version kept elsewhere; else None and every problem."""
     parsed = {file: parse(file, text) for file, text in sources.files.items() if is_flow_file(file)}
-    sounds = None if sources.sounds is None else frozenset(sources.sounds)
     named = [file.removeprefix("scripts/") for file in sources.files if file.startswith("scripts/")]
     scripts = None if sources.sounds is None else named
     made = load_book(
-        parsed, version=version, country=country, allow=allow, sounds=sounds, scripts=scripts, zone=zone
+        parsed, version=version, country=country, allow=allow, sounds=sources.sounds, scripts=scripts, zone=zone,
+        seconds=sources.sounds or {}, music=sources.music,
     )  # fmt: skip
     problems = [*sources.problems, *(made if isinstance(made, list) else ())]
     return (None if isinstance(made, list) or problems else made), sorted(problems, key=lambda one: one.place)
@@ -122,13 +123,14 @@ def read_folder(path: Path) -> Sources:
         else:
             files[name] = read
             left -= len(read)
-    hashes = {name: _hash(path, name) for name, *_ in _sounds(path)}
-    problems += [one for one in hashes.values() if isinstance(one, Problem)]
-    sounds = tuple(name for name, digest in hashes.items() if isinstance(digest, str))
-    if sounds:
-        files[RECORDINGS] = "".join(f"{hashes[name]}  {name}\n" for name in sounds)
-    held = msgspec.json.encode([files, problems])
-    return Sources(files, sounds, tuple(problems), hashlib.sha256(held).hexdigest())
+    looked_at = {name: _recording(path, name) for name, *_ in _sounds(path)}
+    problems += [one for one in looked_at.values() if isinstance(one, Problem)]
+    found = {name: one for name, one in looked_at.items() if not isinstance(one, Problem)}
+    if found:
+        files[RECORDINGS] = "".join(f"{digest}  {name}\n" for name, (digest, _) in found.items())
+    sounds = {name: lasts for name, (_, lasts) in found.items()}
+    held = hashlib.sha256(msgspec.json.encode([files, problems])).hexdigest()
+    return Sources(files, sounds, tuple(problems), held, _music(path))
 
 
 def is_flow_file(name: str) -> bool:
@@ -192,8 +194,8 @@ def _misnamed(name: str) -> Problem | None:
     return Problem(written(name), 0, 0, f"its name {what}", "rename it, in plain letters a-z") if what else None
 
 
-def _hash(folder: Path, name: str) -> str | Problem:
-    """The hash of a recorded prompt that can be played."""
+def _recording(folder: Path, name: str) -> tuple[str, float] | Problem:
+    """The hash of a recorded prompt that can be played, and its seconds."""
     if misnamed := _misnamed(name):
         return misnamed
     try:
@@ -204,7 +206,12 @@ def _hash(folder: Path, name: str) -> str | Problem:
         return Problem(name, 0, 0, f"larger than a recorded prompt may be ({MAX_SOUND // 1024 // 1024} MiB)")
     if wrong := fault(content):
         return Problem(name, 0, 0, wrong, "record it anew, or save it as WAV")
-    return hashlib.sha256(content).hexdigest()
+    return hashlib.sha256(content).hexdigest(), seconds(content)
+
+
+def _music(path: Path) -> tuple[str, ...]:
+    """The classes of music that the folder has: `music/CLASS/` with WAV files."""
+    return tuple(sorted({file.parent.name for file in path.glob("music/[!.]*/[!.]*.wav")}))
 
 
 def _sounds(path: Path) -> Iterator[tuple[str, int, int]]:

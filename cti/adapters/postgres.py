@@ -116,6 +116,10 @@ class Store(FlowStore, FlowStats, CallbackStore):
         )
         return agents, tuple(Station(**row) for row in await self.db.rows("stations"))
 
+    async def user_names(self) -> dict[str, str]:
+        """Display names of users who have one, by login."""
+        return {row["name"]: row["display_name"] for row in await self.db.rows("user_names")}
+
     async def watch_people(self, changed: Callable[[], Awaitable[None] | None]) -> None:
         """Calls `changed` after every change of users, skills or stations, until cancelled."""
         await self.watch("crm_people", changed)

@@ -24,34 +24,40 @@ class CallbackStore:
         return tuple(CallbackDue(**row) for row in await self.db.rows("open_callbacks"))
 
     async def list_callbacks(
-        self, *, state: str | None = None, queues: Sequence[str] | None = None, q: str = "",
+        self, *, states: Sequence[str] | None = None, queues: Sequence[str] | None = None, q: str = "",
         cursor: str | None = None, limit: int = 50,
     ) -> Page:  # fmt: skip
-        """Newest first. `queues` None: of all of them; `q` is looked for in numbers and customers' names."""
+        """Newest first. `states`, `queues` None: of all of them; `q` is looked for in numbers and customers' names."""
         at, after = place_of(cursor)
-        known = None if queues is None else list(queues)
-        rows = await self.db.rows("list_callbacks", state, known, like(q), at, after, limit + 1)
+        chosen = [None if names is None else list(names) for names in (states, queues)]
+        rows = await self.db.rows("list_callbacks", *chosen, like(q), at, after, limit + 1)
         return page_of(rows, limit, "requested_at", "callback_id")
 
     async def get_callback(self, callback_id: str) -> Row | None:
         return plain(await self.db.row("get_callback", callback_id))  # type: ignore[no-any-return]
 
+    async def callbacks_of(self, ids: Sequence[str]) -> dict[str, Row]:
+        """By id: entered, last_result, asked_by, asked_by_name, customer_name."""
+        rows = await self.db.rows("callbacks_of", list(ids))
+        return {row["callback_id"]: dict(row) for row in rows}
+
     async def add_callback(
-        self, *, number: str, entered: str, queue: str, by: str, at: float, customer_id: int | None = None
-    ) -> Row:
-        """One that `by` enters by hand. `number`: E.164, `entered`: as he wrote it. Audited. Running servers follow at
-        once."""
+        self, *, number: str, entered: str, queue: str, by: str, at: float, priority: int,
+        customer_id: int | None = None, not_before: float | None = None,
+    ) -> Row:  # fmt: skip
+        """One that `by` enters by hand. `number`: E.164, `entered`: as he wrote it; `not_before`: when it may be tried
+        first. Audited. Running servers follow at once."""
         name = entered_id(number, queue, by, at)
         if await self.db.value("is_barred", number):
             raise Refused(f"{number} is on the do-not-call list", "do_not_call")
         async with self.db.link() as link, link.transaction():
             await link.execute(QUERIES["one_callback_at_a_time"], queue, number)
             made = await link.fetchval(
-                QUERIES["add_callback"], name, queue, number, entered, at, customer_id, by
-            )
+                QUERIES["add_callback"], name, queue, number, entered, at, customer_id, by, priority, not_before
+            )  # fmt: skip
             if made is None:
                 raise Refused(f"a callback to {number} is open in {queue} already", "callback_open")
-            detail = {"queue": queue, "number": number}
+            detail = {"queue": queue, "number": number, "priority": priority}
             await link.execute(QUERIES["audit"], by, "callback.entered", name, detail)
         found = await self.get_callback(name)
         assert found is not None

@@ -6,7 +6,7 @@ from typing import Any
 
 from cti.adapters.postgres import Store
 from cti.adapters.postgres_db import AWAY, QUERIES, connect, drop, unavailable
-from cti.core.acd_days import Record, Spell, Visit
+from cti.core.acd_record import Record, Spell, Visit
 
 SECONDS = 20.0  # a day of a large site
 
@@ -23,9 +23,14 @@ async def record(store: Store, since: float, until: float) -> Record:
     finally:
         await drop(link)
     return Record(
-        since, until, tuple(Visit(**_plain(row)) for row in visits), tuple(Spell(**_plain(row)) for row in spells),
+        since, until, tuple(_visit(row) for row in visits), tuple(Spell(**_plain(row)) for row in spells),
         {one.agent: one.skills for one in people},
     )  # fmt: skip
+
+
+def _visit(row: Any) -> Visit:
+    found = _plain(row)
+    return Visit(**found | {"raised": tuple(found.get("raised", ()))})
 
 
 def _plain(row: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from cti.core.ivr import Book
@@ -26,6 +26,7 @@ MAX_SPOKEN = 512 * 1024 * 1024  # bytes of spoken texts, above which old ones go
 OLD = 30 * 86_400.0  # s without use
 SWEEP_AFTER = 200  # texts newly spoken
 AT_ONCE = 2
+SECOND = 16_000  # bytes of a sound file
 
 Speak = Callable[[str, str, Path], Awaitable[None]]
 Convert = Callable[[Path, Path], Awaitable[None]]
@@ -74,8 +75,12 @@ class Prompts:
 
     async def prepare(self, book: Book) -> list[str]:
         """Make every prompt that does not depend on a call. Returns what is wrong with those that failed."""
+        return await self.make(book.prompts())
+
+    async def make(self, prompts: Iterable[Prompt]) -> list[str]:
+        """What is wrong with those that failed. Texts last for as long as this process runs."""
         wrong = []
-        for prompt in book.prompts():  # one at a time, so that a call that needs another one now need not wait
+        for prompt in prompts:  # one at a time, so that a call that needs another one now need not wait
             if isinstance(prompt, Text):
                 self._lasting.add(self._place(prompt))
             try:
@@ -83,6 +88,10 @@ class Prompts:
             except CtiError as error:
                 wrong.append(f'{prompt.language}: "{prompt.text}": {error}' if isinstance(prompt, Text) else str(error))
         return wrong
+
+    async def lasts(self, prompts: Iterable[Prompt]) -> float:
+        """Seconds of all of them together, as sound files. Raises as `render`."""
+        return sum([_size(f"{await self.render(one)}.wav") for one in prompts]) / SECOND
 
     async def _text(self, text: Text) -> Path:
         out = self._place(text)
@@ -171,6 +180,10 @@ def _folder(folder: Path) -> None:
 
 def _is_there(out: Path) -> bool:
     return out.exists()
+
+
+def _size(file: str) -> int:
+    return Path(file).stat().st_size
 
 
 def _used(out: Path) -> None:

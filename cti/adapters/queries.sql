@@ -135,6 +135,9 @@ FROM crm.users AS u LEFT JOIN crm.agent_skills AS s USING (user_id)
 WHERE u.disabled_at IS NULL AND (u.role = 'agent' OR u.station IS NOT NULL OR s.skill IS NOT NULL)
 GROUP BY u.user_id ORDER BY u.name
 
+-- name: user_names
+SELECT name, display_name FROM crm.users WHERE display_name <> ''
+
 -- name: stations
 SELECT number, secret FROM crm.stations ORDER BY number
 
@@ -510,15 +513,22 @@ WHERE b.state IN ('open', 'dialing') AND b.number IS NOT NULL
 ORDER BY b.requested_at, b.callback_id
 
 -- name: list_callbacks
--- Newest first; $1: a state or null, $2: queues or null, $3: a LIKE pattern of number or customer or null; $4, $5:
+-- Newest first; $1: states or null, $2: queues or null, $3: a LIKE pattern of number or customer or null; $4, $5:
 -- requested_at (a timestamp) and id of the last row of the page before.
 SELECT v.*, c.display_name AS customer_name
 FROM crm.v_callbacks AS v LEFT JOIN crm.customers AS c USING (customer_id)
-WHERE ($1::text IS NULL OR v.state = $1)
+WHERE ($1::text[] IS NULL OR v.state = ANY ($1))
   AND ($2::text[] IS NULL OR v.queue = ANY ($2))
   AND ($3::text IS NULL OR v.number LIKE $3 OR v.entered LIKE $3 OR c.display_name ILIKE $3)
   AND ($4::timestamptz IS NULL OR (v.requested_at, v.callback_id) < ($4, $5::uuid))
 ORDER BY v.requested_at DESC, v.callback_id DESC LIMIT $6
+
+-- name: callbacks_of
+-- What the database knows of these ($1) besides what the server does.
+SELECT v.callback_id::text, v.entered, v.last_result, v.asked_by, c.display_name AS customer_name,
+    coalesce(nullif(u.display_name, ''), v.asked_by) AS asked_by_name
+FROM crm.v_callbacks AS v LEFT JOIN crm.customers AS c USING (customer_id) LEFT JOIN crm.users AS u ON u.name = v.asked_by
+WHERE v.callback_id = ANY ($1::uuid[])
 
 -- name: get_callback
 SELECT v.*, c.display_name AS customer_name
@@ -530,9 +540,11 @@ WHERE v.callback_id = $1::uuid
 SELECT pg_advisory_xact_lock(hashtext('crm.callbacks'), hashtext($1 || ' ' || $2))
 
 -- name: add_callback
--- By hand: one that was not asked for in a call. No row: one is open for this number and queue.
-INSERT INTO crm.callbacks (callback_id, call_id, queue, number, entered, requested_at, since, customer_id, asked_by)
-SELECT $1::uuid, $1::uuid, $2, $3, $4, to_timestamp($5), to_timestamp($5), $6, $7
+-- By hand: one that was not asked for in a call. $9: when it may be tried first, or null. No row: one is open for this
+-- number and queue.
+INSERT INTO crm.callbacks
+    (callback_id, call_id, queue, number, entered, requested_at, since, customer_id, asked_by, priority, not_before)
+SELECT $1::uuid, $1::uuid, $2, $3, $4, to_timestamp($5), to_timestamp($5), $6, $7, $8, to_timestamp($9)
 WHERE NOT EXISTS (SELECT FROM crm.callbacks AS b
                   WHERE b.number = $3 AND b.queue = $2 AND b.state IN ('open', 'dialing'))
 RETURNING callback_id::text
@@ -553,18 +565,30 @@ SELECT EXISTS (SELECT FROM crm.do_not_call WHERE number = $1) AS barred
 -- ---------------------------------------------------------------- replay
 
 -- name: replay_visits
--- The ended queue visits that began in [$1, $2), with the handling of those that were answered.
+-- The ended queue visits that began in [$1, $2), with what they came with and the handling of those that were answered;
+-- of those who were called back and reached, of the call that was made for them.
 SELECT v.call_id::text, v.seq, v.queue, extract(epoch FROM v.entered_at)::float8 AS entered_at,
-    greatest(extract(epoch FROM v.left_at - v.entered_at), 0)::float8 AS wait, v.result, v.agent, v.priority, v.skills,
-    c.caller AS number,
+    greatest(extract(epoch FROM v.left_at - v.entered_at), 0)::float8 AS wait, v.result,
+    coalesce(v.agent, o.agent) AS agent, v.priority, v.skills, c.caller AS number, b.call_id::text AS made,
+    v.priority <> crm.int(q.data -> 'priority') AS moved, q.data -> 'raised' AS raised,
+    crm.num(q.data -> 'max_wait')::float8 AS max_wait, q.data ->> 'prefer' AS prefer,
+    crm.num(q.data -> 'prefer_for')::float8 AS prefer_for, q.data ->> 'prefer_why' AS prefer_why,
     greatest(extract(epoch FROM o.ended_at - o.offered_at), 0)::float8 AS ringing,
     greatest(extract(epoch FROM o.disconnected_at - o.ended_at), 0)::float8 AS talk,
     greatest(extract(epoch FROM o.wrapped_at - o.disconnected_at), 0)::float8 AS wrap
 FROM crm.queue_visits AS v
 JOIN crm.calls AS c USING (call_id)
+LEFT JOIN LATERAL (SELECT e.data FROM crm.events AS e
+                   WHERE e.call_id = v.call_id AND e.type = 'call.queued' AND crm.int(e.data -> 'visit') = v.seq
+                       AND e.at >= to_timestamp($1) - interval '1 day' AND e.at < to_timestamp($2) + interval '1 day'
+                   ORDER BY e.seq LIMIT 1) AS q ON true
+LEFT JOIN LATERAL (SELECT b.served_call_id AS call_id FROM crm.callbacks AS b
+                   WHERE b.call_id = v.call_id AND b.queue = v.queue AND b.state = 'done'
+                   ORDER BY b.requested_at LIMIT 1) AS b ON v.result = 'callback'
 LEFT JOIN LATERAL (SELECT * FROM crm.offers AS o
-                   WHERE o.call_id = v.call_id AND o.visit_seq = v.seq AND o.result = 'answered'
-                   ORDER BY o.ended_at LIMIT 1) AS o ON v.result = 'answered'
+                   WHERE o.call_id = coalesce(b.call_id, v.call_id) AND o.result = 'answered'
+                       AND (b.call_id IS NOT NULL OR o.visit_seq = v.seq)
+                   ORDER BY o.ended_at LIMIT 1) AS o ON v.result = 'answered' OR b.call_id IS NOT NULL
 WHERE v.entered_at >= to_timestamp($1) AND v.entered_at < to_timestamp($2)
     AND v.left_at IS NOT NULL AND v.queue IS NOT NULL AND v.result IS NOT NULL
 ORDER BY v.entered_at, v.call_id, v.seq
@@ -572,6 +596,7 @@ ORDER BY v.entered_at, v.call_id, v.seq
 -- name: replay_spells
 -- What every agent wanted and did in [$1, $2), cut to it and to now.
 SELECT agent, coalesce(wish, '') AS wish, coalesce(work, '') AS work, coalesce(call_id::text, '') AS call_id,
+    coalesce(reason, '') AS reason,
     extract(epoch FROM greatest(since, to_timestamp($1)))::float8 AS since,
     extract(epoch FROM least(coalesce(until, now()), to_timestamp($2)))::float8 AS until
 FROM crm.agent_states

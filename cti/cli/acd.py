@@ -19,7 +19,9 @@ from cti.adapters.postgres import Store
 from cti.cli import database, options
 from cti.config import Config
 from cti.core.acd_compare import Compared, Estimate, Figures, Setup, Table, as_recorded, compare, play
-from cti.core.acd_days import Plan, Record, completed, generated, recorded
+from cti.core.acd_days import completed, notes, recorded
+from cti.core.acd_made import Plan, generated
+from cti.core.acd_record import Record
 from cti.core.ivr import Book
 from cti.core.ivr.calendars import hours
 from cti.errors import BadInput
@@ -67,16 +69,21 @@ def _replay(args: argparse.Namespace) -> int:
     now, *rest = [list(_played(plan, record, setups[0], setup, seeds)) for setup in setups]
     told = as_recorded(record, setups[0].queues) if record is not None else None
     table = compare(told, now, rest[0] if rest else [])
+    said = list(_said(record, filled, setups)) if record is not None else []
     if args.json:
         options.print_json({"day": args.day, "generated": msgspec.to_builtins(plan), "filled": filled,
-                            "seeds": args.seeds, **msgspec.to_builtins(table)})  # fmt: skip
+                            "seeds": args.seeds, "notes": said, **msgspec.to_builtins(table)})  # fmt: skip
     else:
-        print("\n".join(_lines(args, zone, table, record)))
-        if filled:
-            who = ", ".join(map(database.safe, filled))
-            print(f"Of {who} only calls are recorded for a part of the day, and no states: "
-                  "taken as ready from the first of these calls to the last.")  # fmt: skip
+        print("\n".join([*_lines(args, zone, table, record), *map(database.safe, said)]))
     return 0
+
+
+def _said(record: Record, filled: Sequence[str], setups: Sequence[Setup]) -> Iterator[str]:
+    """What is to be known of such a day."""
+    if filled:
+        yield (f"Of {', '.join(filled)} only calls are recorded for a part of the day, and no states: "
+               "taken as ready from the first of these calls to the last.")  # fmt: skip
+    yield from dict.fromkeys(note for setup in setups for note in notes(record, setup.queues))
 
 
 # ---------------------------------------------------------------- what is played
@@ -157,9 +164,9 @@ def _played(
     for seed in seeds:
         chance = random.Random(seed).random
         if record is not None:
-            yield play(recorded(record, chance), setup)
+            yield play(recorded(record, chance, present.queues, setup.queues), setup)
         elif plan is not None:
-            yield play(generated(plan, present.queues, chance), setup)
+            yield play(generated(plan, present.queues, chance, setup.queues), setup)
 
 
 # ---------------------------------------------------------------- the table

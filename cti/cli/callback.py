@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 import time
+from collections.abc import Mapping
 
 from cti.adapters.postgres import Store
 from cti.adapters.postgres_db import Row
 from cti.cli import database, options
 from cti.cli.calendar import live_book
-from cti.core.numbers import dialable
+from cti.core.numbers import for_callback
+from cti.core.queues import PRIORITIES, QueueConfig
 from cti.errors import BadInput
 
 STATES = ("open", "dialing", "done", "expired", "cancelled", "merged", "barred", "failed")
@@ -27,6 +29,7 @@ def register(sub: database.Subparsers) -> None:
     added = database.verb(verbs, "add", "have a number called back, in its turn from now on", _add)
     added.add_argument("number", metavar="NUMBER")
     added.add_argument("queue", metavar="QUEUE")
+    added.add_argument("--priority", type=int, metavar="N", help="instead of the queue's own")
     cancelled = database.verb(verbs, "cancel", "do not call back; not while the customer is being called", _cancel)
     cancelled.add_argument("callback", metavar="ID", help="its id, or how it begins")
 
@@ -34,13 +37,11 @@ def register(sub: database.Subparsers) -> None:
 def _list(args: argparse.Namespace) -> int:
     if not 1 <= args.limit <= 1000:
         raise BadInput("--limit is 1 to 1000", "bad_limit")
-    states: list[str | None] = [None] if args.state == "all" else [args.state] if args.state else ["open", "dialing"]
+    states = None if args.state == "all" else [args.state] if args.state else ["open", "dialing"]
     queues = [args.queue] if args.queue else None
 
     async def work(store: Store) -> list[Row]:
-        found = [await store.list_callbacks(state=state, queues=queues, limit=args.limit) for state in states]
-        rows = sorted((row for page, _ in found for row in page), key=lambda row: row["requested_at"], reverse=True)
-        return rows[: args.limit]
+        return (await store.list_callbacks(states=states, queues=queues, limit=args.limit))[0]
 
     rows = database.run(args, work)
     if args.json:
@@ -59,23 +60,29 @@ def _list(args: argparse.Namespace) -> int:
 
 def _add(args: argparse.Namespace) -> int:
     config = options.load(args)
-    verdict = dialable(args.number, config.site.country)
-    if verdict.kind != "ordinary":
-        why = verdict.refused or "this is a telephone of ours, not a customer's"
-        raise BadInput(f"{args.number}: {why}", "not_dialable")
+    if args.priority is not None and not PRIORITIES[0] <= args.priority <= PRIORITIES[1]:
+        raise BadInput(f"--priority is {PRIORITIES[0]} to {PRIORITIES[1]}", "bad_priority")
 
     async def work(store: Store) -> Row:
-        known = sorted((await live_book(store, config)).queues)
-        if args.queue not in known:
-            names = f"there are: {', '.join(known)}" if known else "there are none"
-            raise BadInput(f"there is no queue `{args.queue}` in the live flows; {names}", "no_such_queue")
+        queue = _queue((await live_book(store, config)).queues, args.queue)
+        verdict = for_callback(args.number, config.site.country, queue.callback.countries)
+        if verdict.refused:
+            raise BadInput(f"{args.number}: {verdict.refused}", "not_dialable")
         return await store.add_callback(
-            number=verdict.number, entered=args.number, queue=args.queue, by=database.actor(), at=time.time()
+            number=verdict.number, entered=args.number, queue=queue.name, by=database.actor(), at=time.time(),
+            priority=queue.priority if args.priority is None else args.priority,
         )  # fmt: skip
 
     row = database.run(args, work)
     print(f"{row['number']} is called back by {row['queue']}: {row['callback_id']}")
     return 0
+
+
+def _queue(known: Mapping[str, QueueConfig], name: str) -> QueueConfig:
+    if name not in known:
+        names = f"there are: {', '.join(sorted(known))}" if known else "there are none"
+        raise BadInput(f"there is no queue `{name}` in the live flows; {names}", "no_such_queue")
+    return known[name]
 
 
 def _cancel(args: argparse.Namespace) -> int:

@@ -159,4 +159,5 @@ def _later(queue: QueueConfig) -> Iterator[str]:
     rules = queue.callback
     calendar = rules.calendar or queue.calendar
     when = f" while {calendar} is open" if calendar else ""
-    yield f"callbacks: {rules.tries} tries, one every {_span(rules.every)}, within {_span(rules.expires)}{when}"
+    abroad = f", also to {' '.join(rules.countries)}" if rules.countries else ""
+    yield f"callbacks: {rules.tries} tries, one every {_span(rules.every)}, within {_span(rules.expires)}{when}{abroad}"

@@ -169,6 +169,8 @@ def _called_back(d: Row, agent: str, queue: str) -> str:
 def _not_reached(d: Row, agent: str, queue: str) -> str:
     if d.get("result") == "no_agent":
         return "callback: the agent did not take it; it is no try"
+    if d.get("result") == "agent_left":
+        return "callback: the agent hung up while the customer's phone was rung"
     return f"callback: not reached ({d.get('result')})"
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -186,7 +186,19 @@ class Router:
                 return self.busy_with[queue] < limit.calls
         return True
 
+    def in_turn(self, queue: str, at: float) -> Iterator[str]:
+        """Who waits in a queue that may have more agents than before: in order, as long as there is room."""
+        for place in list(self.order.get(queue, ())):
+            if not self.has_room(queue, at):
+                return
+            yield place.key
+
     # ------------------------------------------------------------ callers
+
+    def take_moved(self) -> list[str]:
+        """Who may be served by others than when this was asked last, in order."""
+        moved, self.moved = self.moved, set()
+        return sorted(moved, key=lambda key: self.stands[key].place)
 
     def wait(self, waiter: Waiter, at: float) -> float | None:
         """He waits, at his place, whether he did before or not. Returns when it must be called again: at his next step,

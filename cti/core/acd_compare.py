@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from cti.core.acd import Router
-from cti.core.acd_days import Day, Handled, Record
+from cti.core.acd_day import Day
+from cti.core.acd_record import Handled, Record
 from cti.core.acd_sim import simulate
 from cti.core.acd_tally import AWAY, BUSY, IDLE, PAUSED, Outcome, Tally
 from cti.core.queues import QueueConfig, Routing
@@ -90,7 +91,9 @@ def as_recorded(record: Record, queues: Mapping[str, QueueConfig]) -> Figures:
     known = {spell.agent for spell in record.spells}
     for one in record.visits:
         tally.ended(one.call_id, one.queue, one.result, one.wait)
-        if one.result == "answered" and one.agent in known:
+        if one.made:
+            tally.called_back(one.queue)
+        if one.served and one.agent in known:
             tally.answers(one.agent)
     return figures(tally.outcome(record.until))
 

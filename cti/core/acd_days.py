@@ -1,4 +1,4 @@
-"""A recorded day, or one made up, as callers and shifts for the simulator.
+"""A recorded day as callers and shifts for the simulator.
 
 What a record does not tell is drawn, anew with every seed:
 - patience: of whoever left, it is known; whoever was answered or sent away would have waited longer than he did. From
@@ -8,67 +8,32 @@ What a record does not tell is drawn, anew with every seed:
 - handling: an answered call keeps its rank among the calls of its agent in that queue; another agent has for it what
   stands at the same rank among his own. Of calls nobody answered the rank is drawn. An agent who took none of the queue
   has the handling of all agents there.
+- absence: an agent who missed an offer, or turned it down, would have done so with any that came a while before, and
+  until he was ready again. When that while began is drawn from the time he had been idle.
+
+What it tells only in part:
+- priority: whose own was that of the queue has the other queue's; of the rules that raised it those hold again that are
+  still there, with what they are worth now. For whom a rule would hold that nobody had is not known: for nobody.
+- callbacks: who was reached is called back at his turn. Calls to those who were not, and for callbacks asked for on
+  other days or without a wait, keep agents busy when they did.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 import msgspec
 
-from cti.core.acd_day import Caller, Handling, Seconds, Shift
-from cti.core.queues import ANY, QueueConfig
+from cti.core.acd_day import Caller, Chance, Day, Miss, Shift
+from cti.core.acd_record import LEFT, Handled, Patience, Record, Spell, Visit
+from cti.core.agent import BUSY, LINK, MISSED, REJECTED
+from cti.core.ivr.acts_queue import told
+from cti.core.queues import PRIORITIES, QueueConfig
 
-LEFT = ("abandoned", "short_abandon", "left", "callback")
-Chance = Callable[[], float]  # the next number from 0 to 1
-
-
-class Visit(msgspec.Struct, frozen=True, kw_only=True):
-    """A recorded wait. Seconds; `entered_at` since the epoch."""
-
-    call_id: str
-    seq: int
-    queue: str
-    entered_at: float
-    wait: float
-    result: str
-    agent: str = ""
-    priority: int = 0
-    skills: dict[str, Any] = {}
-    number: str = ""
-    ringing: float = 0.0  # of the answered: from the offer to the answer
-    talk: float = 0.0
-    wrap: float = 0.0
-
-
-class Spell(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent wanted and did for a time."""
-
-    agent: str
-    wish: str
-    work: str
-    call_id: str
-    since: float
-    until: float
-
-
-class Record(msgspec.Struct, frozen=True):
-    """A day from `since` to `until`. `skills`: of every agent, as they are now."""
-
-    since: float
-    until: float
-    visits: tuple[Visit, ...]
-    spells: tuple[Spell, ...]
-    skills: Mapping[str, dict[str, int]]
-
-
-class Day(msgspec.Struct, frozen=True):
-    callers: Sequence[Caller]
-    shifts: Sequence[Shift]
-    handling: Handling
+NOT_TAKEN = (MISSED, REJECTED, BUSY, LINK)
+Queues = Mapping[str, QueueConfig]
 
 
 # ---------------------------------------------------------------- history without states
@@ -100,201 +65,149 @@ def _filled(own: Sequence[Visit], until: float) -> Iterator[Spell]:
         yield Spell(agent=one.agent, wish="ready", work="talking", call_id=one.call_id, since=begin, until=at)
 
 
-# ---------------------------------------------------------------- patience
-
-
-class Patience:
-    """Of the callers of one queue: (seconds waited, whether he then left)."""
-
-    def __init__(self, waits: Iterable[tuple[float, bool]]) -> None:
-        ordered = sorted(waits)
-        self.times: list[float] = []  # at which somebody left
-        self.stay: list[float] = []  # the share still there after it
-        share, gone = 1.0, 0
-        for n, (seconds, left) in enumerate(ordered):
-            if left:
-                gone += 1
-                share *= 1 - 1 / (len(ordered) - n)
-                self.times.append(seconds)
-                self.stay.append(share)
-        waited = math.fsum(seconds for seconds, _ in ordered)
-        self.rate = gone / waited if waited else 0.0  # of leaving, a second
-
-    def draw(self, beyond: float, chance: Chance) -> float:
-        """How patient somebody is who has waited so long already. Infinite where nobody left."""
-        known = bisect_right(self.times, beyond)
-        share = (1 - chance()) * (self.stay[known - 1] if known else 1.0)
-        for n in range(known, len(self.times)):
-            if self.stay[n] < share:
-                return self.times[n]
-        least = self.stay[-1] if self.stay else 1.0
-        if not self.rate or share <= 0:
-            return math.inf
-        begin = max(beyond, self.times[-1] if self.times else 0.0)
-        return begin + math.log(max(1.0, least / share)) / self.rate
-
-
-# ---------------------------------------------------------------- handling
-
-
-class Handled:
-    """How long agents take: by agent and queue, in order, talk and wrap-up together first."""
-
-    def __init__(self, visits: Iterable[Visit]) -> None:
-        self._by: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
-        for one in visits:
-            if one.result == "answered":
-                for agent in (one.agent, ""):
-                    self._by.setdefault((agent, one.queue), []).append((one.talk + one.wrap, one.talk, one.wrap))
-        for known in self._by.values():
-            known.sort()
-
-    def told(self) -> Iterator[tuple[str, str, float, int]]:
-        """(agent, queue, seconds of all calls, calls)"""
-        for (agent, queue), known in sorted(self._by.items()):
-            if agent:
-                yield agent, queue, math.fsum(seconds for seconds, _, _ in known), len(known)
-
-    def rank(self, one: Visit) -> float:
-        known = self._by[one.agent, one.queue]
-        return (bisect_left(known, (one.talk + one.wrap, one.talk, one.wrap)) + 0.5) / len(known)
-
-    def __call__(self, caller: Caller, agent: str) -> Seconds:
-        known = self._by.get((agent, caller.queue)) or self._by.get(("", caller.queue))
-        if not known:
-            return 0.0, 0.0
-        _, talk, wrap = known[min(len(known) - 1, int(caller.luck * len(known)))]
-        return talk, wrap
-
-
 # ---------------------------------------------------------------- a recorded day
 
 
-def recorded(record: Record, chance: Chance) -> Day:
-    """The day as it was, with what is not known of it drawn."""
+def recorded(record: Record, chance: Chance, present: Queues, other: Queues) -> Day:
+    """The day as it was, with what is not known of it drawn, for `other` queues than those it had (`present`)."""
     handled = Handled(record.visits)
     by_queue: dict[str, list[Visit]] = {}
     for one in record.visits:
         by_queue.setdefault(one.queue, []).append(one)
     laws = {queue: Patience((v.wait, v.result in LEFT) for v in visits) for queue, visits in by_queue.items()}
-    callers = sorted(_callers(record.visits, laws, handled, chance), key=lambda caller: caller.at)
-    return Day(callers, list(_shifts(record)), handled)
-
-
-def _callers(
-    visits: Iterable[Visit], laws: Mapping[str, Patience], handled: Handled, chance: Chance
-) -> Iterator[Caller]:
-    """The first visit of each call; those after it follow from it."""
     calls: dict[str, list[Visit]] = {}
-    for one in visits:
+    for one in record.visits:
         calls.setdefault(one.call_id, []).append(one)
+    callers = []
     for whole in calls.values():
-        whole.sort(key=lambda one: one.seq)
         following: Caller | None = None
+        whole.sort(key=lambda one: one.seq)
         for n in range(len(whole) - 1, -1, -1):
-            one = whole[n]
-            at = one.entered_at
+            caller = _caller(whole[n], laws[whole[n].queue], handled, chance, following)
+            following = _under(caller, whole[n], present, other)
             if n:
-                at = max(0.0, at - whole[n - 1].entered_at - whole[n - 1].wait)
-            left = one.result in LEFT
-            following = Caller(
-                key=f"{one.call_id}/{one.seq}", at=at, queue=one.queue, skills=one.skills, priority=one.priority,
-                number=one.number, patience=one.wait if left else laws[one.queue].draw(one.wait, chance),
-                leaves=one.result if one.result in ("left", "callback") else "abandoned",
-                luck=handled.rank(one) if one.result == "answered" else chance(), then=following,
-                after_talk=one.result == "answered",
-            )  # fmt: skip
+                ended = whole[n - 1].entered_at + whole[n - 1].wait
+                following = msgspec.structs.replace(following, at=max(0.0, caller.at - ended))
         assert following is not None
-        yield following
+        callers.append(following)
+    return Day(sorted(callers, key=lambda caller: caller.at), list(_shifts(record, chance)), handled)
 
 
-def _shifts(record: Record) -> Iterator[Shift]:
+def _caller(one: Visit, law: Patience, handled: Handled, chance: Chance, following: Caller | None) -> Caller:
+    """Of a call's first visit; those after it follow from it."""
+    return Caller(
+        key=f"{one.call_id}/{one.seq}", at=one.entered_at, queue=one.queue, skills=one.skills, priority=one.priority,
+        number=one.number, patience=one.wait if one.result in LEFT else law.draw(one.wait, chance),
+        leaves=one.result if one.result in ("left", "callback") else "abandoned", reached=bool(one.made),
+        luck=handled.rank(one) if one.served else chance(), then=following, after_talk=one.result == "answered",
+        prefer=one.prefer, prefer_for=one.prefer_for, prefer_why=one.prefer_why,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- other rules
+
+
+def _under(caller: Caller, one: Visit, present: Queues, other: Queues) -> Caller:
+    """With what the other queue gives him: priority, and how long he may wait unless his flow said so."""
+    now, then = present.get(one.queue), other.get(one.queue)
+    own_wait = None if now is None or one.max_wait in (None, now.max_wait) else one.max_wait
+    if then is None or one.moved:
+        return msgspec.structs.replace(caller, max_wait=own_wait)
+    held = [_rule(rule) for rule in one.raised]
+    base = one.priority - sum(by for _, by in held)
+    if now is not None and base == now.priority:
+        base = then.priority
+    base += sum(rule.by for rule in then.raises if _rule(told(rule))[0] in dict(held))
+    return msgspec.structs.replace(caller, priority=max(PRIORITIES[0], min(base, PRIORITIES[1])), max_wait=own_wait)
+
+
+def _rule(text: str) -> tuple[str, int]:
+    """`customer.tier == 'vip' (+10)` as its condition and what it adds."""
+    when, _, by = text.rpartition(" (")
+    return when, int(by.rstrip(")"))
+
+
+def notes(record: Record, queues: Queues) -> list[str]:
+    """What the record cannot say of these queues, for people."""
+    found = [
+        f"For whom the rule {rule} of {name} holds is not recorded: nobody had it on that day, so nobody has it here."
+        for name, rule in unheard(record, queues)
+    ]
+    missed = sum(len(shift.misses) for shift in _shifts(record, lambda: 0.0))
+    if missed:
+        found.append(f"Offers that were missed or turned down on that day: {missed}. Whatever these agents are offered "
+                     "while they were away they miss here, too; since when they were is drawn.")  # fmt: skip
+    asked = [one for one in record.visits if one.result == "callback"]
+    reached = sum(bool(one.made) for one in asked)
+    if asked:
+        found.append(f"Who asked for a callback while he waited: {len(asked)}, of whom reached: {reached}. These are "
+                     "called back here at their turn; all other calls out keep agents busy when they did.")  # fmt: skip
+    return found
+
+
+def unheard(record: Record, queues: Queues) -> list[tuple[str, str]]:
+    """(queue, condition) of the rules of which the record does not say for whom they hold."""
+    heard = {(one.queue, _rule(rule)[0]) for one in record.visits for rule in one.raised}
+    rules = [(name, _rule(told(rule))[0]) for name, queue in sorted(queues.items()) for rule in queue.raises]
+    return [rule for rule in rules if rule not in heard]
+
+
+# ---------------------------------------------------------------- agents
+
+
+def _shifts(record: Record, chance: Chance) -> Iterator[Shift]:
     """When who was signed on, and not ready or busy with something else than these calls meanwhile."""
-    answered = {(one.call_id, one.agent) for one in record.visits if one.result == "answered"}
+    offered = {one.call_id for one in record.visits} | {one.made for one in record.visits}
+    served = {(one.made or one.call_id, one.agent) for one in record.visits if one.served}
     rings: dict[str, list[float]] = {}
     for one in record.visits:
-        if one.result == "answered":
+        if one.served:
             rings.setdefault(one.agent, []).append(one.ringing)
     spells: dict[str, list[Spell]] = {}
     for spell in record.spells:
         spells.setdefault(spell.agent, []).append(spell)
     for agent, own in sorted(spells.items()):
-        here = [s for s in own if s.wish != "logged_out" or s.work != "idle"]
-        away = [s for s in here if not _takes_calls(s, answered)]
+        own.sort(key=lambda one: one.since)
+        misses = {n: _miss(own, n, chance) for n in _not_taken(own, offered)}
+        here = [n for n, s in enumerate(own) if s.wish != "logged_out" or s.work != "idle"]
+        away = [own[n] for n in here if n not in misses and not _takes_calls(own[n], offered, served)]
         ringing = rings.get(agent, [0.0])
         if here:
-            yield Shift(agent=agent, skills=record.skills.get(agent, {}), spans=_joined(here), breaks=_joined(away),
+            yield Shift(agent=agent, skills=record.skills.get(agent, {}), spans=_joined(own[n] for n in here),
+                        breaks=_joined(away), misses=tuple(misses.values()),
                         answer=math.fsum(ringing) / len(ringing))  # fmt: skip
 
 
-def _takes_calls(spell: Spell, answered: set[tuple[str, str]]) -> bool:
+def _not_taken(own: Sequence[Spell], offered: set[str]) -> Iterator[int]:
+    """Which of an agent's spells, in order, came of a call of these that he missed or turned down."""
+    for n, (rung, after) in enumerate(pairwise(own)):
+        rang = rung.work == "reserved" and rung.call_id in offered
+        if rang and (after.work, after.wish) == ("idle", "not_ready") and after.reason in NOT_TAKEN:
+            yield n + 1
+
+
+def _miss(own: Sequence[Spell], n: int, chance: Chance) -> Miss:
+    """What he would have done with any call from some time before on."""
+    rung, after = own[n - 1], own[n]
+    idle = own[n - 2] if n > 1 and own[n - 2].work == "idle" and own[n - 2].wish == "ready" else rung
+    since = rung.since - chance() * (rung.since - idle.since)
+    return Miss(since, after.until, math.inf if after.reason == MISSED else rung.until - rung.since)
+
+
+def _takes_calls(spell: Spell, offered: set[str], served: set[tuple[str, str]]) -> bool:
     if spell.work == "idle":
         return spell.wish == "ready"
-    return spell.work == "reserved" or (spell.call_id, spell.agent) in answered
+    if spell.work == "reserved":
+        return spell.call_id in offered
+    return (spell.call_id, spell.agent) in served
 
 
 def _joined(spells: Iterable[Spell]) -> tuple[tuple[float, float], ...]:
     """Times that touch are one."""
     found: list[tuple[float, float]] = []
-    for spell in sorted(spells, key=lambda one: one.since):
+    for spell in spells:
         if found and spell.since <= found[-1][1]:
             found[-1] = found[-1][0], max(found[-1][1], spell.until)
         else:
             found.append((spell.since, spell.until))
     return tuple(found)
-
-
-# ---------------------------------------------------------------- a day that is made up
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """calls in `hours`, spread evenly over the queues; means of exponential laws in seconds (patience 0: without end).
-    Each agent has, at level 9, all that as many of the queues need as `serves` says (0: all of them), dealt out in
-    turn."""
-
-    calls: int = 1000
-    hours: float = 8.0
-    agents: int = 20
-    talk: float = 180.0
-    wrap: float = 0.0
-    patience: float = 180.0
-    answer: float = 3.0
-    serves: int = 0
-
-
-def generated(plan: Plan, queues: Mapping[str, QueueConfig], chance: Chance) -> Day:
-    """A day of a plan, in all of these queues."""
-    names, at, callers = sorted(queues), 0.0, []
-    end = plan.hours * 3600
-    for n in range(plan.calls):
-        at += _exponential(end / plan.calls, chance)
-        queue = names[int(chance() * len(names))]
-        callers.append(
-            Caller(key=str(n), at=at, queue=queue, priority=queues[queue].priority, luck=chance(),
-                   patience=_exponential(plan.patience, chance) if plan.patience else math.inf)
-        )  # fmt: skip
-    span = ((0.0, max(end, at)),)
-    shifts = [
-        Shift(agent=f"agent{n + 1:03}", skills=_skills(plan, n, names, queues), spans=span, answer=plan.answer)
-        for n in range(plan.agents)
-    ]
-    return Day(callers, shifts, lambda c, agent: (-plan.talk * math.log(1 - c.luck), plan.wrap))
-
-
-def _exponential(mean: float, chance: Chance) -> float:
-    return -mean * math.log(1 - chance())
-
-
-def _skills(plan: Plan, number: int, names: Sequence[str], queues: Mapping[str, QueueConfig]) -> dict[str, int]:
-    served = [names[(number + k) % len(names)] for k in range(plan.serves or len(names))]
-    return dict.fromkeys((skill for name in served for skill in _named(queues[name])), 9)
-
-
-def _named(queue: QueueConfig) -> Iterator[str]:
-    """Every skill that a queue asks for, alternatives too."""
-    asked: Mapping[str, Any] = {queue.name: 1} if queue.skills is None else queue.skills
-    for skill, level in asked.items():
-        if skill == ANY:
-            yield from (each for one in level for each in one)
-        else:
-            yield skill

@@ -1,239 +1,157 @@
-"""A day in the queues, played by the same Router that routes real calls: who is answered when, and by whom.
+"""A day in the queues, played by the same Router and the same Admission as real calls: who is answered when, by whom.
 
-Time is the heap's, nothing is drawn here: what is left to chance (when who calls, how patient he is, how long a talk
+Time is the agenda's, nothing is drawn here: what is left to chance (when who calls, how patient he is, how long a talk
 takes) comes in with the callers. The same callers through two configurations are therefore the same day twice.
 
-An offer is always taken, after the agent's `answer` seconds: times in which agents did not pick up are breaks of their
-shifts. A caller who leaves while a phone rings frees the agent, whose idle time goes on. An agent whose shift ends or
-whose break begins during a call finishes it first.
+An offer is taken after the agent's `answer` seconds, unless he would miss it then. A caller who leaves while a phone
+rings frees the agent, whose idle time goes on. An agent whose shift ends or whose break begins during a call finishes
+it first. A callback is made once, and reaches the customer.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+
+import msgspec
 
 from cti.core.acd import Match, Router, Waiter
-from cti.core.acd_day import Caller, Handling, Shift
-from cti.core.acd_tally import AWAY, BUSY, IDLE, PAUSED, Outcome, Tally
+from cti.core.acd_day import Caller, Handling, Miss, Shift
+from cti.core.acd_desks import Agenda, Desks
+from cti.core.acd_tally import Outcome, Tally
+from cti.core.admission import CLOSING_EVERY, Admission, gave_up
 from cti.core.expect import Expect
 from cti.core.queues import QueueConfig, Routing
-from cti.core.waits import CLOSING_EVERY, overfull
 
 HUNG_UP = ("abandoned", "short_abandon", "callback")
 
 
-class _Desk:
-    """What an agent does now."""
+class _Wait(msgspec.Struct):
+    """A caller in a queue, or a callback. `agent`: whose phone rings for him. `ends`: when he has waited too long."""
 
-    __slots__ = ("breaks", "busy", "on", "serving", "shift", "since")
-
-    def __init__(self, shift: Shift) -> None:
-        self.shift = shift
-        self.on = self.busy = self.serving = False
-        self.breaks = 0  # that go on now
-        self.since = 0.0  # idle since
-
-
-class _Wait:
-    """A caller in a queue. `agent`: whose phone rings for him. `alone`: since when nobody signed on could serve him."""
-
-    __slots__ = ("agent", "alone", "caller", "entered", "over", "waiter")
-
-    def __init__(self, caller: Caller, entered: float, waiter: Waiter) -> None:
-        self.caller, self.entered, self.waiter = caller, entered, waiter
-        self.agent = ""
-        self.alone: float | None = None
-        self.over = False
+    caller: Caller
+    entered: float
+    ends: float
+    waiter: Waiter
+    agent: str = ""
+    over: bool = False
 
 
 class _Day:
-    def __init__(
-        self,
-        queues: Mapping[str, QueueConfig],
-        routing: Routing,
-        handling: Handling,
-        router: Router,
-        tally: Tally,
-    ) -> None:
-        self.queues, self.handling, self.router, self.tally = queues, handling, router, tally
+    def __init__(self, queues: Mapping[str, QueueConfig], routing: Routing, handling: Handling, router: Router,
+                 tally: Tally) -> None:  # fmt: skip
+        self.handling, self.router, self.tally = handling, router, tally
         self.router.configure(queues, routing, 0.0)
-        self.expect = Expect()
-        self.desks: dict[str, _Desk] = {}
+        self.agenda, self.admission = Agenda(), Admission(router, Expect())
+        self.desks = Desks(self.agenda, router, tally, self._free)
         self.waits: dict[str, _Wait] = {}
-        self.lengths = dict.fromkeys(queues, 0)
-        self.left: dict[tuple[str, str], tuple[float, float]] = {}  # (number, queue): the place he left, and when
-        self.watched: set[str] = set()
-        self.heap: list[tuple[float, int, Callable[[Any], None], Any]] = []
-        self.at = 0.0
-        self.count = 0
-
-    def push(self, at: float, step: Callable[[Any], None], what: Any) -> None:
-        self.count += 1
-        heapq.heappush(self.heap, (at, self.count, step, what))
+        self.asked: dict[tuple[str, str], _Wait] = {}  # callbacks by number and queue
 
     def play(self, callers: Iterable[Caller], shifts: Iterable[Shift]) -> Outcome:
         for shift in shifts:
-            self._plan(shift)
+            self.desks.plan(shift)
         self.coming = iter(callers)
         self._next_caller(None)
-        while self.heap:
-            self.at, _, step, what = heapq.heappop(self.heap)
-            step(what)
-        return self.tally.outcome(self.at)
+        self.agenda.run()
+        return self.tally.outcome(self.agenda.at)
 
-    # ------------------------------------------------------------ agents
-
-    def _plan(self, shift: Shift) -> None:
-        desk = self.desks[shift.agent] = _Desk(shift)
-        for begin, end in shift.breaks:
-            self.push(begin, self._break_begins, desk)
-            self.push(end, self._break_ends, desk)
-        for begin, end in shift.spans:
-            self.push(begin, self._comes, desk)
-            if end < math.inf:
-                self.push(end, self._goes, desk)
-
-    def _comes(self, desk: _Desk) -> None:
-        desk.on = True
-        if not desk.busy:
-            self._idle(desk)
-
-    def _goes(self, desk: _Desk) -> None:
-        desk.on = False
-        if not desk.busy:
-            self._back(desk)
-
-    def _break_begins(self, desk: _Desk) -> None:
-        desk.breaks += 1
-        if not desk.busy:
-            self._back(desk)
-
-    def _break_ends(self, desk: _Desk) -> None:
-        desk.breaks -= 1
-        if not desk.busy:
-            self._idle(desk)
-
-    def _idle(self, desk: _Desk) -> None:
-        """He has nothing to do from now on."""
-        desk.since = self.at
-        self._back(desk)
-
-    def _back(self, desk: _Desk) -> None:
-        """What comes next: a call, a break, or home."""
-        agent, skills = desk.shift.agent, desk.shift.skills
-        if desk.on and not desk.breaks:
-            if not desk.serving:
-                desk.serving = True
-                self.router.sign_on(agent, skills, self.at)
-            self.router.free(agent, skills, desk.since)
-            self.tally.becomes(agent, IDLE, self.at)
-            self._offer(self.router.caller_for(agent, self.at))
-        else:
-            self._rests(desk)
-        self._route_moved()
-
-    def _rests(self, desk: _Desk) -> None:
-        agent = desk.shift.agent
-        desk.serving = False
-        self.router.busy(agent)
-        if desk.on:
-            self.router.sign_on(agent, desk.shift.skills, self.at, serving=False)
-        else:
-            self.router.sign_off(agent, self.at)
-        self.tally.becomes(agent, PAUSED if desk.on else AWAY, self.at)
-
-    def _route_moved(self) -> None:
-        """Those who may be served by others than before."""
-        moved, self.router.moved = self.router.moved, set()
-        for key in sorted(moved, key=lambda key: self.router.stands[key].place):
-            if not self._nobody(self.waits[key]):
-                self._routed(key)
-
-    # ------------------------------------------------------------ callers
+    # ------------------------------------------------------------ entering
 
     def _next_caller(self, caller: Caller | None) -> None:
         following = next(self.coming, None)
         if following is not None:
-            self.push(following.at, self._next_caller, following)
+            self.agenda.push(following.at, self._next_caller, following)
         if caller is not None:
             self._enters(caller)
 
     def _enters(self, caller: Caller) -> None:
-        queue = self.queues.get(caller.queue)
-        if queue is None or self._closed(queue):
-            self.tally.ended(caller.key, caller.queue, "closed" if queue else "failed", 0.0)
+        at, queue = self.agenda.at, self.router.queue(caller.queue)
+        longest = queue.max_wait if caller.max_wait is None else caller.max_wait
+        wait = self.waits[caller.key] = _Wait(caller, at, at + longest, self._waiter(caller))
+        self.admission.lengths[caller.queue] += 1
+        changes = self.router.wait(wait.waiter, at)
+        result, _ = self.admission.refuses(caller.key, caller.queue, self.admission.closed(queue, at), at)
+        if result:
+            self._leaves(wait, result)
             return
-        wait = self.waits[caller.key] = _Wait(caller, self.at, self._waiter(caller, queue))
-        self.lengths[caller.queue] += 1
-        changes = self.router.wait(wait.waiter, self.at)
-        if overfull(self.router, self.expect, caller.key, self.lengths[caller.queue], self.at):
-            self._leaves(wait, "full")
-        elif not self._nobody(wait):
+        if self.asked:
+            changes = self._calls_again(wait, changes)
+        if not self._nobody(wait):
             self._set_limits(wait, queue)
             self._seeks(wait, changes)
 
-    def _closed(self, queue: QueueConfig) -> bool:
-        return bool(queue.calendar) and not self.router.is_open(queue.calendar, self.at)
-
-    def _waiter(self, caller: Caller, queue: QueueConfig) -> Waiter:
-        place, left_at = self.left.pop((caller.number, caller.queue), (self.at, 0.0))
+    def _waiter(self, caller: Caller) -> Waiter:
+        at = self.agenda.at
+        place = self.admission.place_of(caller.number, caller.queue, at)
         return Waiter(
-            key=caller.key, queue=caller.queue, since=place if self.at - left_at <= queue.return_within else self.at,
-            priority=caller.priority, skills=caller.skills, prefer=caller.prefer,
-            prefer_until=self.at + caller.prefer_for,
+            key=caller.key, queue=caller.queue, since=at if place is None else place, priority=caller.priority,
+            skills=caller.skills, prefer=caller.prefer, prefer_until=at + caller.prefer_for,
+            prefer_why=caller.prefer_why,
         )  # fmt: skip
+
+    def _calls_again(self, wait: _Wait, changes: float | None) -> float | None:
+        """Who was to be called back has the callback's place."""
+        one = self.asked.get((wait.caller.number, wait.caller.queue))
+        if one is None or one.agent:
+            return changes
+        self._is_over(one)
+        since, priority = min(one.waiter.since, wait.waiter.since), max(one.waiter.priority, wait.waiter.priority)
+        wait.waiter = msgspec.structs.replace(wait.waiter, since=since, priority=priority)
+        return self.router.wait(wait.waiter, self.agenda.at)
 
     def _set_limits(self, wait: _Wait, queue: QueueConfig) -> None:
         if wait.caller.patience < math.inf:
-            self.push(wait.entered + wait.caller.patience, self._gives_up, wait)
-        if queue.max_wait < wait.caller.patience:
-            self.push(wait.entered + queue.max_wait, self._sent_away, (wait, "timeout"))
-        timed = any(limit.calendar for limit in queue.capacity)
-        if ((queue.overflow.closing and queue.calendar) or timed) and queue.name not in self.watched:
-            self.watched.add(queue.name)
-            self.push(self.at + CLOSING_EVERY, self._watch, queue)
+            self.agenda.push(wait.entered + wait.caller.patience, self._gives_up, wait)
+        if wait.ends < wait.entered + wait.caller.patience:
+            self.agenda.push(wait.ends, self._too_long, wait)
+        if self.admission.watches(queue):
+            self.agenda.push(self.agenda.at + CLOSING_EVERY, self._watch, queue)
+
+    # ------------------------------------------------------------ as time goes by
 
     def _nobody(self, wait: _Wait) -> bool:
         """Nobody has been signed on who could ever serve him, for as long as he waits for one: then he has left."""
-        patience = self.queues[wait.caller.queue].overflow.no_agents
-        if wait.waiter.callback or patience is None or self.router.staffed(wait.caller.key):
-            wait.alone = None
+        if wait.over or wait.agent or wait.waiter.callback:
             return False
-        wait.alone = self.at if wait.alone is None else wait.alone
-        if self.at < wait.alone + patience:
-            self.push(wait.alone + patience, self._still_nobody, wait)
+        ends = self.admission.alone_until(wait.waiter.key, self.agenda.at)
+        if ends is None:
+            return False
+        if self.agenda.at < ends:
+            self.agenda.push(ends, self._nobody, wait)
             return False
         self._leaves(wait, "no_agents")
         return True
 
-    def _still_nobody(self, wait: _Wait) -> None:
-        if not wait.over and not wait.agent:
-            self._nobody(wait)
-
     def _watch(self, queue: QueueConfig) -> None:
         """Whether it has closed, or has room, as time goes by."""
-        if queue.overflow.closing and self._closed(queue):
+        if self.admission.shuts(queue, self.agenda.at):
             for place in list(self.router.order.get(queue.name, ())):
-                self._sent_away((self.waits[place.key], "closed"))
+                if not self.waits[place.key].waiter.callback:
+                    self._leaves(self.waits[place.key], "closed")
         self._route_queue(queue.name)
-        if self.lengths[queue.name]:
-            self.push(self.at + CLOSING_EVERY, self._watch, queue)
-        else:
-            self.watched.discard(queue.name)
+        if self.admission.watches_on(queue.name):
+            self.agenda.push(self.agenda.at + CLOSING_EVERY, self._watch, queue)
 
-    def _sent_away(self, one: tuple[_Wait, str]) -> None:
-        wait, result = one
-        if not wait.over and not wait.agent and not wait.waiter.callback:
-            self._leaves(wait, result)
+    def _too_long(self, wait: _Wait) -> None:
+        if wait.over or wait.agent:
+            return
+        if wait.waiter.callback:
+            self._is_over(wait)
+        else:
+            self._leaves(wait, "timeout")
 
     # ------------------------------------------------------------ routing
 
+    def _free(self, agent: str) -> None:
+        """A call for him, if he may have one, and for those who may be served by others than before."""
+        self._offer(self.router.caller_for(agent, self.agenda.at))
+        for key in self.router.take_moved():
+            if not self._nobody(self.waits[key]):
+                self._routed(key)
+
     def _waits(self, wait: _Wait) -> None:
         if not wait.over and not wait.agent:
-            changes = self.router.wait(wait.waiter, self.at)
+            changes = self.router.wait(wait.waiter, self.agenda.at)
             if not self._nobody(wait):
                 self._seeks(wait, changes)
 
@@ -241,26 +159,15 @@ class _Day:
         """He is at his place, and takes an agent if he can; else again when others may serve him."""
         self._routed(wait.waiter.key)
         if changes is not None and not wait.agent:
-            self.push(changes, self._waits, wait)
+            self.agenda.push(changes, self._waits, wait)
 
     def _routed(self, key: str) -> None:
         self.router.moved.discard(key)
-        self._offer(self.router.agent_for(key, self.at))
+        self._offer(self.router.agent_for(key, self.agenda.at))
 
-    def _gives_up(self, wait: _Wait) -> None:
-        if wait.over:
-            return
-        queue, result = self.queues[wait.caller.queue], wait.caller.leaves
-        if result == "abandoned" and self.at - wait.entered < queue.short_abandon:
-            result = "short_abandon"
-        self._leaves(wait, result)
-        if wait.agent:
-            self._call_gone(wait, self.desks[wait.agent])
-
-    def _call_gone(self, wait: _Wait, desk: _Desk) -> None:
-        desk.busy = False
-        self._back(desk)
-        self._lets_go(wait.caller.queue)
+    def _route_queue(self, queue: str) -> None:
+        for key in self.router.in_turn(queue, self.agenda.at):
+            self._routed(key)
 
     def _lets_go(self, queue: str) -> None:
         """One of its calls is with an agent no more."""
@@ -268,93 +175,125 @@ class _Day:
         if self.router.queue(queue).capacity:
             self._route_queue(queue)
 
-    def _route_queue(self, queue: str) -> None:
-        for place in list(self.router.order.get(queue, ())):
-            if not self.router.has_room(queue, self.at):
-                return
-            self._routed(place.key)
+    # ------------------------------------------------------------ leaving
+
+    def _gives_up(self, wait: _Wait) -> None:
+        if wait.over:
+            return
+        queue, result = self.router.queue(wait.caller.queue), wait.caller.leaves
+        self._leaves(wait, gave_up(queue, self.agenda.at - wait.entered) if result == "abandoned" else result)
+        if wait.agent:
+            self.desks.back(self.desks.of[wait.agent])
+            self._lets_go(wait.caller.queue)
 
     def _leaves(self, wait: _Wait, result: str) -> None:
         """His wait ends."""
-        caller = wait.caller
-        wait.over = True
-        del self.waits[caller.key]
-        self.lengths[caller.queue] -= 1
-        if not wait.agent:
-            self.router.leave(caller.key)
-        self.tally.ended(caller.key, caller.queue, result, self.at - wait.entered)
-        if caller.number and result in ("abandoned", "short_abandon"):
-            self.left[caller.number, caller.queue] = wait.waiter.since, self.at
+        caller, at = wait.caller, self.agenda.at
+        self._is_over(wait)
+        self.admission.lengths[caller.queue] -= 1
+        self.tally.ended(caller.key, caller.queue, result, at - wait.entered)
+        self.admission.leaves_place(caller.number, caller.queue, result, wait.waiter.since, at)
         if caller.then is not None and result not in HUNG_UP and (result == "answered") == caller.after_talk:
-            self.push(self.at + caller.then.at, self._enters, caller.then)
-        if result == "callback":
-            self._called_back(wait)
+            self.agenda.push(at + caller.then.at, self._enters, caller.then)
+        if result == "callback" and caller.reached:
+            self._asks(wait)
 
-    def _called_back(self, wait: _Wait) -> None:
-        """He is called at his turn."""
-        key = f"callback/{wait.caller.key}"
-        waiter = Waiter(key=key, queue=wait.caller.queue, since=wait.waiter.since, priority=wait.caller.priority,
-                        skills=wait.caller.skills, callback=True)  # fmt: skip
-        self.waits[key] = _Wait(wait.caller, self.at, waiter)
-        self._waits(self.waits[key])
+    def _is_over(self, wait: _Wait) -> None:
+        wait.over = True
+        del self.waits[wait.waiter.key]
+        self.admission.gone(wait.waiter.key)
+        if wait.waiter.callback:
+            self.asked.pop((wait.caller.number, wait.caller.queue), None)
+
+    # ------------------------------------------------------------ callbacks
+
+    def _asks(self, wait: _Wait) -> None:
+        caller, at = wait.caller, self.agenda.at
+        waiter = Waiter(key=f"callback/{caller.key}", queue=caller.queue, since=wait.waiter.since,
+                        priority=caller.priority, skills=caller.skills, callback=True)  # fmt: skip
+        one = self.waits[waiter.key] = _Wait(caller, at, at + self.router.queue(caller.queue).callback.expires, waiter)
+        if caller.number:
+            self.asked[caller.number, caller.queue] = one
+        self.agenda.push(one.ends, self._too_long, one)
+        self._look(one)
+
+    def _look(self, one: _Wait) -> None:
+        """He stands in line while the calendar is open."""
+        at, queue = self.agenda.at, self.router.queue(one.caller.queue)
+        calendar = queue.callback.calendar or queue.calendar
+        if one.over:
+            return
+        if calendar:
+            self.agenda.push(at + CLOSING_EVERY, self._look, one)
+        if calendar and not self.router.is_open(calendar, at):
+            self.admission.gone(one.waiter.key)
+        else:
+            self._waits(one)
 
     # ------------------------------------------------------------ offers and talks
 
     def _offer(self, match: Match | None) -> None:
         if match is None:
             return
-        wait, desk = self.waits[match.key], self.desks[match.agent]
-        wait.agent, desk.busy = match.agent, True
-        self.router.leave(match.key)
-        self.router.busy(match.agent)
+        wait, desk = self.waits[match.key], self.desks.of[match.agent]
+        wait.agent = match.agent
+        self.desks.takes(desk)
+        self.admission.gone(match.key)
         self.router.taken(match.queue)
-        self.tally.becomes(match.agent, BUSY, self.at)
-        if desk.shift.answer:
-            self.push(self.at + desk.shift.answer, self._answered, wait)
+        miss = desk.missing(self.agenda.at) if desk.shift.misses else None
+        if miss is not None:
+            seconds = min(miss.rings, self.router.queue(wait.caller.queue).ring)
+            self.agenda.push(self.agenda.at + seconds, self._missed, (wait, miss))
+        elif desk.shift.answer:
+            self.agenda.push(self.agenda.at + desk.shift.answer, self._answered, wait)
         else:
             self._answered(wait)
+
+    def _missed(self, offered: tuple[_Wait, Miss]) -> None:
+        """He waits where he waited; what fell due meanwhile is done now."""
+        wait, miss = offered
+        if wait.over:
+            return
+        desk, wait.agent = self.desks.of[wait.agent], ""
+        self.desks.missed(desk, max(miss.until, self.agenda.at))
+        if self.agenda.at >= wait.ends:
+            self._too_long(wait)
+        else:
+            self._waits(wait)
+        self._lets_go(wait.caller.queue)
 
     def _answered(self, wait: _Wait) -> None:
         if wait.over:
             return
         talk, wrap = self.handling(wait.caller, wait.agent)
         if wait.waiter.callback:
-            del self.waits[wait.waiter.key]
+            self._is_over(wait)
             self.tally.called_back(wait.caller.queue)
         else:
             self._leaves(wait, "answered")
         self.tally.answers(wait.agent)
-        wrap = min(wrap, self.queues[wait.caller.queue].wrap_up)
-        self.push(self.at + talk, self._hangs_up, (wait, talk + wrap, wrap))
+        wrap = min(wrap, self.router.queue(wait.caller.queue).wrap_up)
+        self.agenda.push(self.agenda.at + talk, self._hangs_up, (wait, talk + wrap, wrap))
 
     def _hangs_up(self, talked: tuple[_Wait, float, float]) -> None:
         wait, _, wrap = talked
         self._lets_go(wait.caller.queue)
         if wrap:
-            self.push(self.at + wrap, self._wrapped, talked)
+            self.agenda.push(self.agenda.at + wrap, self._wrapped, talked)
         else:
             self._wrapped(talked)
 
     def _wrapped(self, talked: tuple[_Wait, float, float]) -> None:
         wait, seconds, _ = talked
-        desk = self.desks[wait.agent]
-        desk.busy = False
         self.router.handled(wait.agent, wait.caller.queue, seconds)
-        self.expect.handled(wait.agent, wait.caller.queue, seconds, self.at)
-        self._idle(desk)
+        self.admission.expect.handled(wait.agent, wait.caller.queue, seconds, self.agenda.at)
+        self.desks.idle(self.desks.of[wait.agent])
 
 
 def simulate(
-    callers: Iterable[Caller],
-    shifts: Iterable[Shift],
-    queues: Mapping[str, QueueConfig],
-    routing: Routing,
-    handling: Handling,
-    *,
-    router: Router | None = None,
-    tally: Tally | None = None,
-) -> Outcome:
+    callers: Iterable[Caller], shifts: Iterable[Shift], queues: Mapping[str, QueueConfig], routing: Routing,
+    handling: Handling, *, router: Router | None = None, tally: Tally | None = None,
+) -> Outcome:  # fmt: skip
     """Play a day. `callers` in the order of their `at`. A router that knows the agents' handling and the calendars
     already, or a tally that notes more, may be given."""
-    day = _Day(queues, routing, handling, router or Router(), tally or Tally(queues))
-    return day.play(callers, shifts)
+    return _Day(queues, routing, handling, router or Router(), tally or Tally(queues)).play(callers, shifts)

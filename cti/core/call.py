@@ -296,7 +296,7 @@ def _clock_set(call: Call, event: Event) -> None:
     by = event.data["by"]
     call.stored_from = max(call.stored_from, event.data["was"])
     moments = ("arrived_at", "queued_at", "node_since", "connected_at", "wrapped_at", "entered_at", "since",
-               "prefer_until", "at", "let_go_at")  # fmt: skip
+               "prefer_until", "at", "let_go_at", "requested_at")  # fmt: skip
     for held in (call, call.visit, call.offer, call.dial):
         for name in moments:
             if getattr(held, name, None):

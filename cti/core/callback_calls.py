@@ -1,7 +1,8 @@
 """The calls that are made for callbacks: the agent first, then the customer.
 
     the agent's phone rings      reserved like for any offer; when he does not take it, that is no try
-    the customer's phone rings   from `call.placed` on; the agent hears it ring. Busy, no answer: the agent is let go
+    the customer's phone rings   from `call.placed` on, and that is a try, whatever becomes of it; the agent hears it
+                                 ring. Busy, no answer: the agent is let go
     they talk                    as in any call (`core.talk`)
 
 Such a call's `uniqueid` is the customer's channel, chosen before he is rung; his number is `called`. Until they are
@@ -39,6 +40,7 @@ from cti.core.outbox import Outbox
 # How the customer's channel ended, by Q.850 cause; else: fail.
 CUSTOMER = {17: "busy", 21: "busy", 18: "no_answer", 19: "no_answer", 20: "no_answer", 16: "no_answer", 0: "no_answer",
             1: "invalid_number", 22: "invalid_number", 28: "invalid_number"}  # fmt: skip
+AGENT_LEFT = "agent_left"  # of a call whose agent hung up while the customer's phone was rung
 OUTCOMES = ("busy", "no_answer", "invalid_number", "dropped")  # of v_calls; else: failed
 OFFER_ENDS = ("offer.missed", "offer.rejected", "offer.cancelled", "offer.caller_left")
 
@@ -62,8 +64,8 @@ class CallbackCalls:
         }  # fmt: skip
 
     def apply(self, event: Event) -> None:
-        """What belongs to channels is forgotten with the offer."""
-        if event.type in OFFER_ENDS or event.type in ("call.connected", "call.ended"):
+        """What belongs to channels is forgotten when they have met, or the call is over."""
+        if event.type in ("call.connected", "call.ended"):
             call = self.calls.live.get(event.call_id)
             self._up.discard(call.uniqueid if call is not None else "")
 
@@ -90,7 +92,7 @@ class CallbackCalls:
         one = self.callbacks.open[match.key.removeprefix(PREFIX)]
         if MAIN in self.floor.nodes_down:
             return
-        if not self.callbacks.may_call(one, at):
+        if self.callbacks.hindered(one, at):
             self.callbacks.look(one, at)
             return
         channel = channel_id(self.epoch, offer_id(one.callback_id, one.calls + 1, self.epoch, at))
@@ -147,9 +149,10 @@ class CallbackCalls:
         self.floor.end_offer(call, call.offer, at, result, reason)
 
     def _without_agent(self, call: Call, at: float) -> None:
-        """No try: the customer keeps his place and waits for another agent."""
+        """No try, unless the customer's phone was rung: he keeps his place and waits for another agent."""
         self._hang_up_customer(call)
-        self._over(call, at, NO_AGENT, 0)
+        result = "dropped" if call.uniqueid in self._up else AGENT_LEFT if call.placed else NO_AGENT
+        self._over(call, at, result, 0)
 
     # ------------------------------------------------------------ the customer
 

@@ -30,7 +30,7 @@ from cti.core.messages import (
     ClockStepped,
     Event,
 )
-from cti.core.numbers import dialable
+from cti.core.numbers import for_callback
 from cti.core.outbox import Outbox
 from cti.core.queues import CallbackRules
 from cti.core.waits import Waits
@@ -40,6 +40,7 @@ PREFIX = "callback/"
 LOOK_EVERY = 30.0  # s between two looks whether a calendar has opened or closed
 KEEP_OVER = 20_000
 NO_AGENT = "no_agent"  # of a call for which no agent stayed: no try
+MOVES = {"since", "priority", "requested_at", "not_before"}  # what `callback.moved` may change
 
 
 class Callback(msgspec.Struct, kw_only=True):
@@ -128,7 +129,8 @@ class Callbacks:
             one.made, one.not_before = "", event.data["not_before"] or 0.0
             one.tries += event.data["result"] != NO_AGENT
         elif event.type == "callback.moved":
-            one.since, one.priority = event.data["since"], event.data["priority"]
+            for name in MOVES & event.data.keys():
+                setattr(one, name, event.data[name])
         else:  # it has ended
             self._forget(one)
 
@@ -187,9 +189,9 @@ class Callbacks:
             self.look(first, at)
         self.end(one, at, "merged", "system")
 
-    def _move(self, one: Callback, since: float, priority: int, at: float) -> None:
+    def _move(self, one: Callback, since: float, priority: int, at: float, **more: Any) -> None:
         self.out.emit("callback.moved", at, call_id=one.call_id, queue=one.queue, callback=one.callback_id, since=since,
-                      priority=priority)  # fmt: skip
+                      priority=priority, **more)  # fmt: skip
 
     def _place(self, one: Callback) -> tuple[float, float]:
         aging = self.router.routing.aging
@@ -238,7 +240,7 @@ class Callbacks:
         over = self._is_over(one, at)
         if over:
             self.end(one, at, over, "system")
-        elif at < one.not_before or not self.may_call(one, at):
+        elif self.hindered(one, at):
             self.router.leave(one.key)
             self._sleep(one, at, one.not_before if at < one.not_before else at + LOOK_EVERY)
         else:
@@ -249,19 +251,30 @@ class Callbacks:
         if one.barred:
             return "barred"
         rules = self.rules(one)
-        if one.tries >= rules.tries or dialable(one.number, self.country).kind != "ordinary":
+        if one.tries >= rules.tries or for_callback(one.number, self.country, rules.countries).refused:
             return "failed"
         if self.book is not None and self.book.flow_for(one.number) is not None:  # it would ring here
             return "failed"
         return "expired" if at >= one.requested_at + rules.expires else ""
 
-    def may_call(self, one: Callback, at: float) -> bool:
-        """Whether this is a time for it: the calendar is open, and the number is not being called already."""
+    def hindered(self, one: Callback, at: float) -> str:
+        """What keeps it from being called now: later (its next try), no_queue, no_trunk, number (it is being called
+        already), closed (the calendar). Empty: nothing but who comes before."""
         queue = self.router.queues.get(one.queue)
-        if queue is None or not self.trunk or any(other.made for other in self.of(one.number)):
-            return False
+        if at < one.not_before:
+            return "later"
+        if queue is None or not self.trunk:
+            return "no_trunk" if queue is not None else "no_queue"
+        if any(other.made for other in self.of(one.number)):
+            return "number"
         calendar = queue.callback.calendar or queue.calendar
-        return not calendar or self.router.is_open(calendar, at)
+        return "" if not calendar or self.router.is_open(calendar, at) else "closed"
+
+    def turn(self, one: Callback) -> tuple[bool, bool, tuple[float, float]]:
+        """In which order those of a queue are shown: who is called, who stands by his place, who sleeps by his next
+        try."""
+        stands = one.key in self.router.stands
+        return (not one.made, not stands, self._place(one) if stands else (one.not_before, one.since))
 
     def _stand(self, one: Callback, at: float) -> None:
         waiter = Waiter(
@@ -340,9 +353,11 @@ class Callbacks:
         self.out.wake(m.at, "callbacks", "")
 
     def _clock_stepped(self, m: ClockStepped) -> None:
-        """Everybody has waited as long as he had. Deadlines are moved by the outbox."""
+        """Everybody has waited as long as he had, and has as long as he had until his next try and until he expires.
+        Deadlines are moved by the outbox. It is stored as the last that was told by the later of both clocks."""
         for one in self.open.values():
             one.wakes += m.by
-            one.not_before += m.by if one.not_before else 0.0
-            self._move(one, one.since + m.by, one.priority, m.at)
+            told = max(m.at, m.at - m.by)
+            self._move(one, one.since + m.by, one.priority, told, requested_at=one.requested_at + m.by,
+                       not_before=one.not_before + m.by if one.not_before else 0.0)  # fmt: skip
         self.out.wake(m.at, "callbacks", "")

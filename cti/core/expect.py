@@ -53,6 +53,10 @@ class Expect:
         for _ in range(min(calls, LAST)):
             self._remember(queue, seconds / calls)
 
+    def shift(self, by: float) -> None:
+        """The clock was set: what was lately is as long ago as it was."""
+        self._lately = deque(_Done(done.at + by, done.agent, done.queue) for done in self._lately)
+
     def handling(self, queue: str) -> float | None:
         """Mean seconds of the queue's last calls; None: there were none."""
         last = self._last.get(queue)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from cti.core.acd import Match, Router
+from cti.core.admission import gave_up
 from cti.core.agent import LINK, MISSED, REJECTED, Agent
 from cti.core.call import Call, Calls, Offer, gone_at
 from cti.core.expect import Expect
@@ -36,8 +37,8 @@ from cti.core.messages import (
 )  # fmt: skip
 from cti.core.outbox import Outbox
 from cti.core.people import People
-from cti.core.queues import QueueConfig, matches, required_skills
-from cti.core.said import WHISPER_MOST, whisper_prompts
+from cti.core.queues import WHISPER_MOST, QueueConfig, matches, required_skills
+from cti.core.said import whisper_prompts
 from cti.errors import Refused
 
 BRIDGE_WITHIN = 3.0  # s from the phone's answer to the bridge
@@ -143,8 +144,7 @@ class Floor:
 
     def route_moved(self, at: float) -> None:
         """Calls that others may serve than before."""
-        moved, self.router.moved = self.router.moved, set()
-        for key in sorted(moved, key=lambda key: self.router.stands[key].place):
+        for key in self.router.take_moved():
             self.route_call(key, at)
 
     def _room_made(self, queue: str, at: float) -> None:
@@ -152,11 +152,8 @@ class Floor:
             self.route_queue(queue, at)
 
     def route_queue(self, queue: str, at: float) -> None:
-        """A queue may have more agents than before: its calls in order, as long as there is room."""
-        for place in list(self.router.order.get(queue, ())):
-            if not self.router.has_room(queue, at):
-                return
-            self.route_call(place.key, at)
+        for key in self.router.in_turn(queue, at):
+            self.route_call(key, at)
 
     def _meet(self, match: Match, at: float) -> None:
         call = self.calls.live.get(match.key)
@@ -297,8 +294,7 @@ class Floor:
         if call.uniqueid in self.calls.dropped:
             self.leave(call, at, "left")
         else:
-            short = at - call.visit.entered_at < self.queue(call.visit.queue).short_abandon
-            self.leave(call, at, "short_abandon" if short else "abandoned")
+            self.leave(call, at, gave_up(self.queue(call.visit.queue), at - call.visit.entered_at))
 
     def _originate_failed(self, m: OriginateFailed) -> None:
         ringing = self._ringing(m.uniqueid)
@@ -312,6 +308,7 @@ class Floor:
         self.route_moved(m.at)
 
     def _clock_stepped(self, m: ClockStepped) -> None:
+        self.expect.shift(m.by)
         self._talks = {agent: (queue, began + m.by) for agent, (queue, began) in self._talks.items()}
 
     def _switch_down(self, m: SwitchDown) -> None:

@@ -263,10 +263,11 @@ class AgentInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PeopleChanged(Fact, frozen=True, kw_only=True):
-    """All agents and all stations as they are now in the database."""
+    """All agents and all stations as they are now in the database. `names`: of everybody who may log in, by login."""
 
     agents: tuple[AgentInfo, ...]
     stations: tuple[str, ...]
+    names: dict[str, str] = {}
 
 
 class FlowsPublished(Fact, frozen=True, kw_only=True):
@@ -379,9 +380,10 @@ class Event(Message, frozen=True, kw_only=True):
     flow.ended            flow, how
     callback.requested    queue; number, entered, node, since (the place kept), priority, skills, language
     callback.dialed       queue, agent; callback (its id), to (the call made for it), number, try
-    callback.failed       queue; callback, to, number, result (busy, no_answer, invalid_number, dropped, fail, stopped;
-                          no_agent is no try), not_before (next try)
-    callback.moved        queue; callback, since, priority: a later request had a better place, or the clock was set
+    callback.failed       queue; callback, to, number, result (busy, no_answer, invalid_number, dropped, fail, stopped,
+                          agent_left; no_agent is no try), not_before (next try)
+    callback.moved        queue; callback, since, priority: a later request had a better place; requested_at, not_before
+                          (0: at any time) too: the clock was set
     callback.ended        queue; callback, state (done, expired, cancelled, merged, barred, failed), by, number, to (the
                           call in which he is served)
     call.placed           queue, agent; to, channel_id: the phone of a customer who is called back is rung

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection
-from functools import lru_cache
 
 import msgspec
 import phonenumbers
@@ -54,14 +53,13 @@ class Verdict(msgspec.Struct, frozen=True):
     """`number`: what to dial, a station or E.164, empty when refused. `refused`: why not, else empty.
 
     kind: station, emergency, ordinary, premium, shared_cost, satellite, personal, pager, voicemail,
-    unknown."""
+    foreign (`for_callback` alone), unknown."""
 
     number: str
     kind: str
     refused: str = ""
 
 
-@lru_cache(4096)
 def to_e164(number: str, country: str) -> str | None:
     """`+` and digits, when this can be a number of the public network dialled from `country`; else None."""
     parsed = _parsed(number, country)
@@ -79,6 +77,21 @@ def dialable(number: str, country: str, allow: Collection[str] = ()) -> Verdict:
     if STATION.fullmatch(written):
         return Verdict(written, kind)
     return Verdict(to_e164(written, country) or "", kind)
+
+
+def for_callback(number: str, country: str, countries: Collection[str] = ()) -> Verdict:
+    """Whether a customer may be called back there: at an ordinary number of `country`, or of one of `countries`. Never
+    raises. A number may look like one from here and be of another, dearer country, as +1 809 does in the USA."""
+    verdict = dialable(number, country)
+    if verdict.kind == "station":
+        return Verdict("", "station", "this is a telephone of ours, not a customer's")
+    if verdict.refused:
+        return verdict
+    region = phonenumbers.region_code_for_number(phonenumbers.parse(verdict.number)) or ""
+    if region in (country, *countries):
+        return verdict
+    whose = f"of {region}" if region.isalpha() else "of no country"
+    return Verdict("", "foreign", f"numbers {whose} are not called back: not in the queue's `callback: countries`")
 
 
 def _why(kind: str) -> str:

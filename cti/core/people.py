@@ -42,6 +42,7 @@ class People:
         self.router = router
         self.limits = limits or {}
         self.agents: dict[str, Agent] = {}
+        self.names: dict[str, str] = {}  # of users, by login
         self.stations: dict[str, bool] = {}
         self.heard: dict[str, bool] = {}  # of all phones the switch has told of, also those no station is known for yet
         self.handlers: dict[type, Callable[[Any], None]] = {
@@ -228,6 +229,7 @@ class People:
     # ------------------------------------------------------------ configuration and stations
 
     def _people(self, m: PeopleChanged) -> None:
+        self.names = m.names
         before, self.stations = self.stations, {station: self.heard.get(station, False) for station in m.stations}
         for info in m.agents:
             agent = self.agents.setdefault(info.agent, Agent(agent=info.agent, since=m.at))

@@ -82,6 +82,9 @@ class Capacity(msgspec.Struct, frozen=True):
     calendar: str = ""
 
 
+WHISPER_MOST = 20.0  # s that a whisper may last; one that is longer is left out
+
+
 class Whisper(msgspec.Struct, frozen=True):
     """What the agent hears, alone, before he is connected: in the caller's language where there is that text."""
 
@@ -91,13 +94,15 @@ class Whisper(msgspec.Struct, frozen=True):
 
 class CallbackRules(msgspec.Struct, frozen=True):
     """How those are called back who asked for it: `tries` calls, `every` so many seconds, until `expires` seconds after
-    they asked; only while the calendar is open (empty: the queue's own). `ring`: seconds."""
+    they asked; only while the calendar is open (empty: the queue's own). `ring`: seconds. `countries`: those whose
+    numbers are called besides the site's own (ISO 3166 alpha-2)."""
 
     tries: int = 3
     every: float = 600.0
     expires: float = 86_400.0
     calendar: str = ""
     ring: float = 30.0
+    countries: tuple[str, ...] = ()
 
 
 class Routing(msgspec.Struct, frozen=True):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from cti.core.ivr import Book, phrases, speech
 from cti.core.messages import Prompt, Sound, Text
-from cti.core.queues import Announce, Whisper
+from cti.core.queues import Announce, QueueConfig, Whisper
 
-WHISPER_MOST = 20.0  # s that a whisper may last; one that is longer is left out
+READY = 20  # places, and minutes, whose words are made before anybody hears them
 
 
 def announcement(
@@ -27,6 +27,29 @@ def announcement(
 def whisper_prompts(whisper: Whisper, language: str, version: int) -> tuple[Prompt, ...]:
     """In the caller's language where there is that text, else in the first there is. Empty: nothing is said."""
     return _own((whisper.name,) if whisper.name else (), whisper.texts, language, version)
+
+
+def places_and_waits(book: Book) -> Iterator[Prompt]:
+    """The first places and the shortest waits, in every language of those who are told them."""
+    for queue, language in _spoken(book):
+        wanted = queue.announce
+        for n in range(1, READY + 1):
+            yield from announcement(book, Announce(), language, n if wanted.position else None,
+                                    n if wanted.wait else None)  # fmt: skip
+
+
+def whispers(book: Book) -> Iterator[tuple[str, str, tuple[Prompt, ...]]]:
+    """(queue, language, prompts) of all that agents may hear before they are connected."""
+    for queue, language in _spoken(book):
+        prompts = whisper_prompts(queue.whisper, language, book.version)
+        if prompts:
+            yield queue.name, language, prompts
+
+
+def _spoken(book: Book) -> Iterator[tuple[QueueConfig, str]]:
+    """Each queue with each language of those who may wait in it."""
+    for name, codes in book.waited_in().items():
+        yield from ((book.queues[name], code) for code in codes)
 
 
 def _phrase(book: Book, name: str, language: str, **filled: phrases.Filled) -> Text:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from cti.core.acd_why import why_idle, why_waiting
 from cti.core.agent import Agent
 from cti.core.call import Call
+from cti.core.callbacks import Callback
 from cti.core.ivr import Book
 from cti.core.ivr.calendars import hours
 from cti.core.messages import Forced
@@ -24,6 +25,7 @@ def agent_row(board: Switchboard, stats: Stats, agent: Agent, now: float) -> Row
         "agent_id": agent.agent, "agent": agent.agent, "name": agent.name or agent.agent, "wish": agent.wish,
         "reason": agent.reason, "work": agent.work, "state": agent.state, "next_wish": agent.next_wish,
         "next_state": agent.next_wish, "next_reason": agent.next_reason, "set_by": agent.by or None,
+        "set_by_name": board.people.names.get(agent.by) or agent.by or None,
         "idle_since": agent.idle_since if agent.free else None, "over_limit_since": agent.over_since,
         "station": agent.station or None, "usual_station": agent.usual_station or None,
         "reachable": bool(board.people.stations.get(agent.station or agent.usual_station)),
@@ -204,3 +206,30 @@ def waiting_calls(board: Switchboard, now: float, most: int | None = None) -> li
         rows.append({**row, "caller": call.caller or None, "caller_name": call.caller_name,
                      "language": call.language})  # fmt: skip
     return sorted(rows, key=lambda row: (row["queue"], row.get("position", 0), row["since"]))
+
+
+def callbacks(board: Switchboard, queues: Collection[str] | None, now: float) -> list[Row]:
+    """Callbacks that are open in these queues (None: in all), in the order in which they are to be called.
+
+    why: calling (`for`: the agent, `made_id`: the call), what hinders it (`Callbacks.hindered`), soon (nothing; it is
+    about to take its place), or what it waits for in its queue, as of a caller. position: None while it does not stand
+    there."""
+    known = [one for one in board.callbacks.open.values() if queues is None or one.queue in queues]
+    known.sort(key=lambda one: (one.queue, *board.callbacks.turn(one)))
+    return [_callback_row(board, one, now) for one in known]
+
+
+def _callback_row(board: Switchboard, one: Callback, now: float) -> Row:
+    rules, made = board.callbacks.rules(one), board.calls.live.get(one.made)
+    stands = one.key in board.router.stands
+    waits = why_waiting(board.router, one.key, now) if stands else {"why": "soon"}
+    return {
+        "callback_id": one.callback_id, "call_id": one.call_id, "queue": one.queue, "number": one.number,
+        "state": "dialing" if one.made else "open", "requested_at": one.requested_at, "since": one.since,
+        "priority": one.priority, "tries": one.tries, "tries_most": rules.tries,
+        "next_try_at": one.not_before if one.not_before > now else None,
+        "expires_at": one.requested_at + rules.expires, "position": waits.get("position"),
+        "why": "calling" if one.made else board.callbacks.hindered(one, now) or waits["why"],
+        "for": made.offer.agent if made is not None and made.offer is not None else None, "made_id": one.made or None,
+        "signed_on": waits.get("signed_on"),
+    }  # fmt: skip

@@ -10,32 +10,30 @@ from math import ceil
 from typing import Any
 
 from cti.core.acd import Router, Waiter
+from cti.core.admission import CLOSING_EVERY, GAVE_UP, Admission
 from cti.core.call import Call, Calls, Visit
-from cti.core.expect import LONGEST, Expect, spoken
+from cti.core.expect import spoken
 from cti.core.floor import RING_GRACE, Floor
 from cti.core.messages import ChangePriority, ClockStepped, Event, MoveCall, PastFound, PeopleChanged
 from cti.core.outbox import Outbox
 from cti.core.queues import PRIORITIES, QueueConfig, Routing, asked
 from cti.errors import BadInput, Refused
 
-CLOSING_EVERY = 10.0  # s between two looks whether a queue with callers has closed, or its capacity has changed
-KEPT_PLACES = 20_000
+WAITS_AGAIN = ("call.queued", "call.place_kept", "call.clock_set", "call.priority_changed", "offer.missed",
+               "offer.rejected", "offer.cancelled")  # fmt: skip
+TOLD_LATE = 2.0  # s by which a hang-up may be told after the same caller has called again
 
 
 class Waits:
     def __init__(self, out: Outbox, calls: Calls, floor: Floor, router: Router) -> None:
-        self.out = out
-        self.calls = calls
-        self.floor = floor
-        self.router = router
-        self.lengths: dict[str, int] = {}  # open visits by queue
-        self.left: dict[tuple[str, str], tuple[float, float]] = {}  # (caller, queue): the place he left, and when
-        self._alone: dict[str, float] = {}  # calls that nobody signed on could ever serve, and since when
-        self._watched: set[str] = set()  # queues that are looked at every CLOSING_EVERY
+        self.out, self.calls, self.floor, self.router = out, calls, floor, router
+        self.admission = Admission(router, floor.expect)
+        self.lengths = self.admission.lengths  # open visits by queue
+        self._newest: dict[tuple[str, str], str] = {}  # (caller, queue): the call of his that came last and waits there
         self._told: set[str] = set()  # visits that are told something from time to time
         self.handlers: dict[type, Callable[[Any], None]] = {
             ChangePriority: self._change_priority, MoveCall: self._move, PastFound: self._past,
-            ClockStepped: self._clock_stepped, PeopleChanged: self._people_changed,
+            ClockStepped: self._clock_stepped, PeopleChanged: lambda m: self._staff_changed(m.at),
         }  # fmt: skip
         self.deadlines: dict[str, Callable[[str, float], None]] = {
             "max_wait": self._due_max_wait, "relax": self._due_relax, "no_agents": self._due_no_agents,
@@ -47,7 +45,7 @@ class Waits:
     ) -> None:
         """New queue settings hold from the next decision on, also for those who wait. A queue that is gone serves those
         who wait in it, and (`earlier`) those whose version of the flows still knows it."""
-        kept = {name: queue for name, queue in self.router.queues.items() if self.lengths.get(name)}
+        kept = {name: queue for name, queue in self.router.queues.items() if self.lengths[name]}
         self.router.configure(kept | dict(earlier) | dict(queues), routing, at)
         for call in self.calls.live.values():
             if call.visit is not None:
@@ -59,26 +57,42 @@ class Waits:
     def apply(self, event: Event) -> None:
         """Take an event in (after the call's own record has)."""
         if event.type == "call.queued":
-            self.lengths[event.queue] = self.lengths.get(event.queue, 0) + 1
+            self.lengths[event.queue] += 1
+            self._follow(event)
         elif event.type == "call.dequeued":
-            self.lengths[event.queue] = self.lengths.get(event.queue, 0) - 1
+            self.lengths[event.queue] -= 1
             self._remember(event)
+            self._follow(event)
         if event.type in ("call.dequeued", "call.offered", "call.ended"):
-            self.router.leave(event.call_id)
-            self._alone.pop(event.call_id, None)
+            self.admission.gone(event.call_id)
         elif event.type in WAITS_AGAIN:
             self._wait(event.call_id, event.at)
 
     def _remember(self, event: Event) -> None:
-        """Whoever left before he was served may call again."""
         call = self.calls.live.get(event.call_id)
-        if call is not None and call.caller and event.data["result"] in ("abandoned", "short_abandon"):
-            self._leave_place(call.caller, event.queue, call.last_visit["since"], event.at)
+        caller, since = (call.caller, call.last_visit.get("since", event.at)) if call is not None else ("", 0.0)
+        self.admission.leaves_place(caller, event.queue, event.data["result"], since, event.at)
 
-    def _leave_place(self, caller: str, queue: str, since: float, at: float) -> None:
-        self.left[caller, queue] = since, at
-        while len(self.left) > KEPT_PLACES:
-            del self.left[next(iter(self.left))]
+    def _who(self, event: Event) -> tuple[str, str]:
+        call = self.calls.live.get(event.call_id)
+        return (call.caller if call is not None else ""), event.queue
+
+    def _follow(self, event: Event) -> None:
+        """Which call of a caller came last to a queue and waits there."""
+        who = self._who(event)
+        if event.type == "call.queued":
+            self._newest[who] = event.call_id
+        elif self._newest.get(who) == event.call_id:
+            del self._newest[who]
+
+    def _take_over(self, event: Event) -> None:
+        """He called again before it was told that he has hung up: the place that he has just left is his. Two who share
+        a number, and have both waited for a while, keep their own."""
+        again = self.calls.live.get(self._newest.get(self._who(event), ""))
+        if event.data["result"] not in GAVE_UP or again is None or again.visit is None:
+            return
+        if event.at - again.visit.entered_at <= TOLD_LATE and self.floor.queue(event.queue).return_within:
+            self._keep_place(again, again.visit, event.at)
 
     def _wait(self, call_id: str, at: float) -> None:
         """He waits, if he does and no phone rings for him; and is looked at when others may serve him."""
@@ -103,6 +117,8 @@ class Waits:
         """Do what follows from an event that has just happened (not from one that is restored)."""
         if event.type == "call.queued":
             self._entered(self.calls.live[event.call_id], event)
+        elif event.type == "call.dequeued":
+            self._take_over(event)
         elif event.type in ("offer.missed", "offer.rejected", "offer.cancelled"):
             self._back_in_place(event)
         elif event.type in ("call.place_kept", "call.priority_changed"):
@@ -113,43 +129,30 @@ class Waits:
             self._staff_changed(event.at)
 
     def _entered(self, call: Call, event: Event) -> None:
-        """The agent whose phone rang for somebody who is moved is free before he is here: he may have him already.
-        Size, ratio and expected wait send nobody away whom a supervisor has moved."""
-        visit, at, moved = call.visit, event.at, "since" in event.data
+        """The agent whose phone rang for somebody who is moved is free before he is here: he may have him already."""
+        visit, at = call.visit, event.at
         if visit is None or visit.offer:
             return
         self._keep_place(call, visit, at)
-        why = "" if moved else self._overfull(call, visit, at)
-        if visit.queue not in self.router.queues:
-            self.floor.leave(call, at, "failed")
-        elif event.data.get("closed"):
-            self.floor.leave(call, at, "closed")
-        elif why:
-            self.floor.leave(call, at, "full", why=why)
+        closed = bool(event.data.get("closed"))
+        result, why = self.admission.refuses(call.call_id, visit.queue, closed, at, moved="since" in event.data)
+        if result:
+            self.floor.leave(call, at, result, **({"why": why} if why else {}))
         elif not self._nobody(call, visit, at):
             self._set_deadlines(call, visit, at)
             self.floor.route_call(call.call_id, at)
 
-    def _overfull(self, call: Call, visit: Visit, at: float) -> str:
-        """Why the queue takes nobody more; empty: it does."""
-        return overfull(self.router, self.floor.expect, call.call_id, self.lengths[visit.queue], at)
-
     def _nobody(self, call: Call, visit: Visit, at: float) -> bool:
         """Nobody has been signed on who could ever serve him, for as long as he waits for one: then he has left. Else,
         when nobody is, he is looked at again at the end of that time."""
-        patience = self.floor.queue(visit.queue).overflow.no_agents
-        if patience is None or self.router.staffed(call.call_id):
-            self._alone.pop(call.call_id, None)
+        ends = self.admission.alone_until(call.call_id, at)
+        if ends is None:
             return False
-        ends = self._alone.setdefault(call.call_id, at) + patience
         if at < ends:
             self.out.wake(ends, "no_agents", f"{call.call_id}/{visit.number}")
             return False
         self.floor.leave(call, at, "no_agents")
         return True
-
-    def _people_changed(self, m: PeopleChanged) -> None:
-        self._staff_changed(m.at)
 
     def _staff_changed(self, at: float) -> None:
         """Those whom somebody could serve now and nobody before, or the reverse."""
@@ -164,9 +167,7 @@ class Waits:
         before, why = call.last_visit, "again"
         since = before["since"] if before.get("queue") == visit.queue else None
         if since is None:
-            place, why = self.left.pop((call.caller, visit.queue), None), "returned"
-            within = self.floor.queue(visit.queue).return_within
-            since = place[0] if place is not None and at - place[1] <= within else None
+            since, why = self.admission.place_of(call.caller, visit.queue, at), "returned"
         if since is not None and since < visit.since:
             self.keep_place(call, visit, since, why, at)
 
@@ -182,9 +183,7 @@ class Waits:
             self._told.add(key)
             first = visit.entered_at + queue.announce.first
             self.out.wake(_next(first, queue.announce.every, at), "announce", key)
-        timed = any(limit.calendar for limit in queue.capacity)
-        if ((queue.overflow.closing and queue.calendar) or timed) and queue.name not in self._watched:
-            self._watched.add(queue.name)
+        if self.admission.watches(queue):
             self.out.wake(at + CLOSING_EVERY, "closing", queue.name)
 
     def _back_in_place(self, event: Event) -> None:
@@ -240,17 +239,13 @@ class Waits:
 
     def _due_closing(self, name: str, at: float) -> None:
         """Look whether the queue has closed, and whether more of its calls may go to agents, as long as any wait."""
-        queue = self.floor.queue(name)
-        waiting = [call for call in self.calls.live.values() if call.visit is not None and call.visit.queue == name]
-        if queue.overflow.closing and queue.calendar and not self.router.is_open(queue.calendar, at):
-            for call in waiting:
-                if call.visit is not None and not call.visit.offer:
+        if self.admission.shuts(self.floor.queue(name), at):
+            for call in list(self.calls.live.values()):
+                if call.visit is not None and call.visit.queue == name and not call.visit.offer:
                     self.floor.leave(call, at, "closed")
         self.floor.route_queue(name, at)
-        if self.lengths.get(name):
+        if self.admission.watches_on(name):
             self.out.wake(at + CLOSING_EVERY, "closing", name)
-        else:
-            self._watched.discard(name)
 
     # ------------------------------------------------------------ announcements
 
@@ -271,7 +266,7 @@ class Waits:
 
     def minutes(self, call: Call, visit: Visit, at: float) -> int | None:
         """What he may be told of how long he will wait, when it is less than he was told; None: nothing."""
-        return spoken(expected(self.router, self.floor.expect, call.call_id, at), visit.minutes)
+        return spoken(self.admission.expected(call.call_id, at), visit.minutes)
 
     # ------------------------------------------------------------ requests and settings
 
@@ -297,7 +292,7 @@ class Waits:
             raise BadInput(f"there is no queue {m.queue}", "no_such_queue")
         if m.queue == visit.queue:
             raise Refused("the call waits there already", "same_queue")
-        if self.lengths.get(m.queue, 0) >= queue.max_size:
+        if self.lengths[m.queue] >= queue.max_size:
             raise Refused(f"queue {m.queue} is full", "queue_full")
         if call.offer is not None and call.offer.channel_id in self.calls.answered:
             raise Refused("an agent has just answered this call", "already_answered")
@@ -312,37 +307,17 @@ class Waits:
 
     def _past(self, m: PastFound) -> None:
         for one in m.left:
-            self._leave_place(one.caller, one.queue, one.since, one.left_at)
+            self.admission.leaves_place(one.caller, one.queue, "abandoned", one.since, one.left_at)
         for agent, queue, calls, seconds in m.handled:
             self.router.handled(agent, queue, seconds, calls)
             self.floor.expect.before(queue, calls, seconds)
 
     def _clock_stepped(self, m: ClockStepped) -> None:
-        """Deadlines and calls have been moved; so are the places of those who left."""
-        self.left = {who: (since + m.by, at + m.by) for who, (since, at) in self.left.items()}
-        self._alone = {call_id: since + m.by for call_id, since in self._alone.items()}
+        """Deadlines and calls have been moved."""
+        self.admission.clock_stepped(m.by)
 
 
 def _next(first: float, every: float, at: float) -> float:
     """The next of the times that count from when he came: after a restart not all are told at once."""
     return max(first, first + ceil((at - first) / every) * every)
 
-
-WAITS_AGAIN = ("call.queued", "call.place_kept", "call.clock_set", "call.priority_changed", "offer.missed",
-               "offer.rejected", "offer.cancelled")  # fmt: skip
-
-
-def overfull(router: Router, expect: Expect, key: str, waiting: int, at: float) -> str:
-    """Why a queue in which, with this one, so many wait takes nobody more: size, ratio or wait; empty: it does. Whom an
-    agent is free for gets in, as long as there is room to stand."""
-    why = router.overfull(key, waiting)
-    longest = router.queue(router.stands[key].waiter.queue).overflow.wait
-    if not why and longest and (expected(router, expect, key, at, float("inf")) or 0.0) > longest:
-        why = "wait"
-    return "" if why in ("ratio", "wait") and router.agent_for(key, at) is not None else why
-
-
-def expected(router: Router, expect: Expect, key: str, at: float, longest: float = LONGEST) -> float | None:
-    """Seconds that one who waits will wait yet; None: not known, or longer than that."""
-    queue = router.stands[key].waiter.queue
-    return expect.wait(queue, router.ahead(key), router.servants(key), at, longest)

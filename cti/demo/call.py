@@ -43,6 +43,11 @@ class Call:
         """The number shown by an incoming call."""
         return sip.uri_of(self.remote).removeprefix("sip:").partition("@")[0]
 
+    @property
+    def called(self) -> str:
+        """The number that an incoming call is for."""
+        return self.invite.start.partition("sip:")[2].partition("@")[0] if self.invite is not None else ""
+
     def ring(self) -> None:
         self.phone.respond(self, 180)
 

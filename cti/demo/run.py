@@ -1,4 +1,5 @@
-"""The demo's simulated people: four agents, a caller every five seconds, and the newcomer's phone.
+"""The demo's simulated people: four agents, a caller every five seconds, those who are called back, and the newcomer's
+phone.
 
 One process, one event loop. Nothing here ends because a part is away: each loop starts again.
 """
@@ -7,52 +8,35 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import itertools
 import logging
 import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
 import msgspec
-import yaml
 
 from cti.config import Config
 from cti.demo import seed, voices
 from cti.demo.call import Call
-from cti.demo.data import PEOPLE, SIMULATED, STAFF, YOU, Customer, customers
+from cti.demo.callers import callers
+from cti.demo.data import PEOPLE, SIMULATED, STAFF, YOU
 from cti.demo.phone import Phone
-from cti.demo.voices import Voices
-from cti.embedded import http
+from cti.demo.stage import Stage, talk
 
 log = logging.getLogger(__name__)
-EVERY = 5.0  # seconds between callers
 OPENING = 15.0  # the first talks are short, so that a newcomer soon sees a whole call and hears a recording
-KEY_AFTER = (3.5, 4.5)  # seconds; once: it counts during the greeting too, and while waiting it would mean a callback
+OPEN_FOR = timedelta(days=1)
 PICK_UP_WAIT = 3.0  # how long a pick_up may run ahead of its INVITE
-
-
-class Stage:
-    """What the people share. `talking`: the numbers of the callers who have an agent on the line."""
-
-    def __init__(self, config: Config, sounds: Voices, stations: dict[str, str], tokens: dict[str, str]) -> None:
-        self.sip = (config.sip.host, config.sip.port)
-        self.url = http.url(config)
-        self.sounds, self.stations, self.tokens = sounds, stations, tokens
-        self.numbers = dialled(config.paths.flows)
-        self.talking: set[str] = set()
-        self.began = time.monotonic()
-
-    def headers(self, name: str) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.tokens[name]}"}
 
 
 async def run(config: Config) -> None:
     """Seed when needed, then simulate until cancelled. Raises BadInput, Unavailable when it cannot begin."""
     await seed.seed(config)
+    await hold_open(config)
     stations, tokens = await credentials(config)
     stage = Stage(config, await voices.load(config.paths.sounds / "demo-voices"), stations, tokens)
     timeout = aiohttp.ClientTimeout(total=10, sock_read=None)
@@ -98,14 +82,20 @@ async def credentials(config: Config) -> tuple[dict[str, str], dict[str, str]]:
     return {row["number"]: row["secret"] for row in rows}, tokens
 
 
-def dialled(flows: Path) -> dict[str, str]:
-    """Language -> the number to dial, from numbers.yaml; "" -> the one for all others, 6000 without a file."""
+async def hold_open(config: Config) -> None:
+    """Newcomers come at any hour, and callbacks are made while the office is open. What somebody has set by hand
+    stays."""
+    link = await seed.connect(config.postgres.dsn)
     try:
-        numbers = yaml.safe_load((flows / "numbers.yaml").read_text(encoding="utf-8"))["numbers"]
-        speaks = {to.get("language", "") if isinstance(to, dict) else "": n for n, to in numbers.items()}
-        return {"": str(next(iter(numbers)))} | {language: str(number) for language, number in speaks.items()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, StopIteration):
-        return {"": "6000"}
+        await link.execute(
+            "INSERT INTO crm.calendar_switches AS s (calendar, state, until, by)"
+            " VALUES ('office', 'open', now() + $1, 'demo') ON CONFLICT (calendar) DO UPDATE"
+            " SET (state, until, by, at) = (EXCLUDED.state, EXCLUDED.until, EXCLUDED.by, now())"
+            " WHERE s.until < now() OR s.by = 'demo'",
+            OPEN_FOR,
+        )
+    finally:
+        await link.close()
 
 
 # ---------------------------------------------------------------- agents
@@ -129,18 +119,7 @@ async def _converse(stage: Stage, call: Call, voice: bytes) -> None:
     call.answer(voice)
     if call.answered.is_set():
         opening = time.monotonic() < stage.began + OPENING
-        await _talk(stage, call, random.uniform(5, 7) if opening else random.uniform(6, 16))
-
-
-async def _talk(stage: Stage, call: Call, seconds: float) -> None:
-    number = digits(call.caller)
-    stage.talking.add(number)
-    try:
-        await asyncio.wait_for(call.ended.wait(), seconds)
-    except TimeoutError:
-        call.hang_up()
-    finally:
-        stage.talking.discard(number)
+        await talk(stage, call, random.uniform(5, 7) if opening else random.uniform(6, 16))
 
 
 async def tend_agents(stage: Stage, http: aiohttp.ClientSession) -> None:
@@ -223,65 +202,4 @@ async def _pick_up(stage: Stage, ringing: asyncio.Queue[Call]) -> None:
         log.warning("demo newcomer: told to pick up, but nothing rings")
         return
     call.answer(stage.sounds.agent[YOU.language])
-    await _talk(stage, call, 3600)
-
-
-# ---------------------------------------------------------------- callers
-
-
-async def callers(stage: Stage) -> None:
-    """One more every five seconds, as long as the switch is there."""
-    phone = Phone(stage.sip, "demo", host=stage.sip[0])
-    await phone.open()
-    people = customers()
-    random.shuffle(people)
-    people.sort(key=lambda one: one.language == "en", reverse=True)  # the shortest greeting comes first
-    people[1:] = random.sample(people[1:], len(people) - 1)
-    try:
-        for customer in itertools.cycle(people):
-            phone.spawn(call_in(stage, phone, customer))
-            await asyncio.sleep(EVERY)
-    finally:
-        await phone.close()
-
-
-async def call_in(stage: Stage, phone: Phone, customer: Customer) -> None:
-    """One caller: listens, presses 1 or 2 (some nothing, some leave), waits, talks."""
-    call = phone.dial(
-        stage.numbers.get(customer.language, stage.numbers[""]),
-        caller=customer.numbers[0],
-        name=customer.name,
-        audio=stage.sounds.caller[customer.language],
-    )
-    answered = asyncio.ensure_future(call.answered.wait())
-    ended = asyncio.ensure_future(call.ended.wait())
-    try:
-        await asyncio.wait((answered, ended), timeout=20, return_when=asyncio.FIRST_COMPLETED)
-        if not call.ended.is_set():
-            await _wait_and_leave(stage, call, digits(customer.numbers[0]))
-    finally:
-        answered.cancel()
-        ended.cancel()
-
-
-async def _wait_and_leave(stage: Stage, call: Call, number: str) -> None:
-    mood = random.random()
-    key = random.choice("112")
-    if mood > 0.05:
-        await asyncio.sleep(random.uniform(*KEY_AFTER))
-        if not call.ended.is_set():
-            call.press(key)
-    patience = random.uniform(1, 12) if mood < 0.12 else random.uniform(60, 120)
-    while not call.ended.is_set():
-        try:
-            await asyncio.wait_for(call.ended.wait(), patience)
-        except TimeoutError:
-            if number not in stage.talking:
-                call.hang_up()
-                return
-            patience = 60.0
-
-
-def digits(text: str) -> str:
-    """Only the digits, so that numbers compare however they are written."""
-    return "".join(c for c in text if c.isdigit())
+    await talk(stage, call, 3600)

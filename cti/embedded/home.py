@@ -51,7 +51,8 @@ auto_publish = true    # publish changed flow files at start and on save
 
 
 NO_TRUNK = '# trunks = [{name = "carrier", match = ["192.0.2.10"], contact = "sip:192.0.2.10:5060"}]'
-DEMO_TRUNK = 'trunks = [{name = "demo", match = ["127.0.0.1"]}]   # the demo\'s callers'
+# The demo's customers; it is there that they are called back.
+DEMO_TRUNK = 'trunks = [{{name = "demo", match = ["127.0.0.1"], contact = "sip:127.0.0.1:{port}"}}]'
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ def create(path: Path, environ: Mapping[str, str], demo: bool = False) -> tuple[
     found = places.prepare(path)
     file = found.home / "cti.toml"
     if not file.exists():
-        _write_first(file, TOML.format(secret=secrets.token_urlsafe(24), trunks=DEMO_TRUNK if demo else NO_TRUNK))
+        port = configuration.load(None, {**environ, "CTI_HOME": str(path)}).sip.port
+        trunks = DEMO_TRUNK.format(port=port + 1) if demo else NO_TRUNK
+        _write_first(file, TOML.format(secret=secrets.token_urlsafe(24), trunks=trunks))
     if found.account.drop:
         os.chown(file, 0, found.account.gid)
         file.chmod(0o640)

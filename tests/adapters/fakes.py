@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import argon2
@@ -23,9 +24,11 @@ from cti.core.messages import (
     SetDisposition,
     WrapUp,
 )  # fmt: skip
-from cti.errors import Refused
+from cti.core.queues import CallbackRules, QueueConfig
+from cti.errors import Refused, Unavailable
 
 PASSWORD = "correct horse"
+SHOWN_AS = {"anna": "Anna Wijaya", "budi": "Budi", "sari": "Sari Supervisor", "root": "Admin"}
 _hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
@@ -61,6 +64,7 @@ class FakeStore(FlowsStore):
         self.audited: list[tuple[str, str, str]] = []
         self.asked: list[dict[str, Any]] = []
         self.callbacks: list[dict[str, Any]] = []
+        self.away = False
         self.start_flows({version: dict(files) for version, files in FILES.items()})
 
     async def user_by_name(self, name: str) -> FakeUser | None:
@@ -123,6 +127,13 @@ class FakeStore(FlowsStore):
         seen = [r for r in self.callbacks if asked["queues"] is None or r["queue"] in asked["queues"]]
         return self._page(seen, asked["cursor"], asked["limit"])
 
+    async def callbacks_of(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        if self.away:
+            raise Unavailable("PostgreSQL is away")
+        names = ("entered", "last_result", "asked_by", "asked_by_name", "customer_name")
+        rows = [r for r in self.callbacks if r["callback_id"] in ids]
+        return {r["callback_id"]: {name: r.get(name) for name in names} for r in rows}
+
     async def get_callback(self, callback_id: str) -> dict[str, Any] | None:
         return next((r for r in self.callbacks if r["callback_id"] == callback_id), None)
 
@@ -167,6 +178,8 @@ class FakeEngine(FlowsEngine):
         self.callers: list[dict[str, Any]] = []
         self.why: dict[str, Any] = {"why": "", "waiting": 0, "idle_since": time.time(), "queues": []}
         self.open_callbacks: list[str] = []
+        self.callback_rows: list[dict[str, Any]] = []
+        self.rules = CallbackRules()
         self.parts = {"ami": {"ok": True, "detail": "up", "age": 1.0}}
 
     def submit(self, message: Any) -> None:
@@ -179,7 +192,8 @@ class FakeEngine(FlowsEngine):
             case SetAgentState():
                 station = message.station or self.rows[message.agent]["station"]
                 self.change(message.agent, wish=message.wish, reason=message.reason, station=station,
-                            set_by=message.by, over_limit_since=None, since=time.time())  # fmt: skip
+                            set_by=message.by, set_by_name=SHOWN_AS.get(message.by, message.by), over_limit_since=None,
+                            since=time.time())  # fmt: skip
             case WrapUp(action="finish") if self.rows[message.agent]["work"] == "idle":
                 pass
             case WrapUp(action="finish"):
@@ -202,6 +216,10 @@ class FakeEngine(FlowsEngine):
             case CancelCallback():
                 if message.callback_id not in self.open_callbacks:
                     raise Refused("this callback is over", "callback_unknown")
+                row = next((r for r in self.callback_rows if r["callback_id"] == message.callback_id), {})
+                if row.get("state") == "dialing":
+                    raise Refused("the customer is being called just now", "callback_dialing")
+                self.callback_rows = [r for r in self.callback_rows if r is not row]
             case ChangePriority():
                 self._waits(message.call_id)["priority"] = message.priority
             case MoveCall():
@@ -243,7 +261,8 @@ class FakeEngine(FlowsEngine):
         return [
             {
                 "queue": name, "waiting": waiting, "longest_since": self.longest[name], "ready": 1, "talking": 0,
-                "callbacks": 0, "offered_today": 40, "answered_today": 36, "abandoned_today": 2, "service_level": 0.86,
+                "callbacks": len(self.callbacks([name])), "offered_today": 40, "answered_today": 36,
+                "abandoned_today": 2, "service_level": 0.86,
                 "service_level_target": 80, "service_level_within": 20.0, "speed_of_answer": 7.2,
             }
             for name, waiting in self.waiting.items()
@@ -258,6 +277,24 @@ class FakeEngine(FlowsEngine):
 
     def waiting_calls(self, most: int | None = None) -> list[dict[str, Any]]:
         return [dict(row) for row in self.callers]
+
+    def callbacks(self, queues: Collection[str] | None) -> list[dict[str, Any]]:
+        return [dict(row) for row in self.callback_rows if queues is None or row["queue"] in queues]
+
+    def queue(self, name: str) -> QueueConfig | None:
+        return QueueConfig(name=name, priority=7, callback=self.rules) if name in self.waiting else None
+
+    def calls_back(self, queue: str = "sales", number: str = "+6281234567890", **more: Any) -> str:
+        """A callback that is open, as `views.callbacks` tells of it."""
+        now, callback_id = time.time(), more.pop("callback_id", None) or str(uuid.uuid4())
+        self.callback_rows.append({
+            "callback_id": callback_id, "call_id": str(uuid.uuid4()), "queue": queue, "number": number, "state": "open",
+            "requested_at": now - 600, "since": now - 600, "priority": 0, "tries": 0, "tries_most": 3,
+            "next_try_at": None, "expires_at": now + 86_400, "position": len(self.callback_rows) + 1, "why": "busy",
+            "for": None, "made_id": None, "signed_on": 2,
+        } | more)  # fmt: skip
+        self.open_callbacks.append(callback_id)
+        return callback_id
 
     def why_call(self, call_id: str) -> dict[str, Any] | None:
         return next((dict(row) for row in self.callers if row["call_id"] == call_id), None)

@@ -14,7 +14,7 @@ from test_ami import Facts, Rig, ring
 from cti.adapters import ami_actions, ami_whispers
 from cti.adapters.ami import AmiLink
 from cti.core.messages import HangUp, OriginateFailed, Prompt, Text
-from cti.core.said import WHISPER_MOST
+from cti.core.queues import WHISPER_MOST
 
 FIRST, SECOND = Text(language="en", text="first"), Text(language="en", text="second")
 
@@ -98,6 +98,16 @@ async def test_it_rings_without_what_cannot_be_played(
     rig.link.execute(ring(whisper=(FIRST, SECOND)))
     assert "WHISPER" not in await rung(rig)
     assert "no whisper" in caplog.text
+
+
+async def test_of_one_that_is_too_long_it_is_said_once(
+    rig: Rig, studio: Studio, caplog: pytest.LogCaptureFixture
+) -> None:
+    studio.seconds = WHISPER_MOST + 1
+    for n in range(3):
+        rig.link.execute(ring(f"cti-1-{n}", whisper=(FIRST,)))
+        assert "WHISPER" not in await rung(rig, n + 1)
+    assert caplog.text.count("it lasts 21 s, of 20 at most: first") == 1
 
 
 async def test_a_hang_up_overtakes_a_ring_that_is_being_prepared(rig: Rig, studio: Studio) -> None:

@@ -260,18 +260,34 @@ def test_recorded_prompts_are_looked_for(folder: Path) -> None:
     assert told(folder) == []
     assert read_folder(folder).digest != before
     (folder / "prompts/en/other.wav").symlink_to("/etc/passwd")
-    assert read_folder(folder).sounds == ("prompts/en/welcome.wav",)
+    assert read_folder(folder).sounds == {"prompts/en/welcome.wav": 2 / 8000}, "and how long it lasts"
+
+
+def test_music_and_whispers_that_nobody_would_hear_are_noted_where_they_are_written(folder: Path) -> None:
+    (folder / "t.yaml").write_text(FLOW.replace('do: say, say: {en: "Welcome"}', "do: queue, queue: sales"))
+    (folder / "queues.yaml").write_text("queues:\n  sales:\n    music: gld\n    whisper: {play: long}\n")
+    for name, sound in (("music/gold/one", wav()), ("prompts/en/long", wav(bytes(16_000 * 21)))):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / f"{name}.wav").write_bytes(sound)
+    (folder / "music/empty").mkdir()
+    book, problems = check(folder)
+    assert problems == [] and book is not None
+    assert [str(one) for one in book.notes if one.file == "queues.yaml"] == [
+        "queues.yaml:3:5: queue sales: no folder music/gld/ with WAV files, so the default music is heard, if Asterisk"
+        " has no class of that name; there is `gold`",
+        "queues.yaml:4:15: queue sales: prompts/en/long.wav lasts 21.0 s, as a whisper of at most 20 s it is left out",
+    ]
 
 
 def test_a_linked_prompts_folder_is_not_followed(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere/en").mkdir(parents=True)
     (tmp_path / "elsewhere/en/welcome.wav").write_bytes(wav())
     (folder / "prompts").symlink_to(tmp_path / "elsewhere")
-    assert read_folder(folder).sounds == ()
+    assert read_folder(folder).sounds == {}
     (folder / "prompts").unlink()
     (folder / "prompts").mkdir()
     (folder / "prompts/en").symlink_to(tmp_path / "elsewhere/en")
-    assert read_folder(folder).sounds == ()
+    assert read_folder(folder).sounds == {}
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ async def test_a_call_that_was_made_is_the_queues_and_joined_to_the_one_that_ask
 
 
 def entered(number: str = NUMBER, queue: str = "sales") -> dict[str, Any]:
-    return {"number": number, "entered": "021 1234 5678", "queue": queue, "by": "sue"}
+    return {"number": number, "entered": "021 1234 5678", "queue": queue, "by": "sue", "priority": 0}
 
 
 async def test_one_is_entered_by_hand_once(store: Store) -> None:
@@ -200,6 +200,57 @@ async def test_a_callback_that_is_cancelled_by_hand_stays_so(store: Store) -> No
     assert found["ended_at"] is not None
 
 
+async def test_one_with_a_priority_and_a_time_of_its_own(store: Store) -> None:
+    at = float(round(time.time()))
+    made = await store.add_callback(**entered() | {"priority": 12}, at=at, not_before=at + 3600)
+    (due,) = await store.open_callbacks()
+    assert (due.priority, due.not_before) == (12, at + 3600)
+    name = made["callback_id"]
+    events = [
+        Event(type="callback.moved", at=at + 5, call_id=name, seq=LATE + 1, queue="sales",
+              data={"callback": name, "since": at, "priority": 20}),
+        Event(type="callback.failed", at=at + 9, call_id=name, seq=LATE + 2, queue="sales",
+              data={"callback": name, "to": "c1", "result": "no_agent", "not_before": None}),
+    ]  # fmt: skip
+    await keep(store, events[:1], 1)
+    (due,) = await store.open_callbacks()
+    assert (due.priority, due.not_before) == (20, at + 3600), "only what was tried has another time"
+    await keep(store, events[1:], 9)
+    assert (await store.open_callbacks())[0].not_before == 0.0
+
+
+async def test_a_clock_that_is_set_moves_it_also_after_a_start(store: Store) -> None:
+    asked = Asked(round(time.time()) - 600)
+    asked.later("callback.dialed", 30, 9, to="c1", number=NUMBER)
+    asked.later("callback.failed", 40, 8, to="c1", result="busy", not_before=asked.at + 640)
+    moved = {"since": asked.at + 1005, "priority": 0, "requested_at": asked.at + 1005, "not_before": asked.at + 1640}
+    asked.later("callback.moved", 1050, 7, **moved)
+    asked.later("callback.moved", 1060, 6, since=asked.at + 900, priority=3)
+    events = asked.events
+    for order in (events, events[::-1], events[:4] + events[6:] + events[4:6]):
+        await keep(store, order, 100)
+        link = await connect(store.dsn)
+        (due,) = await store.open_callbacks()
+        assert (due.requested_at, due.not_before) == (asked.at + 1005, asked.at + 1640)
+        assert (due.since, due.priority, due.tries) == (asked.at + 900, 3, 1)
+        await link.execute("TRUNCATE crm.events")
+        await link.close()
+
+
+async def test_what_the_page_shows_besides_what_the_server_knows(store: Store) -> None:
+    await store.db.value("add_user", "sue", "Sue Lestari", "supervisor", None, None, None)
+    made = await store.add_callback(**entered(), at=time.time())
+    asked = Asked(round(time.time()) - 600, "+62811000222", seed=3)
+    asked.later("callback.failed", 40, 8, to="c1", result="busy", not_before=None)
+    await keep(store, asked.events)
+    found = await store.callbacks_of([made["callback_id"], asked.id, "0190f6a0-0000-7000-8000-000000000003"])
+    assert found.keys() == {made["callback_id"], asked.id}
+    by_hand, by_phone = found[made["callback_id"]], found[asked.id]
+    assert (by_hand["asked_by"], by_hand["asked_by_name"], by_hand["last_result"]) == ("sue", "Sue Lestari", None)
+    assert (by_phone["asked_by"], by_phone["asked_by_name"], by_phone["last_result"]) == (None, None, "busy")
+    assert (await store.user_names()) == {"sue": "Sue Lestari"}
+
+
 async def test_one_under_way_is_not_cancelled_by_hand(store: Store) -> None:
     asked = Asked(round(time.time()) - 600)
     asked.later("callback.dialed", 30, 1, to="c1", number=NUMBER)
@@ -248,7 +299,8 @@ async def test_lists_are_filtered_and_paged(store: Store) -> None:
     assert (await store.list_callbacks(queues=[]))[0] == []
     assert [one["number"][-1] for one in (await store.list_callbacks(q="4567%"))[0]] == []
     assert [one["number"][-1] for one in (await store.list_callbacks(q="45674"))[0]] == ["4"]
-    assert (await store.list_callbacks(state="done"))[0] == []
+    assert (await store.list_callbacks(states=["done"]))[0] == []
+    assert len((await store.list_callbacks(states=["open", "dialing"]))[0]) == 5
     with pytest.raises(BadInput):
         await store.list_callbacks(cursor="nonsense")
     name = every[0]["callback_id"]

@@ -255,6 +255,14 @@ nodes:
     assert 'id: "Apa kabar": no voice' in await prompts.prepare(again), "a text that is not spoken is named"
 
 
+async def test_how_long_prompts_last_together(prompts: Prompts) -> None:
+    one, two = Text("en", "One"), Text("en", "Two")
+    files = [Path(f"{await prompts.render(text)}.wav") for text in (one, two)]
+    for file in files:
+        file.write_bytes(bytes(8_000))
+    assert await prompts.lasts([one, two]) == 1.0
+
+
 async def test_texts_not_spoken_for_long_go_when_there_is_too_much(
     prompts: Prompts, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,14 @@ async def test_the_sites_reasons_their_limits_and_one_that_is_over(desk: Any) ->
     await page.wait_for_selector(".pill[data-state=ready]")
 
 
+async def test_who_set_the_state_is_shown_by_name(desk: Any) -> None:
+    await desk.login("anna")
+    async with desk.site.client("sari") as client:
+        body = {"state": "not_ready", "reason": "meeting"}
+        assert (await client.put("/api/v1/agents/anna/state", json=body, headers={"X-CSRF": "1"})).status == 200
+    await desk.page.wait_for_selector("#state:has-text('set by Sari Supervisor')")
+
+
 @pytest.mark.parametrize("reason", ["missed", "rejected", "busy", "link"])
 async def test_why_no_call_comes_and_one_click_back(desk: Any, reason: str) -> None:
     desk.site.engine.change("anna", wish="not_ready", reason=reason)

@@ -12,7 +12,7 @@ from kit_cli import Cti, ask
 
 FLOWS = {
     "main.yaml": "flow: main\nlanguage: en\nstart: a\nnodes:\n  a: {do: hangup}\n",
-    "queues.yaml": "queues:\n  sales: {}\n  support: {}\n",
+    "queues.yaml": "queues:\n  sales: {priority: 4}\n  support: {callback: {countries: [SG]}}\n",
 }
 pytestmark = pytest.mark.services
 
@@ -37,7 +37,7 @@ def test_a_number_is_entered_listed_and_cancelled(cti: Cti, dsn: str) -> None:
     name = found[1]
     (row,) = listed(cti)
     assert (row["callback_id"], row["number"], row["entered"]) == (name, "+622112345678", "021 1234 5678")
-    assert row["asked_by"].startswith("cli")
+    assert row["asked_by"].startswith("cli") and row["priority"] == 4, "the queue's own"
     told = cti("callback", "list")[1]
     assert re.search(rf"(?m)^{name[:13]} +\+622112345678 +sales +open +0 ", told), told
     assert "waits since (Asia/Jakarta)" in told
@@ -59,6 +59,8 @@ def test_a_number_is_entered_listed_and_cancelled(cti: Cti, dsn: str) -> None:
         (("add", "112", "sales"), "112: emergency numbers may not be dialled"),
         (("add", "Budi", "sales"), "Budi: this is neither a station"),
         (("add", "+628121234567", "sale"), "there is no queue `sale` in the live flows; there are: sales, support"),
+        (("add", "+6562123456", "sales"), "+6562123456: numbers of SG are not called back"),
+        (("add", "+628121234567", "sales", "--priority", "3000"), "--priority is -1000 to 1000"),
         (("cancel", "0190"), "0190: there is no such callback"),
         (("cancel", "%%%%"), "'%%%%': an id, or its first 4 letters at least"),
         (("list", "--limit", "0"), "--limit is 1 to 1000"),
@@ -67,6 +69,11 @@ def test_a_number_is_entered_listed_and_cancelled(cti: Cti, dsn: str) -> None:
 def test_what_cannot_be_is_said(cti: Cti, words: tuple[str, ...], said: str) -> None:
     code, out, err = cti("callback", *words)
     assert (code, out) == (2, "") and err.startswith(f"cti: {said}")
+
+
+def test_with_another_priority_and_abroad(cti: Cti) -> None:
+    assert cti("callback", "add", "+6562123456", "support", "--priority", "-7")[0] == 0
+    assert [(row["number"], row["priority"]) for row in listed(cti)] == [("+6562123456", -7)]
 
 
 def test_a_beginning_that_two_have_is_not_enough(cti: Cti) -> None:

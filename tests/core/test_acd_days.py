@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from cti.core.acd_compare import Estimate, Setup, as_recorded, compare, estimate, play
-from cti.core.acd_day import Caller
-from cti.core.acd_days import Handled, Patience, Plan, Record, Spell, Visit, completed, generated, recorded
-from cti.core.queues import QueueConfig, Routing
+from cti.core.acd_day import Caller, Miss
+from cti.core.acd_days import completed, notes, recorded
+from cti.core.acd_made import Plan, generated
+from cti.core.acd_record import Handled, Patience, Record, Spell, Visit
+from cti.core.ivr.expressions import Expression
+from cti.core.queues import QueueConfig, Raise, Routing
 
 SALES = {"sales": QueueConfig(name="sales", wrap_up=60)}
 
@@ -85,7 +88,7 @@ def test_callers_are_those_of_the_record() -> None:
         visit("a", 10, 3), visit("c", 40, 7, "callback"),
         visit("d", 50, 20, "timeout"), visit("d", 75, 4, seq=2, queue="support"),
     ]  # fmt: skip
-    day = recorded(record(visits), lambda: 0.5)
+    day = recorded(record(visits), lambda: 0.5, SALES, SALES)
     first, second, third, fourth = day.callers
     assert (first.key, first.leaves, first.patience > 3) == ("a/1", "abandoned", True)
     assert (second.patience, second.number, second.priority, second.skills) == (12, "+62811", 5, {"english": 2})
@@ -100,9 +103,73 @@ def test_shifts_are_when_agents_were_there_and_breaks_when_they_took_no_calls() 
         spell(250, 300, work="talking", call_id="else"), spell(300, 350, "not_ready"), spell(350, 400, "logged_out"),
         spell(400, 500), spell(0, 900, "logged_out", agent="budi"),
     ]  # fmt: skip
-    (shift,) = recorded(record([visit("a", 90, 10)], spells), lambda: 0.5).shifts
+    (shift,) = recorded(record([visit("a", 90, 10)], spells), lambda: 0.5, SALES, SALES).shifts
     assert (shift.agent, shift.skills, shift.answer) == ("ani", {"sales": 3}, 4)
     assert (shift.spans, shift.breaks) == (((0, 350), (400, 500)), ((250, 350),))
+
+
+def test_who_missed_an_offer_or_turned_it_down_would_have_done_so_for_a_while() -> None:
+    spells = [
+        spell(0, 100), spell(100, 115, work="reserved", call_id="a"), spell(115, 200, "not_ready", reason="missed"),
+        spell(200, 210, work="reserved", call_id="b"), spell(210, 250, "not_ready", reason="rejected"),
+        spell(250, 300, "not_ready", reason="lunch"), spell(300, 310, work="reserved", call_id="elsewhere"),
+        spell(310, 320, "not_ready", reason="missed"), spell(320, 330),
+        spell(330, 340, work="reserved", call_id="b"), spell(340, 400, "not_ready", reason="break"),
+    ]  # fmt: skip
+    told = record([visit("a", 90, 30, "abandoned"), visit("b", 199, 20, "abandoned")], spells)
+    (shift,) = recorded(told, lambda: 0.25, SALES, SALES).shifts
+    assert shift.misses == (Miss(75, 200, math.inf), Miss(200, 250, 10))
+    assert shift.breaks == ((250, 320), (340, 400))  # what he did not take of other days' calls included
+    assert notes(told, SALES) == [
+        "Offers that were missed or turned down on that day: 2. Whatever these agents are offered while they were away "
+        "they miss here, too; since when they were is drawn."
+    ]  # fmt: skip
+
+
+def test_who_was_called_back_is_so_once() -> None:
+    spells = [
+        spell(0, 300, "not_ready"), spell(300, 305, work="reserved", call_id="made"),
+        spell(305, 400, work="talking", call_id="made"), spell(400, 500),
+        spell(500, 520, work="reserved", call_id="in vain"), spell(520, 1000),
+    ]  # fmt: skip
+    reached = visit("a", 90, 10, "callback", agent="ani", talk=80.0, wrap=15.0, ringing=5.0, made="made", number="7")
+    told = record([reached, visit("b", 95, 9, "callback")], spells)
+    day = recorded(told, lambda: 0.5, SALES, SALES)
+    assert [caller.reached for caller in day.callers] == [True, False]
+    assert (day.shifts[0].breaks, day.shifts[0].answer) == (((0, 300), (500, 520)), 5)
+    setup = Setup(SALES, Routing(), lambda calendar, at: True)
+    was, again = as_recorded(told, SALES), play(day, setup)
+    assert was["queues"]["sales"]["called_back"] == again["queues"]["sales"]["called_back"] == 1
+    assert was["agents"]["ani"]["calls"] == again["agents"]["ani"]["calls"] == 1
+    assert again["agents"]["ani"]["busy"] == 100
+    (said,) = notes(told, SALES)
+    assert said.startswith("Who asked for a callback while he waited: 2, of whom reached: 1. ")
+
+
+def test_priorities_are_those_of_the_other_queues() -> None:
+    vip, old = "customer.tier == 'vip'", "call.repeat (>= 1)"
+
+    def queues(priority: int, *raises: tuple[str, int], **more: Any) -> dict[str, QueueConfig]:
+        rules = tuple(Raise(when=Expression(f"{{{{ {when} }}}}", []), by=by) for when, by in raises)
+        return {"sales": QueueConfig(name="sales", priority=priority, raises=rules, **more)}
+
+    present, other = queues(2, (vip, 10), (old, 5)), queues(4, (vip, 30), ("call.caller == '1'", 7), max_wait=9.0)
+    visits = [
+        visit("queue", 1, 0, priority=2), visit("node", 2, 0, priority=3), visit("moved", 3, 0, priority=2, moved=True),
+        visit("vip", 4, 0, priority=17, raised=(f"{vip} (+10)", f"{old} (+5)"), max_wait=600.0),
+        visit("most", 5, 0, priority=999, raised=(f"{vip} (+10)",), max_wait=50.0),
+        visit("gone", 6, 0, queue="gone", priority=6, max_wait=70.0),
+    ]  # fmt: skip
+    told = record(visits)
+    for under, priorities in ((present, [2, 3, 2, 17, 999, 6]), (other, [4, 3, 2, 34, 1000, 6])):
+        day = recorded(told, lambda: 0.5, present, under)
+        assert [caller.priority for caller in day.callers] == priorities
+        assert [caller.max_wait for caller in day.callers] == [None, None, None, None, 50, None]
+    assert notes(told, present) == []
+    assert notes(told, other) == [
+        "For whom the rule call.caller == '1' of sales holds is not recorded: nobody had it on that day, so nobody has "
+        "it here."
+    ]  # fmt: skip
 
 
 def test_the_simulated_present_of_a_quiet_day_is_the_day() -> None:
@@ -116,7 +183,7 @@ def test_the_simulated_present_of_a_quiet_day_is_the_day() -> None:
     told = record(visits, [spell(0, 4, work="reserved", call_id="c0"), spell(4, 74, work="talking", call_id="c0"),
                            spell(74, 200), *spells[1:]])  # fmt: skip
     setup = Setup(SALES, Routing(), lambda calendar, at: True)
-    was, again = as_recorded(told, SALES), play(recorded(told, random.Random(1).random), setup)
+    was, again = as_recorded(told, SALES), play(recorded(told, random.Random(1).random, SALES, SALES), setup)
     assert was["queues"]["sales"] == again["queues"]["sales"]
     assert was["agents"]["ani"] == pytest.approx(again["agents"]["ani"])
 
@@ -140,10 +207,13 @@ def test_a_made_up_day_has_what_was_asked_for() -> None:
         "dutch": QueueConfig(name="dutch", skills={"sales": 2, "any": [{"dutch": 1}, {"english": 3}]}, priority=4),
     }  # fmt: skip
     plan = Plan(calls=600, hours=2, agents=4, talk=60, wrap=5, patience=0, answer=2, serves=1)
-    day = generated(plan, queues, random.Random(1).random)
+    day = generated(plan, queues, random.Random(1).random, {})
     assert len(day.callers) == 600
     assert {caller.queue for caller in day.callers} == set(queues)
     assert {caller.priority for caller in day.callers if caller.queue == "dutch"} == {4}
+    other = generated(plan, queues, random.Random(1).random, {"dutch": QueueConfig(name="dutch", priority=7)})
+    assert [c.at for c in other.callers] == [c.at for c in day.callers]
+    assert {(c.queue, c.priority) for c in other.callers} == {("dutch", 7), ("sales", 0), ("open", 0)}
     assert day.callers[0].patience == math.inf
     assert day.callers[-1].at == pytest.approx(7200, rel=0.2)
     assert [shift.skills for shift in day.shifts] == [
@@ -151,7 +221,7 @@ def test_a_made_up_day_has_what_was_asked_for() -> None:
     ]  # fmt: skip
     talks = [day.handling(caller, "agent001") for caller in day.callers]
     assert sum(talk for talk, _ in talks) / 600 == pytest.approx(60, rel=0.2)
-    all_of = generated(Plan(calls=10, agents=1), queues, random.Random(2).random)
+    all_of = generated(Plan(calls=10, agents=1), queues, random.Random(2).random, {})
     assert all_of.shifts[0].skills == {"sales": 9, "dutch": 9, "english": 9}
     assert all_of.callers[0].patience < math.inf
 
@@ -163,7 +233,7 @@ def test_the_same_days_differ_by_the_configuration_alone() -> None:
     queues = {"sales": QueueConfig(name="sales", wrap_up=60), "idle": QueueConfig(name="idle")}
     plan = Plan(calls=150, hours=1, agents=8, talk=120, wrap=60)
     made = {"sales": queues["sales"]}
-    days = [generated(plan, made, random.Random(seed).random) for seed in range(4)]
+    days = [generated(plan, made, random.Random(seed).random, made) for seed in range(4)]
     always = Setup(queues, Routing(), lambda calendar, at: True)
     short = Setup({"sales": QueueConfig(name="sales", wrap_up=5)}, Routing(), always.is_open)
     now, other = [play(day, always) for day in days], [play(day, short) for day in days]

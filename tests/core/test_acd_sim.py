@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from cti.core.acd import Router
-from cti.core.acd_day import Caller, Shift
+from cti.core.acd_day import Caller, Miss, Shift
 from cti.core.acd_sim import simulate
 from cti.core.acd_tally import Outcome, Tally
 from cti.core.queues import CallbackRules, Capacity, Overflow, QueueConfig, Relax, Routing, ServiceLevel
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
-from erlang import erlang_a, erlang_c, recursion, two_speeds
+from erlang import by_speed, erlang_a, erlang_c, recursion, two_speeds
 
 DAY = ((0.0, 36_000.0),)
 
@@ -184,6 +184,43 @@ def test_a_callback_keeps_the_place_and_leaves_agents_for_callers() -> None:
     assert outcome.queues["sales"].called_back == 1
 
 
+def test_who_calls_again_before_he_is_called_back_has_the_callbacks_place() -> None:
+    asks = {"number": "7", "patience": 4, "leaves": "callback", "priority": 1}
+    said, outcome = day([(0, {}), (1, asks), (9, {}), (20, {"number": "7"}), (21, {"number": "8"})], [agent()])
+    assert (said["c3"], said["c2"], said["c4"]) == (("answered", 40), ("answered", 111), ("answered", 159))
+    assert (outcome.queues["sales"].called_back, outcome.agents["ani"].calls) == (0, 4)
+    said, outcome = day([(0, {"patience": 1, "leaves": "callback", "number": "7"}), (6, {"number": "7"})],
+                        [agent(spans=((5, 900),), answer=4)])  # fmt: skip
+    assert said["c1"] == ("answered", 67)  # he was being called just then
+    assert outcome.queues["sales"].called_back == 1
+
+
+def test_who_was_not_reached_is_not_called_back() -> None:
+    asks = {"number": "7", "patience": 4, "leaves": "callback", "reached": False}
+    said, outcome = day([(0, {}), (1, asks)], [agent()])
+    assert (said["c1"], outcome.queues["sales"].called_back) == (("callback", 4), 0)
+
+
+def test_callbacks_are_made_while_their_calendar_is_open_and_only_so_long() -> None:
+    for opens, expires, made in ((100, 86_400.0, 1), (100, 50.0, 0), (3, 86_400.0, 1), (1000, 86_400.0, 0)):
+        router = Router()
+        router.is_open = lambda calendar, at, opens=opens: opens <= at < 400 or calendar == "always"  # type: ignore[misc]
+        rules = CallbackRules(calendar="office", expires=expires)
+        _, outcome = day([(0, {"patience": 1, "leaves": "callback"})], [agent(spans=((2, 600),))],
+                         queue(callback=rules, calendar="always"), router=router)  # fmt: skip
+        assert outcome.queues["sales"].called_back == made
+        assert outcome.agents["ani"].busy == 60 * made
+    router = Router()
+    router.is_open = lambda calendar, at: at < 50
+    busy: list[tuple[float, dict[str, Any]]] = [(0, {}), (1, {"patience": 4, "leaves": "callback"})]
+    _, outcome = day(busy, [agent()], queue(callback=CallbackRules(calendar="office", expires=500.0)), router=router)
+    assert outcome.queues["sales"].called_back == 0  # it closed while he stood in line
+    always = queue(calendar="office", overflow=Overflow(closing=True), callback=CallbackRules(calendar="always"))
+    router.is_open = lambda calendar, at: at < 50 or calendar == "always"
+    said, outcome = day([*busy, (2, {})], [agent()], always, router=router)
+    assert (said["c2"][0], outcome.queues["sales"].called_back) == ("closed", 1)
+
+
 def test_capacity_holds_calls_back_and_room_lets_them_go() -> None:
     two = [agent("ani"), agent("budi"), agent("cici")]
     said, _ = day([(0, {}), (1, {}), (2, {})], two, queue(capacity=(Capacity(1),)))
@@ -214,6 +251,50 @@ def test_no_time_runs_out_while_a_phone_rings() -> None:
     assert said["c0"] == ("answered", 15)
     said, _ = day([(0, {})], [agent(spans=((7, 99),), answer=9)], queue(overflow=Overflow(no_agents=10.0)))
     assert said["c0"] == ("answered", 16)
+
+
+def test_an_offer_is_missed_and_the_caller_keeps_his_place() -> None:
+    away = agent(misses=(Miss(5, 100, math.inf),))
+    said, outcome = day([(10, {}), (12, {})], [away, agent("budi", spans=((40, 900),))], queue(ring=15.0))
+    assert said == {"c0": ("answered", 30), "c1": ("answered", 88)}  # ani is there again at 100, and longest idle
+    assert outcome.agents["ani"].paused == 75
+    said, _ = day([(4, {}), (101, {})], [away], talk=1)
+    assert said == {"c0": ("answered", 0), "c1": ("answered", 0)}  # nobody called him while he was away
+    said, outcome = day([(10, {}), (60, {})], [agent(misses=(Miss(5, 100, 3.0),))], talk=20)
+    assert said == {"c0": ("answered", 90), "c1": ("answered", 60)}  # he turned it down after three seconds
+    assert outcome.agents["ani"].paused == 87
+    said, outcome = day([(10, {"patience": 2}), (30, {})], [away], queue(short_abandon=0.0))
+    assert said == {"c0": ("abandoned", 2), "c1": ("answered", 70)}  # rung twice: the first left before he missed it
+    assert outcome.agents["ani"].paused == 55
+
+
+def test_what_fell_due_while_a_phone_rang_in_vain_is_done_then() -> None:
+    away = agent(misses=(Miss(5, 100, math.inf),))
+    said, _ = day([(10, {})], [away], queue(max_wait=8.0))
+    assert said["c0"] == ("timeout", 15)
+    said, _ = day([(10, {"max_wait": 20.0}), (11, {"max_wait": 400.0})], [away], queue(max_wait=8.0))
+    assert said == {"c0": ("timeout", 20), "c1": ("answered", 89)}
+    said, _ = day([(10, {})], [agent(spans=((0, 20),), misses=away.misses)], queue(overflow=Overflow(no_agents=0.0)))
+    assert said["c0"] == ("no_agents", 15)
+    back: list[tuple[float, dict[str, Any]]] = [(3, {"patience": 1, "leaves": "callback"})]
+    for expires, made in ((5.0, 0), (900.0, 1)):
+        rules = queue(callback=CallbackRules(expires=expires))
+        _, outcome = day(back, [agent(spans=((5, 600),), misses=away.misses)], rules)
+        assert outcome.queues["sales"].called_back == made
+
+
+def test_room_is_made_when_a_phone_rang_in_vain() -> None:
+    other = queue("sales", capacity=(Capacity(1),))
+    said, _ = day([(10, {}), (11, {})], [agent(misses=(Miss(5, 100, math.inf),)), agent("budi", answer=1)], other)
+    assert said == {"c0": ("answered", 16), "c1": ("answered", 76)}
+
+
+def test_a_break_that_begins_when_he_is_back_or_talks_again() -> None:
+    ani = agent(misses=(Miss(5, 50, math.inf),), breaks=((50, 70),))
+    said, outcome = day([(10, {})], [ani])
+    assert (said["c0"], outcome.agents["ani"].paused) == (("answered", 60), 45)
+    said, _ = day([(10, {}), (11, {})], [agent(misses=(Miss(5, 14, math.inf),))], queue(ring=15.0))
+    assert said["c0"] == ("answered", 15)
 
 
 def test_wrap_up_is_no_longer_than_the_queue_gives() -> None:
@@ -271,6 +352,21 @@ def test_every_wait_is_that_of_the_textbook_recursion(patience: float) -> None:
     simulate(calls, shifts, {"sales": open_end}, Routing(), exponential(180), tally=tally)
     handles = [-180 * math.log(1 - caller.luck) for caller in calls]
     exact = recursion(11, [c.at for c in calls], handles, [c.patience for c in calls])
+    assert max(abs(tally.said[c.key][1] - wait) for c, wait in zip(calls, exact, strict=True)) < 1e-6
+    assert max(exact) > 60
+
+
+def test_every_wait_is_that_of_the_recursion_with_agents_of_two_speeds() -> None:
+    open_end = queue(max_wait=math.inf, max_size=10**9)
+    tally, calls = Said({"sales": open_end}), sample(8_000, 1 / 10.2)
+    shifts = [agent(f"a{n:02}", spans=((0.0, math.inf),)) for n in range(20)]
+    handles, speeds = [-math.log(1 - caller.luck) for caller in calls], [(126.0, 234.0)[n % 2] for n in range(20)]
+
+    def handling(caller: Caller, who: str) -> tuple[float, float]:
+        return -math.log(1 - caller.luck) * speeds[int(who[1:])], 0.0
+
+    simulate(calls, shifts, {"sales": open_end}, Routing(), handling, tally=tally)
+    exact = by_speed(speeds, False, [c.at for c in calls], handles)
     assert max(abs(tally.said[c.key][1] - wait) for c, wait in zip(calls, exact, strict=True)) < 1e-6
     assert max(exact) > 60
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cti.core.numbers import caller_name, dialable, to_e164
+from cti.core.numbers import caller_name, dialable, for_callback, to_e164
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,45 @@ def test_a_site_may_allow_more_but_never_what_is_no_number() -> None:
     assert dialable("112", "ID", {"emergency"}).number == "112"
     assert dialable("+19005551234", "ID", {"satellite"}).refused == "premium numbers may not be dialled"
     assert dialable("x", "ID", {"unknown"}).refused
+
+
+@pytest.mark.parametrize(
+    ("written", "country", "countries", "kind"),
+    [
+        ("0812 3456 7890", "ID", (), "ordinary"),
+        ("+62 21 1234 5678", "ID", (), "ordinary"),
+        ("2001", "ID", (), "station"),
+        ("112", "ID", (), "emergency"),
+        ("Budi", "ID", ("ID",), "unknown"),
+        ("+65 6212 3456", "ID", (), "foreign"),
+        ("+65 6212 3456", "ID", ("MY", "SG"), "ordinary"),
+        # they look domestic, and are other countries'
+        ("809 555 1234", "US", (), "foreign"),
+        ("876 555 1234", "US", ("CA",), "foreign"),
+        ("809 555 1234", "US", ("DO",), "ordinary"),
+        ("212 555 1234", "US", (), "ordinary"),
+        ("416 555 1234", "US", (), "foreign"),
+        ("416 555 1234", "US", ("CA",), "ordinary"),
+        ("01534 456789", "GB", (), "foreign"),
+        # nobody's: not even where all countries are named
+        ("+800 1234 5678", "ID", ("US", "GB"), "foreign"),
+        ("+808 1234 5678", "ID", ("US",), "shared_cost"),
+        ("+979 123 456 789", "ID", ("US",), "premium"),
+        ("+881 6 1234 5678", "ID", ("US",), "satellite"),
+        ("+882 1612345678", "ID", ("US",), "satellite"),
+        ("+883 5100 0123 4567", "ID", ("US",), "satellite"),
+        ("+1 900 555 1234", "ID", ("US",), "premium"),
+    ],
+)
+def test_who_is_called_back(written: str, country: str, countries: tuple[str, ...], kind: str) -> None:
+    verdict = for_callback(written, country, countries)
+    assert verdict.kind == kind
+    assert bool(verdict.number) == (kind == "ordinary") == (not verdict.refused)
+
+
+def test_why_nobody_is_called_back_abroad() -> None:
+    assert for_callback("+18095551234", "US").refused.startswith("numbers of DO are not called back")
+    assert for_callback("+80012345678", "US").refused.startswith("numbers of no country are not called back")
 
 
 @given(st.text(max_size=40), st.sampled_from(["ID", "US", "", "XX"]))

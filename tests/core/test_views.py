@@ -6,7 +6,7 @@ import json
 
 from cti.core import ivr, views
 from cti.core.ivr.calendars import Calendar, Span
-from cti.core.messages import ChannelGone, Forced
+from cti.core.messages import AgentInfo, ChannelGone, Forced, PeopleChanged, SetAgentState, StationState
 from cti.core.stats import Stats
 from cti.core.storable import storable
 from tests.core.office import Office
@@ -38,6 +38,21 @@ def test_the_wallboard_at_one_moment() -> None:
     assert rows["sales"]["waiting"] == 2 and rows["sales"]["talking"] == 1 and rows["sales"]["ready"] == 0
     assert rows["support"]["ready"] == 1
     json.dumps(board)
+
+
+def test_who_set_a_state_is_told_by_name() -> None:
+    office = Office()
+    ani = AgentInfo(agent="ani", name="Ani", skills={"sales": 1}, station="2001")
+    office.do(PeopleChanged(at=office.at, agents=(ani,), stations=("2001",), names={"sue": "Sue Lestari"}))
+    for by, shown, reason in (("sue", "Sue Lestari", "lunch"), ("cli:root", "cli:root", "break")):
+        office.do(SetAgentState(at=office.at, by=by, agent="ani", wish="not_ready", reason=reason))
+        row = views.desk(office.board, Stats(office.at), "ani", office.at)["agent"]
+        assert (row["set_by"], row["set_by_name"]) == (by, shown)
+    office.do(StationState(at=office.at, station="2001", reachable=True))
+    office.do(SetAgentState(at=office.at, by="ani", agent="ani", wish="ready"))
+    office.do(StationState(at=office.at, station="2001", reachable=False))
+    row = views.desk(office.board, Stats(office.at), "ani", office.at)["agent"]
+    assert (row["reason"], row["set_by"], row["set_by_name"]) == ("link", None, None)
 
 
 def test_live_calls_and_the_desk() -> None:

@@ -146,7 +146,7 @@ def test_who_calls_again_has_his_place_back() -> None:
 
 
 def test_places_left_before_the_server_started_count_and_old_ones_are_forgotten(monkeypatch: Any) -> None:
-    monkeypatch.setattr("cti.core.waits.KEPT_PLACES", 1)
+    monkeypatch.setattr("cti.core.admission.KEPT_PLACES", 1)
     made = office(return_within=60.0)
     second = made.waiting_caller("0812000002")
     left = [PlaceLeft(caller=f"+6281200000{n}", queue="sales", since=made.at - 5, left_at=made.at) for n in (3, 1)]
@@ -255,7 +255,7 @@ def test_at_closing_time_those_who_wait_leave_but_not_when_a_phone_rings() -> No
     assert made.board.calls.live[rung.call_id].visit is not None
     made.wait(60)
     made.wait(30)
-    assert not made.board.waits._watched
+    assert not made.board.waits.admission.watched
 
 
 def test_a_wait_that_lasts_longer_than_it_may_ends_but_not_while_the_switch_is_away() -> None:

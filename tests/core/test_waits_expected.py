@@ -11,8 +11,7 @@ from office import Caller, Office, queue
 from cti.core.acd import Router, Waiter
 from cti.core.floor import BRIDGE_WITHIN
 from cti.core.messages import ChannelGone, ChannelUp, HangUp, PastFound, Text
-from cti.core.queues import Announce, Overflow, QueueConfig, Routing, Whisper
-from cti.core.said import WHISPER_MOST
+from cti.core.queues import WHISPER_MOST, Announce, Overflow, QueueConfig, Routing, Whisper
 
 WAIT = Announce(wait=True, first=10.0, every=20.0)
 WORDS = Whisper(texts={"en": "A sales call"})

@@ -198,6 +198,16 @@ async def test_a_taken_port_is_one_clear_line(tmp_path: Path, environ: dict[str,
     assert str(caught.value) == (f"port {port} on 127.0.0.1 is taken: set [sip] port in cti.toml, or CTI_SIP__PORT")
 
 
+async def test_the_demos_trunk_leads_to_its_customers_beside_the_phones(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    environ = {name: value for name, value in environ.items() if name != "CTI_SIP__TRUNKS"}
+    config, _ = home.create(tmp_path / "demo", {**environ, "CTI_SIP__PORT": "15600"}, demo=True)
+    (trunk,) = config.sip.trunks
+    assert (trunk.name, trunk.match, trunk.contact) == ("demo", ("127.0.0.1",), "sip:127.0.0.1:15601")
+    assert home.create(tmp_path / "home", environ)[0].sip.trunks == ()
+
+
 async def test_of_two_first_starts_at_once_one_runs_and_the_other_is_told(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:

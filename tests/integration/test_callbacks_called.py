@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Self
+from typing import Any
 
 import pytest
-from kit import Caller, World, crew, new_number, siege, tone, wav_tones
+from kit import Caller, Customers, World, crew, new_number, siege, tone, wav_tones
 from kit.sound import loudest
 
 from cti.demo.call import Call
-from cti.demo.phone import Phone
 from tests.kit_home import RunningHome, more_flows, running
 from tests.kit_ports import free_port
 
@@ -28,47 +27,6 @@ nodes:
   call_me: {do: callback, queue: back, ask: false, then: hangup}
   wait: {do: queue, queue: back, answered: hangup, then: hangup}
 """
-
-
-class Customers:
-    """The trunk's far side: each number's phone rings here. By number: `busy`, `answer` after so many seconds; else it
-    rings."""
-
-    def __init__(self, world: World, port: int) -> None:
-        self.phone = Phone(world.sip, "trunk", on_call=self._called, listen=True)
-        self.port = port
-        self.calls: dict[str, list[Call]] = {}
-        self.busy: set[str] = set()
-        self.answer: dict[str, float] = {}
-
-    async def __aenter__(self) -> Self:
-        await self.phone.open(self.port)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.phone.close()
-
-    def _called(self, call: Call) -> None:
-        assert call.invite is not None
-        number = call.invite.start.split("sip:")[1].partition("@")[0]
-        self.calls.setdefault(number, []).append(call)
-        if number in self.busy:
-            call.reject(486)
-            return
-        call.ring()
-        if number in self.answer:
-            self.phone.spawn(self._answer(call, self.answer[number]))
-
-    async def _answer(self, call: Call, after: float) -> None:
-        await asyncio.sleep(after)
-        call.answer(tone(660))
-
-    async def rung(self, number: str, times: int = 1, timeout: float = 15) -> Call:
-        """The call, when this number's phone has rung so often. Raises TimeoutError."""
-        async with asyncio.timeout(timeout):
-            while len(self.calls.get(number, [])) < times:
-                await asyncio.sleep(0.02)
-        return self.calls[number][times - 1]
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +207,29 @@ async def test_an_agent_who_hangs_up_while_the_customers_phone_rings_ends_that_a
         assert customer.at("ended") - agent.at("hang_up") < 1
         await idle(world, name, "not_ready", "rejected")
         left = await row(world, number, "open")
-        assert (left["tries"], left["last_result"]) == (0, "no_agent")
+        assert (left["tries"], left["last_result"]) == (1, "agent_left")
+        assert (left["not_before"] - left["requested_at"]).total_seconds() > 60, "not called again at once"
+    await world.rows("UPDATE crm.callbacks SET state = 'cancelled' WHERE number = $1", number)
+
+
+async def test_an_agent_who_answers_and_hangs_up_at_once_cannot_make_a_phone_ring_that_is_not_counted(
+    world: World, customers: Customers
+) -> None:
+    number, sql = new_number(), "SELECT 1 FROM crm.v_callbacks WHERE number = $1 AND last_result IS NOT NULL"
+    await asks(world, number)
+    async with crew(world, 1) as phones:
+        ((name, phone),) = phones.items()
+        agent = await phone.next_call()
+        await asyncio.wait_for(agent.answered.wait(), 5)
+        agent.hang_up()
+        await idle(world, name, "not_ready", "rejected")
+        await world.row_when(sql, number)
+        for customer in customers.calls.get(number, []):
+            await asyncio.wait_for(customer.ended.wait(), 5)
+            assert customer.at("ended") - agent.at("hang_up") < 1
+        left = await row(world, number, "open")
+        assert left["tries"] >= len(customers.calls.get(number, []))
+        assert left["last_result"] == ("agent_left" if left["tries"] else "no_agent")
     await world.rows("UPDATE crm.callbacks SET state = 'cancelled' WHERE number = $1", number)
 
 

@@ -1,4 +1,5 @@
-"""Rules that raise a caller's priority by what the database knows of him, on real calls; and the place he keeps."""
+"""Rules that raise a caller's priority by what the database knows of him, on real calls; and the place he keeps, also
+when he calls again before it is told that he has hung up."""
 
 from __future__ import annotations
 
@@ -77,3 +78,51 @@ async def test_who_complains_and_calls_again_unserved_comes_sooner_and_keeps_his
     await caller.wait()
     assert (asked["queue"], asked["data"]["priority"], asked["data"]["number"]) == ("sales", 231, number)
     assert abs(asked["data"]["since"] - visits[0]["entered_at"].timestamp()) < 0.01, "the place of his first call"
+
+
+KEPT = ("SELECT e.* FROM crm.v_call_events e JOIN crm.v_calls c USING (call_id)"
+        " WHERE c.caller = $1 AND e.type = 'call.place_kept'")  # fmt: skip
+
+
+async def waits(world: World, number: str, before: int = 0) -> tuple[Caller, dict[str, Any]]:
+    """He calls and waits, after so many calls of his; his visit."""
+    caller = await Caller(world.sip, "6000", number=number, hz=0, listen=False).start()
+    return caller, await world.row_when(VISIT, number, before)
+
+
+async def test_who_calls_again_before_his_hang_up_is_told_has_his_place(world: World) -> None:
+    number = new_number()
+    first, visit = await waits(world, number)
+    again, _ = await waits(world, number, 1)
+    assert not await world.rows(KEPT, number)
+    first.hang_up()
+    kept = await world.row_when(KEPT, number)
+    assert kept["data"]["why"] == "returned"
+    assert abs(kept["data"]["since"] - visit["entered_at"].timestamp()) < 0.01
+    again.hang_up()
+    for caller in (first, again):
+        await caller.wait()
+    await world.row_when(ENDED, number, 1)
+
+
+async def test_who_calls_again_in_the_instant_of_his_hang_up_has_his_place_each_time(world: World) -> None:
+    number, times = new_number(), 12
+    caller, visit = await waits(world, number)
+    for n in range(1, times + 1):
+        again = Caller(world.sip, "6000", number=number, hz=0, listen=False)
+        if n % 2:
+            caller.hang_up()
+            await again.start()
+        else:
+            await again.start()
+            caller.hang_up()
+        await world.row_when(VISIT, number, n)
+        await caller.wait()
+        await world.row_when(ENDED, number, n - 1)
+        caller = again
+    caller.hang_up()
+    await caller.wait()
+    await world.row_when(ENDED, number, times)
+    kept = await world.rows(KEPT, number)
+    assert len(kept) == times
+    assert all(abs(one["data"]["since"] - visit["entered_at"].timestamp()) < 0.01 for one in kept)

@@ -1,5 +1,5 @@
-"""Ten minutes (CTI_SOAK_SECONDS) of callers, phones and supervisors who do as they please, at five calls a second; run
-by `make soak`.
+"""Half an hour (CTI_SOAK_SECONDS) of callers, phones, customers who are called back and supervisors who do as they
+please, at five calls a second; run by `make soak`.
 
 Looked at from outside all the while: nobody is offered twice, nobody is stuck, no agent is reserved whose phone does
 not ring; nothing leaks, and in the end everything adds up. Nobody sends sound: it is the routing that is tried."""
@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit import Agent, Caller, World
+from kit import Agent, Caller, Customers, World
 from kit.crowd import agents, channels, hire, no_channels
+from kit.sums import callbacks_add_up, calls_add_up
 
 from cti.adapters import postgres_people
 from cti.adapters.postgres import Store
 from tests.kit_home import RunningHome, more_flows, running
+from tests.kit_ports import free_port
 
-SECONDS = float(os.environ.get("CTI_SOAK_SECONDS", "600"))
+SECONDS = float(os.environ.get("CTI_SOAK_SECONDS", "1800"))
 RATE = 5.0
 SEATS = {f"soak{n:02d}": f"70{n:02d}" for n in range(24)}
 SKILLS = ({"sales": 5, "support": 5}, {"sales": 2, "mixed": 5}, {"support": 3, "vips": 1}, {"mixed": 1, "short": 1})
@@ -42,6 +44,7 @@ QUEUES = """  mixed:
     return_within: 1m
     recording: never
     announce: {position: true, wait: true, first: 2s, every: 10s}
+    callback: {tries: 2, every: 60s, ring: 5s}
   few: {skills: {any: [{sales: 3}, {vips: 1}]}, capacity: 3, agents: best_level, ring: 5s, wrap_up: 0s, max_wait: 20s}
 """
 MIXED = """
@@ -53,19 +56,34 @@ nodes:
     do: queue
     queue: mixed
     priority: "{{ 3 if call.caller[-1] == '7' else 0 }}"
-    options: {"1": few, "2": bye}
+    options: {"1": few, "2": bye, "3": call_me}
     agent: soak01
     agent_for: 1s
     answered: hangup
     then: few
   few: {do: queue, queue: few, options: {"1": wait}, answered: hangup, then: bye}
+  call_me: {do: callback, queue: mixed, ask: false, then: bye}
   bye: {do: say, say: {en: "Goodbye"}, then: hangup}
 """
 
 
+NUMBERS = 4000  # of callers; they come again and again
+
+
+def number(n: int) -> str:
+    return f"+62815{n % NUMBERS:07d}"
+
+
 @pytest.fixture
-def busy_home(tmp_path: Path) -> Iterator[RunningHome]:
-    with running(tmp_path / "home", more_flows({"6960": "mixed"}, QUEUES, mixed=MIXED)) as home:
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def busy_home(tmp_path: Path, port: int) -> Iterator[RunningHome]:
+    trunk = 'match = ["127.0.0.1"]'
+    changes = {trunk: f'{trunk}, contact = "sip:127.0.0.1:{port}"'}
+    with running(tmp_path / "home", more_flows({"6960": "mixed"}, QUEUES, mixed=MIXED), changes) as home:
         yield home
 
 
@@ -85,12 +103,23 @@ def moods(chance: random.Random, phone: Agent) -> None:
     phone.talk = chance.choice([0.0, 0.3, 1.0, 3.0, None])
 
 
-async def one_call(world: World, chance: random.Random, number: int) -> None:
+def called_back(customers: Customers, chance: random.Random) -> None:
+    """What each customer's phone does: it is busy, it only rings, or somebody answers."""
+    for n in range(NUMBERS):
+        mood = chance.random()
+        if mood < 0.25:
+            customers.busy.add(number(n))
+        elif mood < 0.8:
+            customers.answer[number(n)] = chance.uniform(0.1, 3)
+
+
+async def one_call(world: World, chance: random.Random, n: int) -> None:
     stage = chance.choice(["invite", "trying", "answered"])
     leave = (stage, chance.uniform(0, 6)) if chance.random() < 0.3 else None
     caller = Caller(
-        world.sip, chance.choice(["6000", "6100", "6200", "6960", "6960"]), number=f"+62815{number % 4000:07d}",
-        leave=leave, hz=0, listen=False, keys=[(0.3, chance.choice("1123")), (2.0, "1"), (5.0, chance.choice("12"))],
+        world.sip, chance.choice(["6000", "6100", "6200", "6960", "6960"]), number=number(n),
+        leave=leave, hz=0, listen=False,
+        keys=[(0.3, chance.choice("1123")), (2.0, chance.choice("113")), (5.0, chance.choice("123"))],
         talk=chance.uniform(1, 6),
     )  # fmt: skip
     await (await caller.start()).wait(180)
@@ -120,6 +149,16 @@ async def supervise(world: World, chance: random.Random, done: Counter[str]) -> 
                 ("move", {"queue": chance.choice(["sales", "support", "vips", "mixed", "few"])}),
             ])  # fmt: skip
             done[f"{verb} {(await world.call('POST', f'/calls/{call}/{verb}', 'boss', body))[0]}"] += 1
+
+
+async def cancel(world: World, chance: random.Random, done: Counter[str]) -> None:
+    """Callbacks are called off, some of them too late."""
+    while True:
+        await asyncio.sleep(chance.uniform(2, 5))
+        open_ones = (await world.call("GET", "/callbacks?state=open", "boss"))[1]["items"]
+        if open_ones:
+            one = chance.choice(open_ones)["callback_id"]
+            done[f"cancel {(await world.call('POST', f'/callbacks/{one}/cancel', 'boss'))[0]}"] += 1
 
 
 async def teach(world: World, chance: random.Random, done: Counter[str]) -> None:
@@ -195,7 +234,7 @@ def fits(needs: dict[str, Any], skills: dict[str, int]) -> bool:
 # ---------------------------------------------------------------- the soak
 
 
-async def test_anything_goes_for_a_long_time(busy_home: RunningHome) -> None:
+async def test_anything_goes_for_a_long_time(busy_home: RunningHome, port: int) -> None:
     chance, done = random.Random(7), Counter[str]()
     world = World(busy_home.path)
     secrets: dict[str, str] = {}
@@ -203,28 +242,39 @@ async def test_anything_goes_for_a_long_time(busy_home: RunningHome) -> None:
         secrets |= await hire(world, dict(list(SEATS.items())[n :: len(SKILLS)]), skills)
     phones = {n: await Agent(world.sip, s, secrets[s], hz=0, listen=False).start() for n, s in SEATS.items()}
     server, watch = busy_home.pid("server"), Watch(world, phones)
-    helpers = [asyncio.create_task(one) for one in (
-        keep_ready(world, chance, phones), supervise(world, chance, done), teach(world, chance, done), watch.look(),
-    )]  # fmt: skip
-    sizes, outcomes = await flood(world, chance, server, helpers)
-    for helper in helpers[:3]:
-        helper.cancel()
-    await no_channels(world, 60)
-    async with asyncio.timeout(60):
-        while any(row["work"] != "idle" for row in (await agents(world)).values()):
-            await asyncio.sleep(0.2)
-    helpers[3].cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.gather(*helpers)
-    for phone in phones.values():
-        await phone.stop()
-    print(f"\n{len(outcomes)} calls in {SECONDS:.0f} s, {watch.looks} looks; supervisors: {dict(done)};"
-          f" resident MB of the server: {sizes}")  # fmt: skip
-    assert list(watch.faults) == []
-    assert [fault for fault in outcomes if fault is not None] == []
-    assert busy_home.pid("server") == server, "the server was not started anew"
-    await adds_up(world)
+    async with Customers(world, port, talk=1.0, hz=0, listen=False) as customers:
+        called_back(customers, chance)
+        helpers = [asyncio.create_task(one) for one in (
+            keep_ready(world, chance, phones), supervise(world, chance, done), cancel(world, chance, done),
+            teach(world, chance, done), watch.look(),
+        )]  # fmt: skip
+        sizes, outcomes = await flood(world, chance, server, helpers)
+        for helper in helpers[:-1]:
+            helper.cancel()
+        await all_go_home(world)
+        helpers[-1].cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*helpers)
+        for phone in phones.values():
+            await phone.stop()
+        print(f"\n{len(outcomes)} calls in {SECONDS:.0f} s, {watch.looks} looks; supervisors: {dict(done)};"
+              f" resident MB of the server: {sizes}")  # fmt: skip
+        assert list(watch.faults) == []
+        assert [fault for fault in outcomes if fault is not None] == []
+        assert busy_home.pid("server") == server, "the server was not started anew"
+        await calls_add_up(world)
+        await callbacks_add_up(world, customers)
+        await no_channels(world, 60)
     assert sizes[-1] < sizes[0] + 60
+
+
+async def all_go_home(world: World) -> None:
+    """Nobody is called back any more; until no agent is busy with anything."""
+    for name in SEATS:
+        await world.call("PUT", f"/agents/{name}/state", "boss", {"state": "logged_out"})
+    async with asyncio.timeout(120):
+        while any(row["work"] != "idle" or row["wish"] != "logged_out" for row in (await agents(world)).values()):
+            await asyncio.sleep(0.2)
 
 
 async def flood(
@@ -246,38 +296,3 @@ async def flood(
         await asyncio.sleep(chance.expovariate(RATE))
     outcomes += await asyncio.gather(*calls, return_exceptions=True)
     return sizes, outcomes
-
-
-async def adds_up(world: World) -> None:
-    sql = "SELECT * FROM crm.v_{}"
-    await world.row_when("SELECT 1 WHERE NOT EXISTS (SELECT FROM crm.v_calls WHERE ended_at IS NULL)", timeout=30)
-    rows: dict[str, list[dict[str, Any]]] = {
-        name: await world.rows(sql.format(name)) for name in ("calls", "queue_visits", "offers", "agent_states")
-    }
-    assert all(row["result"] for row in rows["queue_visits"] + rows["offers"])
-    assert all(row["outcome"] for row in rows["calls"])
-    assert len({row["call_id"] for row in rows["calls"]}) == len(rows["calls"])
-    answered = sum(row["result"] == "answered" for row in rows["queue_visits"])
-    assert answered == sum(row["result"] == "answered" for row in rows["offers"])
-    assert all(row["decision"] for row in rows["offers"])
-    reserved = sum(row["work"] == "reserved" for row in rows["agent_states"])
-    for who in ("agent", "call_id"):
-        one_at_a_time(rows["offers"], who)
-    print("\noutcomes:", dict(Counter(row["outcome"] for row in rows["calls"])),
-          "visits:", dict(Counter(row["result"] for row in rows["queue_visits"])),
-          "offers:", dict(Counter(row["result"] for row in rows["offers"])), "reserved:", reserved)  # fmt: skip
-    assert reserved >= len(rows["offers"])
-    odd = await world.rows(
-        "SELECT e.* FROM crm.v_call_events e JOIN crm.v_calls c USING (call_id)"
-        " WHERE c.outcome = 'failed' AND c.flow IS NOT NULL AND e.type <> 'flow.at' ORDER BY e.call_id, e.seq LIMIT 60"
-    )
-    assert odd == [], "\n".join(f"{e['at']} {e['call_id']} {e['type']} {e['queue']} {e['data']}" for e in odd)
-
-
-def one_at_a_time(offers: list[dict[str, Any]], who: str) -> None:
-    """No two offers of an agent, or of a call, at the same time."""
-    last: dict[Any, dict[str, Any]] = {}
-    for offer in sorted(offers, key=lambda row: (row["offered_at"], row["ended_at"])):
-        before = last.get(offer[who])
-        assert before is None or before["ended_at"] <= offer["offered_at"], (before, offer)
-        last[offer[who]] = offer

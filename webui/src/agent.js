@@ -184,7 +184,7 @@ function reasonLines(agent) {
   return [
     agent.reason ? small(reasonName(agent.reason)) : null,
     agent.over_limit_since ? small([icon("crit"), t("state.over_limit", { time: length(limit ?? 0) })], "over") : limit ? small(t("state.limit", { time: length(limit) })) : null,
-    agent.set_by && agent.set_by !== me ? small(t("state.set_by", { by: agent.set_by })) : null,
+    agent.set_by && agent.set_by !== me ? small(t("state.set_by", { by: agent.set_by_name ?? agent.set_by })) : null,
   ];
 }
 

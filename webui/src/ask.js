@@ -13,9 +13,11 @@ export function say(text) {
   noteEnds = setTimeout(() => at("note").replaceChildren(), 7000);
 }
 
-/** Why the server refused: by its code; else in its own words, which are about the flow files and in English. */
-export function because(refusal) {
-  return boot.texts[`refused.${refusal.code}`] ?? (refusal.message || t("refused.other"));
+/** Why the server refused: by its code, and its kind if it has one; else in its own words, which are about the flow
+ * files and in English. */
+export function because({ code, message, about = {} }) {
+  const id = [`refused.${code}.${about.kind}`, `refused.${code}`].find((one) => one in boot.texts);
+  return id ? t(id, about) : message || t("refused.other");
 }
 
 /** Asks before something that callers feel, and does it only on the button that names it. */

@@ -122,7 +122,7 @@ function queueRow(queue) {
     [percent(queue.service_level), service, goal], [queue.speed_of_answer == null ? "–" : duration(queue.speed_of_answer), "ok"],
     [number(queue.ready), "ok"], [number(queue.talking), "ok"], [number(queue.offered_today), "ok"], [number(queue.answered_today), "ok"],
     [number(queue.abandoned_today), abandoned, queue.abandoned_today ? el("small", {}, percent(share)) : null],
-    ...(columns() === COLUMNS ? [] : [[number(queue.callbacks), "ok"]]),
+    ...(columns() === COLUMNS ? [] : [[queue.callbacks ? el("a", { href: `/callbacks#${encodeURIComponent(queue.queue)}`, id: `callbacks-${queue.queue}` }, number(queue.callbacks)) : number(queue.callbacks), "ok"]]),
   ];
   const cell = ([value, level, more], n) => el("td", { "data-level": level, "data-label": t(`board.${columns()[n][0]}`) },
     el("span", {}, level === "ok" ? null : icon(level), value, level === "ok" ? null : el("span", { class: "unseen" }, t(`level.${level}`))), more);

@@ -17,8 +17,15 @@ from cti.errors import BadInput
 
 class StateChange(msgspec.Struct, forbid_unknown_fields=True):
     state: Literal["ready", "not_ready", "logged_out"]
-    reason: Annotated[str, msgspec.Meta(pattern=rf"^([a-z][a-z0-9_]{{0,31}})?{END}")] = ""
-    station: Annotated[str, msgspec.Meta(pattern=rf"^([0-9A-Za-z]{{1,20}})?{END}")] = ""
+    reason: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=rf"^([a-z][a-z0-9_]{{0,31}})?{END}", description="empty, or 1 to 32 small letters, digits and _"
+        ),
+    ] = ""
+    station: Annotated[
+        str, msgspec.Meta(pattern=rf"^([0-9A-Za-z]{{1,20}})?{END}", description="empty, or 1 to 20 letters and digits")
+    ] = ""
 
 
 class WrapUpChange(msgspec.Struct, forbid_unknown_fields=True):

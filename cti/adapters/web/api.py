@@ -19,11 +19,13 @@ from cti.adapters.web.problems import Problem
 from cti.adapters.web.wire import T, encode, jsonable, read_json, read_limit, read_time, seal, unseal
 from cti.adapters.web.ws import Sockets, is_agent
 from cti.core.messages import AnswerCall, HangUpCall, RejectCall, SetDisposition
+from cti.core.queues import PRIORITIES
 from cti.errors import BadInput, Unavailable
 
 END = r"(?![\s\S])"  # as \Z, in words that JSON Schema has too; Python's $ lets a line break through
 BODY_SECONDS = 10.0  # a body that comes slower is not waited for
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Priority = Annotated[int, msgspec.Meta(ge=PRIORITIES[0], le=PRIORITIES[1])]
 
 
 class Deps(msgspec.Struct, frozen=True):

@@ -133,6 +133,8 @@ ROUTES = (
          query=("state", "queue", "q", *PAGED)),
     _post(f"{V1}/callbacks", callbacks_api.add_callback, "enter one by hand; audited", body=callbacks_api.NewCallback,
           status=201),
+    _get(f"{V1}/callbacks/open", callbacks_api.open_callbacks, "those that are open, the next of each queue first",
+         query=("queue",)),
     _get(f"{V1}/callbacks/{{id}}", callbacks_api.callback, "one callback"),
     _post(f"{V1}/callbacks/{{id}}/cancel", callbacks_api.cancel_callback, "call back no more; audited",
           roles=SUPERVISORS),
@@ -147,6 +149,7 @@ ROUTES = (
     _get("/login", pages.login, open=True),
     _get("/agent", pages.agent, open=True),
     _get("/wallboard", pages.wallboard, open=True),
+    _get("/callbacks", pages.callbacks, open=True),
     _get("/admin", pages.admin, open=True),
     _get("/drawing.css", pages.drawing_style, open=True),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from cti.adapters.web.auth import Who
 from cti.adapters.web.ports import DISPOSITIONS, Settings
 from cti.adapters.web.problems import Problem
 from cti.core.ivr.svg_style import STYLE
+from cti.core.queues import PRIORITIES
 
 LANGUAGE_COOKIE = "cti_language"
 HTML_LANG = {"zh": "zh-CN"}
@@ -109,19 +110,23 @@ async def agent(deps: Deps, request: web.Request, who: Who | None) -> web.Stream
 
 
 async def wallboard(deps: Deps, request: web.Request, who: Who | None) -> web.StreamResponse:
-    me = _me(deps, who)
-    if who is not None and not who.is_supervisor:
-        raise Problem(403, "the wallboard is for supervisors")
-    pages: Pages = request.app[PAGES]
-    return pages.render("wallboard.html", pages.language(request, who), me=me, reasons=_reasons(deps))
+    return _for_supervisors(deps, request, who, "wallboard", reasons=_reasons(deps))
+
+
+async def callbacks(deps: Deps, request: web.Request, who: Who | None) -> web.StreamResponse:
+    return _for_supervisors(deps, request, who, "callbacks", priorities=PRIORITIES)
 
 
 async def admin(deps: Deps, request: web.Request, who: Who | None) -> web.StreamResponse:
+    return _for_supervisors(deps, request, who, "admin")
+
+
+def _for_supervisors(deps: Deps, request: web.Request, who: Who | None, name: str, **values: Any) -> web.Response:
     me = _me(deps, who)
     if who is not None and not who.is_supervisor:
-        raise Problem(403, "the admin page is for supervisors and admins")
+        raise Problem(403, "this page is for supervisors and admins")
     pages: Pages = request.app[PAGES]
-    return pages.render("admin.html", pages.language(request, who), me=me)
+    return pages.render(f"{name}.html", pages.language(request, who), me=me, **values)
 
 
 async def drawing_style(deps: Deps, request: web.Request, who: Who | None) -> web.StreamResponse:

@@ -6,7 +6,7 @@ Times are seconds since the epoch on the engine's side and become ISO-8601 UTC i
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -14,6 +14,7 @@ import msgspec
 
 from cti.core.ivr import Book
 from cti.core.messages import Input
+from cti.core.queues import QueueConfig
 
 Role = Literal["agent", "supervisor", "admin"]
 Row = dict[str, Any]
@@ -75,8 +76,8 @@ class Engine(Protocol):
     def now(self) -> float: ...
 
     def agents(self) -> list[Row]:
-        """agent_id, agent, name, wish, reason, work, state, next_wish, next_reason, set_by, station, reachable,
-        call_id, since, idle_since, over_limit_since, skills, wrap_up_until."""
+        """agent_id, agent, name, wish, reason, work, state, next_wish, next_reason, set_by, set_by_name, station,
+        reachable, call_id, since, idle_since, over_limit_since, skills, wrap_up_until."""
 
     def queues(self) -> list[Row]:
         """queue, waiting, longest_since, ready, talking, offered_today, answered_today, abandoned_today,
@@ -94,6 +95,14 @@ class Engine(Protocol):
     def live_calls(self) -> list[Row]: ...
     def waiting_calls(self, most: int | None = None) -> list[Row]:
         """Callers who wait, the next of each queue first: the row of `why_call` with caller, caller_name, language."""
+
+    def callbacks(self, queues: Collection[str] | None) -> list[Row]:
+        """Those that are open in these queues (None: in all), in the order in which they are to be called: callback_id,
+        queue, number, state, requested_at, since, priority, tries, tries_most, next_try_at, expires_at, position, why,
+        for (the agent), made_id, signed_on."""
+
+    def queue(self, name: str) -> QueueConfig | None:
+        """Its settings; None: there is no such queue."""
 
     def why_call(self, call_id: str) -> Row | None:
         """Where a caller stands who waits, and for what: call_id, queue, position, priority, since, entered_at, step,
@@ -164,9 +173,12 @@ class Store(Protocol):
     async def list_recordings(self, *, agent: str | None, cursor: str | None, limit: int) -> Page: ...
     async def get_recording(self, recording_id: str) -> Row | None: ...
     async def list_callbacks(
-        self, *, state: str | None, queues: Sequence[str] | None, q: str, cursor: str | None, limit: int
+        self, *, states: Sequence[str] | None, queues: Sequence[str] | None, q: str, cursor: str | None, limit: int
     ) -> Page:
-        """queues None: of all of them."""
+        """states, queues None: of all of them."""
+
+    async def callbacks_of(self, ids: Sequence[str]) -> Mapping[str, Row]:
+        """By id: entered, last_result, asked_by, asked_by_name, customer_name."""
 
     async def get_callback(self, callback_id: str) -> Row | None: ...
     async def cancel_callback(self, callback_id: str, by: str) -> Row:
@@ -174,8 +186,9 @@ class Store(Protocol):
         ...
 
     async def add_callback(
-        self, *, number: str, entered: str, queue: str, by: str, at: float, customer_id: int | None
-    ) -> Row:
+        self, *, number: str, entered: str, queue: str, by: str, at: float, priority: int, customer_id: int | None,
+        not_before: float | None,
+    ) -> Row:  # fmt: skip
         """Raises Refused. Audited."""
 
     async def flow_nodes(self, flow: str, since: float, until: float, version: int | None) -> list[Row]: ...

@@ -84,7 +84,7 @@ def problem_of(error: Exception) -> Problem:
         case Refused():
             return Problem(409, str(error), error.code, more={**error.about})
         case BadInput():
-            return Problem(400, str(error), error.code)
+            return Problem(400, str(error), error.code, more={**error.about})
         case Unavailable():
             return Problem(503, str(error), error.code, {"Retry-After": "1"})
         case web.HTTPException():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from cti.adapters.web.api import Deps, Name, audit, body, live, need_supervisor, uuid_in
+from cti.adapters.web.api import Deps, Name, Priority, audit, body, live, need_supervisor, uuid_in
 from cti.adapters.web.auth import Who
 from cti.adapters.web.ports import Row
 from cti.adapters.web.problems import Problem
@@ -16,7 +16,7 @@ from cti.errors import Unavailable
 
 
 class PriorityChange(msgspec.Struct, forbid_unknown_fields=True):
-    priority: Annotated[int, msgspec.Meta(ge=-1000, le=1000)]
+    priority: Priority
 
 
 class Move(msgspec.Struct, forbid_unknown_fields=True):

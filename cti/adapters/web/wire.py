@@ -55,9 +55,45 @@ def read_json(body: bytes, shape: type[T]) -> T:
     except RecursionError:
         raise BadInput("the JSON is nested too deeply", "bad_json") from None
     except msgspec.ValidationError as error:
-        raise BadInput(str(error), "bad_field") from None
+        raise _bad_field(shape, str(error)) from None
     except ValueError as error:
         raise BadInput(f"not valid JSON: {error}", "bad_json") from None
+
+
+_FIELD = re.compile(r" - at `\$\.(\w+)`$")
+
+
+def _bad_field(shape: type[Any], text: str) -> BadInput:
+    """Which field it is and what it may be, when one is to blame that has limits; else msgspec's own words."""
+    found = _FIELD.search(text)
+    allowed = _allowed(shape, found[1]) if found else ""
+    if found is None or not allowed:
+        return BadInput(text, "bad_field")
+    return BadInput(f"{found[1]} is {allowed}", "bad_field", field=found[1], allowed=allowed)
+
+
+def _allowed(shape: type[Any], name: str) -> str:
+    """In words; empty: no limits are set."""
+    about = msgspec.inspect.type_info(shape)
+    fields = about.fields if isinstance(about, msgspec.inspect.StructType) else ()
+    kind = next((field.type for field in fields if field.encode_name == name), None)
+    kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+    return " or ".join(filter(None, map(_limits, kinds)))
+
+
+def _limits(kind: Any) -> str:
+    match kind:
+        case msgspec.inspect.Metadata(extra_json_schema={"description": words}):
+            return str(words)
+        case msgspec.inspect.IntType(ge=least, le=most) if least is not None and most is not None:
+            return f"a whole number from {least} to {most}"
+        case msgspec.inspect.LiteralType(values=values):
+            return f"one of {', '.join(map(str, values))}"
+        case msgspec.inspect.StrType(min_length=least, max_length=most) if most is not None:
+            return f"a text of {least or 0} to {most} characters"
+        case msgspec.inspect.BoolType():
+            return "true or false"
+    return ""
 
 
 def _no_doubled_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from cti.core.ivr.here import Act, Done, Here, Left
 from cti.core.ivr.readers import KEYS
 from cti.core.ivr.steps import Answer, Ask, Fact, Say, Task
 from cti.core.messages import Prompt
-from cti.core.numbers import dialable
+from cti.core.numbers import dialable, for_callback
 
 PHONE_KEYS = 16
 CARD = (12, 19)  # digits of a card number, ISO/IEC 7812
@@ -180,17 +180,17 @@ def _callback(here: Here, spec: model.Callback) -> Done:
     if here.line.stage == "done":  # written already, before a restart
         return _thank(here)
     here.stage("")
-    number = _number(here, here.value(spec.number))
+    number = _number(here, spec, here.value(spec.number))
     if spec.ask:
         return _offer(here, spec, number) if number else _enter(here, spec)
     return _request(here, spec, number) if number else _over(here, "invalid", NO_NUMBER)
 
 
-def _number(here: Here, given: Any) -> str:
-    """E.164 of a number that may be called; empty: it is none. One of ours would only lead back to us."""
-    verdict = dialable(str(given or ""), here.book.country)
-    ours = here.book.flow_for(verdict.number) is not None
-    return verdict.number if verdict.kind == "ordinary" and not (verdict.refused or ours) else ""
+def _number(here: Here, spec: model.Callback, given: Any) -> str:
+    """E.164 of a number that may be called back; empty: it is none. One of ours would only lead back to us."""
+    queue = here.book.queues.get(spec.queue)
+    verdict = for_callback(str(given or ""), here.book.country, queue.callback.countries if queue else ())
+    return verdict.number if here.book.flow_for(verdict.number) is None else ""
 
 
 def _offer(here: Here, spec: model.Callback, number: str, reprompt: tuple[Prompt, ...] = ()) -> Done:
@@ -215,7 +215,7 @@ def _called_back(here: Here, spec: model.Callback, answer: Answer) -> Done:
         return _request(here, spec, number)
     if stage == "offer" and answer.digits == "2" and "entered" not in here.line.held:
         return _enter(here, spec)
-    if stage == "enter" and (entered := _number(here, answer.digits)):
+    if stage == "enter" and (entered := _number(here, spec, answer.digits)):
         here.change(held={"entered": answer.digits})
         return _offer(here, spec, entered)
     kind = "timeout" if answer.outcome == "timeout" else "invalid"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -14,7 +15,14 @@ from cti.core.ivr.loops import check_loops, goes_on
 from cti.core.ivr.model import Book, Flow, Node, Number
 from cti.core.ivr.number_source import read_numbers
 from cti.core.ivr.problems import Problem
-from cti.core.ivr.queue_names import check_calendars, note_callbacks, note_languages, sounds_of
+from cti.core.ivr.queue_names import (
+    check_calendars,
+    note_callbacks,
+    note_languages,
+    note_music,
+    note_whispers,
+    sounds_of,
+)  # fmt: skip
 from cti.core.ivr.queue_source import read_queues
 from cti.core.ivr.readers import CALL_FIELDS, Scope, kind_of, variable_defaults
 from cti.core.ivr.references import check_references
@@ -70,6 +78,8 @@ class _Settings(msgspec.Struct, frozen=True):
     allow: frozenset[str]
     sounds: Collection[str] | None
     scripts: Collection[str] | None
+    seconds: Mapping[str, float]
+    music: Collection[str] | None
 
 
 def load_book(
@@ -81,12 +91,15 @@ def load_book(
     sounds: Collection[str] | None = None,
     scripts: Collection[str] | None = None,
     zone: str = "UTC",
+    seconds: Mapping[str, float] = MappingProxyType({}),
+    music: Collection[str] | None = None,
 ) -> Book | list[Problem]:
     """The Book, or all problems, sorted.
 
-    `sounds`: the recorded prompts there are, as `prompts/en/hello.wav`, `scripts`: as `stock.py`; None: do not look.
+    `sounds`: the recorded prompts there are, as `prompts/en/hello.wav` (`seconds`: how long they last), `scripts`: as
+    `stock.py`, `music`: classes that a folder has WAV files for; None: do not look.
     `zone`: the site's time zone, of calendars that name none."""
-    settings = _Settings(country, frozenset(allow), sounds, scripts)
+    settings = _Settings(country, frozenset(allow), sounds, scripts, seconds, music)
     readers = {file: Reader(source, kept=version > 0) for file, source in files.items()}
     sound = {file: reader for file, reader in readers.items() if reader.source.data is not None}
     drafts = [_draft(reader) for file, reader in sound.items() if file not in CONFIG]
@@ -356,3 +369,6 @@ def _check_waiting(
     for path, code, prompt in sounds_of(queues, spoken_in) if settings.sounds is not None else ():
         check_sound(reader, path, code, prompt, settings.sounds or ())
     note_languages(reader, queues, spoken_in)
+    note_whispers(reader, queues, spoken_in, settings.seconds)
+    if settings.music is not None:
+        note_music(reader, queues, settings.music)

@@ -350,10 +350,14 @@ class Book(msgspec.Struct, frozen=True):
                     found.update(dict.fromkeys(_constant(speech, spoken_in[name], self.version)))
             if any(isinstance(node.spec, ASKING) for node in flow.nodes.values()):
                 found.update(dict.fromkeys(phrases.constant(self.phrases, spoken_in[name])))
-        for name, codes in waited_in(self.flows.values(), spoken_in).items():
+        for name, codes in self.waited_in().items():
             for speech in said_by(self.queues[name]):
                 found.update(dict.fromkeys(_constant(speech, codes, self.version)))
         return list(found)
+
+    def waited_in(self) -> dict[str, list[str]]:
+        """By queue: the languages of those who may wait in it, or be called back from it."""
+        return waited_in(self.flows.values(), languages(self.flows.values(), self.numbers.values()))
 
 
 def beside(spec: Spec, boxes: Mapping[str, Box], surveys: Mapping[str, Questions]) -> Iterator[Speech]:

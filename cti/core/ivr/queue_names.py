@@ -8,7 +8,9 @@ from typing import Any
 from cti.core.ivr.model import Callback, Node, Queue
 from cti.core.ivr.readers import KEYS
 from cti.core.ivr.source import Path, Reader
-from cti.core.queues import QueueConfig
+from cti.core.queues import WHISPER_MOST, QueueConfig
+
+BUILT_IN = "default"  # the music that Asterisk brings along
 
 
 def check_calendars(reader: Reader, queues: Mapping[str, QueueConfig], known: Mapping[str, Any]) -> None:
@@ -35,6 +37,27 @@ def note_languages(reader: Reader, queues: Mapping[str, QueueConfig], spoken_in:
             if texts and missing:
                 others = "another language is heard"
                 reader.note(("queues", key, *path), f"queue {key}: no text in `{'`, `'.join(missing)}`, {others}")
+
+
+def note_music(reader: Reader, queues: Mapping[str, QueueConfig], known: Collection[str]) -> None:
+    """Where a queue names music that the folder does not have."""
+    there = f"there is {', '.join(f'`{one}`' for one in sorted(known))}" if known else "there is no other"
+    for key, queue in queues.items():
+        if queue.music and queue.music not in (BUILT_IN, *known):
+            missing = f"queue {key}: no folder music/{queue.music}/ with WAV files, so the default music is heard"
+            reader.note(("queues", key, "music"), f"{missing}, if Asterisk has no class of that name; {there}")
+
+
+def note_whispers(
+    reader: Reader, queues: Mapping[str, QueueConfig], spoken_in: Mapping[str, Collection[str]],
+    seconds: Mapping[str, float],
+) -> None:  # fmt: skip
+    """Where a recorded whisper is too long to be heard. How long words last is known when they have been spoken."""
+    for key, queue in queues.items():
+        files = [f"prompts/{code}/{queue.whisper.name}.wav" for code in spoken_in.get(key, ())]
+        for file in (one for one in files if seconds.get(one, 0.0) > WHISPER_MOST):
+            message = f"queue {key}: {file} lasts {seconds[file]:.1f} s, as a whisper of at most {WHISPER_MOST:g} s it"
+            reader.note(("queues", key, "whisper", "play"), f"{message} is left out")
 
 
 def note_callbacks(reader: Reader, nodes: Mapping[str, Node]) -> None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from phonenumbers import SUPPORTED_REGIONS
+
 from cti.core.ivr.expressions import Names, is_template
 from cti.core.ivr.queue_skills import check_ladder, relax, skills
 from cti.core.ivr.readers import CALL_FIELDS, Scope, condition, prompt_names
@@ -173,12 +175,22 @@ def _capacity(reader: Reader, path: Path, value: Any) -> tuple[Capacity, ...]:
     return tuple(Capacity(one.get("calls", 1), one.get("calendar", "")) for one in found)
 
 
+def _countries(reader: Reader, path: Path, value: Any) -> tuple[str, ...]:
+    found = a_list(reader, path, value, "`countries`")
+    for at, one in enumerate(found):
+        if not isinstance(one, str) or one not in SUPPORTED_REGIONS:
+            message = f"`{str(one)[:60]}` is no country with numbers of its own"
+            reader.wrong((*path, at), message, "two capital letters, like SG")
+    return tuple(dict.fromkeys(map(str, found)))
+
+
 CALLBACK: dict[str, Read] = {
     "tries": whole(1, 20),
     "every": duration(60, DAY),
     "expires": duration(300, MONTH),
     "calendar": text,
     "ring": duration(5, 120),
+    "countries": _countries,
 }
 
 

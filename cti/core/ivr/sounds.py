@@ -16,6 +16,13 @@ MOST_CHANNELS = 8
 RATES = (4_000, 768_000)
 
 
+def seconds(content: bytes) -> float:
+    """How long a sound without a fault lasts."""
+    chunks = {name: (at, length) for name, at, length in islice(_chunks(content), MAX_CHUNKS)}
+    _, channels, rate, _, _, bits = FORMAT.unpack_from(content, chunks[b"fmt "][0])
+    return float(chunks[b"data"][1] * 8 / (rate * channels * bits))
+
+
 def fault(content: bytes) -> str:
     """Why this is no sound file that could be heard; else empty."""
     if len(content) < HEAD.size or HEAD.unpack_from(content)[::2] != (b"RIFF", b"WAVE"):

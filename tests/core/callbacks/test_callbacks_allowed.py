@@ -70,7 +70,7 @@ def test_a_number_that_may_not_be_called_is_barred(office: Desk) -> None:
     assert office.ended()["state"] == "barred"
 
 
-@pytest.mark.parametrize("number", ["2001", "112", "+6280912345678", "nonsense"])
+@pytest.mark.parametrize("number", ["2001", "112", "+6280912345678", "nonsense", "+18095551234", "+80012345678"])
 def test_a_number_no_callback_may_go_to_is_not_rung(office: Desk, number: str) -> None:
     office.ready()
     office.found(CallbackDue(callback_id="b", call_id="c", queue="sales", number=number, since=1.0,

@@ -136,31 +136,71 @@ def test_an_agents_phone_that_cannot_be_rung(office: Desk, reason: Any, why: str
     assert office.state("ani") == ("not_ready", why)
 
 
-def test_an_agent_who_hangs_up_while_the_customers_phone_rings(office: Desk) -> None:
+@pytest.mark.parametrize("seen", [True, False])
+def test_an_agent_who_hangs_up_while_the_customers_phone_is_rung(office: Desk, seen: bool) -> None:
+    """Also before the switch has told of the customer's channel: it will ring all the same."""
     one = office.asks()
     office.ready()
     made = office.made()
     made.agent_answers()
+    if seen:
+        made.fact(ChannelNew, made.customer, channel="PJSIP/t-00000001", context="agent")
     made.fact(ChannelGone, made.agent)
     assert office.hung_up() == [made.customer]
     assert office.state("ani") == ("not_ready", "rejected")
-    assert (office.last("callback.failed").data["result"], one.tries) == ("no_agent", 0)
-    assert office.last("callback.failed").data["not_before"] is None
+    assert (office.last("callback.failed").data["result"], one.tries) == ("agent_left", 1)
+    assert office.last("callback.failed").data["not_before"] == office.at + office.rules.every
+    assert office.last("call.ended").data["flow_result"] == "failed"
     made.fact(ChannelGone, made.customer, cause=16)
     assert office.types().count("callback.failed") == 1
     office.ready()
+    office.wait(office.rules.every - 1)
+    assert office.types().count("callback.dialed") == 1
+    office.wait(2)
     assert office.made().call is not made.call
 
 
+def test_an_agent_who_hangs_up_before_the_customer_is_rung(office: Desk) -> None:
+    one = office.asks()
+    office.ready()
+    made = office.made()
+    made.fact(ChannelUp, made.agent)
+    made.fact(ChannelGone, made.agent)
+    assert (office.last("callback.failed").data["result"], one.tries, office.rings()) == ("no_agent", 0, [])
+    assert office.last("callback.failed").data["not_before"] is None and office.standing() == [one.key]
+
+
+def test_an_agent_who_hangs_up_when_the_customer_has_just_answered(office: Desk) -> None:
+    one = office.asks()
+    office.ready()
+    made = office.made()
+    made.agent_answers()
+    made.fact(ChannelUp, made.customer)
+    made.fact(ChannelGone, made.agent)
+    assert office.hung_up() == [made.customer]
+    assert (office.last("callback.failed").data["result"], one.tries) == ("dropped", 1)
+    assert office.last("call.ended").data["flow_result"] == "dropped"
+
+
 def test_an_agent_who_declines_on_the_page(office: Desk) -> None:
-    office.asks()
+    one = office.asks()
+    office.ready()
+    made = office.made()
+    made.rung()
+    office.do(RejectCall(at=office.at, by="ani", call_id=made.call.call_id, agent="ani"))
+    assert (set(office.hung_up()), one.tries) == ({made.agent}, 0)
+    assert office.state("ani") == ("not_ready", "rejected")
+    assert office.standing() == [one.key]
+
+
+def test_an_agent_who_declines_on_the_page_while_the_customers_phone_is_rung(office: Desk) -> None:
+    one = office.asks()
     office.ready()
     made = office.made()
     made.agent_answers()
     office.do(RejectCall(at=office.at, by="ani", call_id=made.call.call_id, agent="ani"))
-    assert set(office.hung_up()) == {made.agent, made.customer}
+    assert (set(office.hung_up()), one.tries) == ({made.agent, made.customer}, 1)
     assert office.state("ani") == ("not_ready", "rejected")
-    assert office.standing() != []
 
 
 def test_a_supervisor_may_stop_the_call(office: Desk) -> None:

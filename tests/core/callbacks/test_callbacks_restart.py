@@ -148,7 +148,7 @@ def test_killed_and_the_agent_left_meanwhile(office: Desk) -> None:
     made = office.made()
     made.agent_answers()
     after = restarted(office, (channel(made, "customer", "Ringing"),))
-    assert after.last("callback.failed").data["result"] == "no_agent"
+    assert after.last("callback.failed").data["result"] == "agent_left"
     assert made.customer in after.hung_up()
 
 

@@ -286,6 +286,20 @@ def test_a_callback_without_a_number_that_may_be_called() -> None:
     assert phone(BACK.replace("retries", "ask: false, retries")).heard.startswith("Thank you")
 
 
+def test_a_callback_to_another_country() -> None:
+    """He who calls from there is asked for a number that is called back."""
+    for number, countries, heard in (("+1 809 555 1234", "", "Please enter"), ("+6562123456", "", "Please enter"),
+                                     ("+6562123456", "SG", "We will call you back"),
+                                     ("+1 809 555 1234", "US", "Please enter"),
+                                     ("+80012345678", "SG", "Please enter")):  # fmt: skip
+        queues = f"queues: {{sales: {{callback: {{countries: [{countries}]}}}}}}\n"
+        node = BACK.replace("retries", f'number: "{number}", retries')
+        caller = Phone(book_of(f"  a: {node}\n{REST}", queues=queues))
+        assert caller.heard.startswith(heard), (number, countries)
+    caller.press("+1 809 555 1234")
+    assert caller.heard.startswith(f"{INVALID} Please enter")
+
+
 def test_a_callback_to_a_number_of_ours() -> None:
     node = BACK.replace("retries", 'number: "021 2999 0000", ask: false, retries')
     book = book_of(f"  a: {node}\n{REST}", numbers='numbers: {"+622129990000": t}\n')

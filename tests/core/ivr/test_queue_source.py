@@ -32,7 +32,7 @@ queues:
     music: jazz
     whisper: {en: "Sales", id: "Penjualan"}
     announce: {position: true, wait: true, first: 10s, every: 30s, say: {en: "Please hold"}, play: [hello, news]}
-    callback: {tries: 2, every: 5m, expires: 2h, calendar: lunch, ring: 20s}
+    callback: {tries: 2, every: 5m, expires: 2h, calendar: lunch, ring: 20s, countries: [SG, MY, SG]}
     calendar: office
   support: {capacity: 3, whisper: {play: beep}}
 """
@@ -62,7 +62,7 @@ def test_every_setting_is_read() -> None:
     assert (sales.keep_idle, sales.music) == (2, "jazz")
     assert sales.whisper == Whisper({"en": "Sales", "id": "Penjualan"})
     assert sales.announce == Announce(True, True, 30.0, 10.0, {"en": "Please hold"}, ("hello", "news"))
-    assert sales.callback == CallbackRules(2, 300.0, 7200.0, "lunch", 20.0)
+    assert sales.callback == CallbackRules(2, 300.0, 7200.0, "lunch", 20.0, ("SG", "MY"))
     assert (support.capacity, support.whisper) == ((Capacity(3),), Whisper(name="beep"))
 
 
@@ -175,6 +175,9 @@ def test_routing_of_all_queues(routing: str, problem: str) -> None:
         ("callback: {tries: 5, every: 1h, expires: 4h}",
          "1:59: the last try never comes: 5 tries, one every 3600s, take longer than 14400s (fewer tries"),
         ("callback: {tries: 20, every: 6h}", "1:36: the last try never comes"),
+        ("callback: {countries: SG}", "`countries` must be a list, `[...]`"),
+        ("callback: {countries: [SG, sg]}", "1:45: `sg` is no country with numbers of its own (two capital letters"),
+        ("callback: {countries: [5]}", "`5` is no country with numbers of its own"),
         ("callback: {calendar: x}", "calendar `x` is not in calendars.yaml (known: lunch, office)"),
     ],
 )  # fmt: skip

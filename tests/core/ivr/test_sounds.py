@@ -4,7 +4,7 @@ from struct import pack
 
 import pytest
 
-from cti.core.ivr.sounds import fault
+from cti.core.ivr.sounds import fault, seconds
 
 
 def how(coding: int = 1, channels: int = 1, rate: int = 8000, bits: int = 16) -> bytes:
@@ -33,6 +33,14 @@ def riff(*chunks: bytes) -> bytes:
 )
 def test_a_sound(content: bytes) -> None:
     assert fault(content) == ""
+
+
+@pytest.mark.parametrize(("content", "lasts"), [
+    (riff(FORMAT, DATA), 2 / 8000), (riff(FORMAT, b"data" + pack("<I", 32_000) + bytes(32_000)), 2.0),
+    (riff(how(7, 2, 44_100, 8), b"data" + pack("<I", 88_200) + bytes(88_200)), 1.0),
+])  # fmt: skip
+def test_how_long_it_lasts(content: bytes, lasts: float) -> None:
+    assert seconds(content) == lasts
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@
 """
 
 from kit.crew import at_work, crew, hired, new_agent, new_number, supervisor
+from kit.customers import Customers
 from kit.people import Agent, Agents, Caller
 from kit.raw import send_raw
 from kit.sippkit import LoadResult, sipp_agents, sipp_callers
@@ -19,6 +20,7 @@ __all__ = [
     "Agent",
     "Agents",
     "Caller",
+    "Customers",
     "LoadResult",
     "World",
     "at_work",

@@ -45,6 +45,7 @@ from cti.core.queues import asked
 
 LOOKUP_WITHIN = 0.5  # s a caller waits for his customer record before the flow starts without it
 LEAVING = 5.0  # s that `on_hangup` may take
+GONE_AFTER = 1.0  # s until we hang up a caller whom the switch should have hung up with his agent
 CALLER_CONTEXTS = ("from-trunk", "line")
 NORMAL = 16  # Q.850: who hangs up says no more than that; Asterisk has 0 for a caller who was in no bridge
 DIAL_RESULTS = {17: "busy", 21: "busy", 18: "no_answer", 19: "no_answer", 16: "no_answer", 0: "no_answer"}
@@ -82,7 +83,8 @@ class Lines:
             "call.announced": self.holding.announced, "call.dequeued": self._moved,
         }  # fmt: skip
         self.deadlines: dict[str, Callable[[str, float], None]] = {
-            "lookup": self._due_lookup, "dial": self._due_dial, "leaving": self._due_leaving, **self.work.deadlines,
+            "lookup": self._due_lookup, "dial": self._due_dial, "leaving": self._due_leaving, "gone": self._due_gone,
+            **self.work.deadlines,
         }  # fmt: skip
 
     # ------------------------------------------------------------ fold and react
@@ -105,8 +107,8 @@ class Lines:
         if not unserved and event.type not in ("call.disconnected", "call.dial_ended"):
             return
         call = self.calls.live[event.call_id]
-        if event.type == "call.disconnected" and event.data["by"] != "caller" and self.ends_with_talk(call):
-            self._proceed(call, ivr.Answer(outcome="answered"), event.at)  # he does not come back into the loop
+        if event.type == "call.disconnected" and self.ends_with_talk(call):
+            self._talk_was_all(call, event)
         left = self._step(call).left
         if left is not None and call.ended_at is None:
             self._ended(call, left)
@@ -130,6 +132,8 @@ class Lines:
         for call in self.calls.live.values():
             if call.ended_at is None:
                 self._look_up(call, at)
+                if call.flow_over:
+                    self.out.wake(at + GONE_AFTER, "gone", call.call_id)
             elif call.leaving:
                 self._flow_over(call, at, self._position(call).how)
 
@@ -243,6 +247,12 @@ class Lines:
         if call.line is None or call.flow_over:
             return False
         return ivr.ends_with(self._book(call), self._position(call), "answered")
+
+    def _talk_was_all(self, call: Call, event: Event) -> None:
+        """The switch hangs the caller up with his agent: he does not come back into the loop."""
+        if event.data["by"] != "caller":
+            self._proceed(call, ivr.Answer(outcome="answered"), event.at)
+        self.out.wake(event.at + GONE_AFTER, "gone", call.call_id)
 
     def _calendars_forced(self, m: CalendarsForced) -> None:
         self.forced = m.calendars
@@ -426,6 +436,11 @@ class Lines:
             late = ivr.Visit(here.node, verb, "error", "", flow=here.flow)
             self.out.emit("flow.node", at, call_id=call.call_id, **msgspec.to_builtins(late))
             self._flow_over(call, at, here.how)
+
+    def _due_gone(self, key: str, at: float) -> None:
+        call = self.calls.live.get(key)
+        if call is not None and call.ended_at is None:
+            self.out.command(HangUp(node=call.node, uniqueid=call.uniqueid))
 
     def _side(self, call: Call) -> str:
         if call.uniqueid in self.calls.requested:

@@ -22,8 +22,10 @@ from cti.core.messages import (
     Play,
     Release,
     Ring,
+    Tick,
     Unbridged,
 )  # fmt: skip
+from cti.core.switchboard import Settings, Switchboard
 from tests.core.office import Office
 
 
@@ -233,7 +235,36 @@ def test_the_switch_hangs_up_a_caller_for_whom_nothing_is_left(where: dict[str, 
     for fact in (mine, his) if caller_told_first else (his, mine):
         office.do(fact)
     assert flow_end(office) == BY_THE_AGENT
-    assert not [c for c in office.commands if isinstance(c, Release)]
+    office.wait(2)
+    assert not [c for c in office.commands if isinstance(c, Release | HangUp) and c.uniqueid == caller.uniqueid]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_caller_whom_the_switch_forgot_is_hung_up_by_us(asked: bool) -> None:
+    """As can be when his agent hangs up at the instant of bridging, and when no server was there to see to it."""
+    office, late = last_of_all(answered="hangup", then="bye"), HangUp(uniqueid="x-1800000000.1")
+    caller = office.caller()
+    caller.arrive()
+    caller.answer()
+    for fact in (HangupRequested(at=office.at, uniqueid=caller.leg),) if asked else ():
+        office.do(fact)
+    office.do(Unbridged(at=office.at, uniqueid=caller.leg, bridge="b1"))
+    office.do(ChannelGone(at=office.at, uniqueid=caller.leg))
+    assert late not in office.wait(0.9) and late in office.wait(0.2)
+    office.do(caller.facts(ChannelGone))
+    assert late not in office.wait(9)
+
+
+def test_after_a_restart_a_caller_for_whom_nothing_is_left_is_not_forgotten() -> None:
+    office, late = last_of_all(answered="hangup", then="bye"), HangUp(uniqueid="x-1800000000.1")
+    caller = office.caller()
+    caller.arrive()
+    caller.answer()
+    office.do(HangupRequested(at=office.at, uniqueid=caller.leg))
+    office.do(Unbridged(at=office.at, uniqueid=caller.leg, bridge="b1"))
+    again = Switchboard(2, Settings())
+    again.restore(office.events, office.at)
+    assert late in again.handle(Tick(at=office.at + 1.1)).commands
 
 
 def test_a_caller_who_hangs_up_first_has_left_the_flow_as_ever() -> None:

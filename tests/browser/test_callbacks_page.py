@@ -11,16 +11,17 @@ import pytest
 from playwright.async_api import expect
 
 from cti.core.messages import CancelCallback
+from tests.browser.conftest import of_session
 from tests.browser.test_pages import EVIL, until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 I18N = Path(__file__).parents[2] / "webui" / "i18n"
 
 WRONG = {"2001": "telephone of ours", "+1 809 555 1234": "Numbers of this country", "+19005551234": "Premium-rate",
          "+62 21 1234 5678": "is open in this queue already"}  # fmt: skip
 
 
-@pytest.fixture
+@of_session
 async def callbacks(desk: Any) -> Any:
     """Four that are open: one under way, one in its turn, one that sleeps, one of support whose calendar is closed."""
     engine, store = desk.site.engine, desk.site.store

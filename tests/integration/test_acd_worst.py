@@ -253,7 +253,7 @@ async def test_an_agent_in_two_browsers_sees_the_same_in_both(world: World) -> N
             ident = pop["call"]["call_id"]
             got = await asyncio.gather(*(world.call("POST", f"/calls/{ident}/reject", name) for _ in "lr"))
             assert sorted(status for status, _ in got) == [200, 409], got
-            await siege.away(caller)
+            await finished(world, caller)
             wishes: list[dict[str, Any]] = [{"state": "ready"}, {"state": "not_ready", "reason": "break"}] * 5
             await asyncio.gather(*(world.call("PUT", f"/agents/{name}/state", name, wish) for wish in wishes))
             row = (await world.call("GET", "/agents", name))[1]["items"][0]

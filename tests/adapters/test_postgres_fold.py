@@ -279,6 +279,20 @@ async def test_states_are_in_the_order_in_which_they_were_decided_whatever_their
     assert [row["until"] for row in rows] == [*(row["since"] for row in rows[1:]), None]
 
 
+async def test_however_many_states_there_are_only_the_last_of_each_agent_are_read(dsn: str) -> None:
+    link = await connect(dsn, 20)
+    await link.execute("""
+        INSERT INTO crm.agent_states (event_id, agent, wish, work, at, since, until)
+        SELECT n, 'a' || n % 20, 'ready', 'idle', t, t, t + interval '20 s'
+        FROM generate_series(1, 20000) AS n, LATERAL (SELECT now() - (20001 - n) * interval '1 s') AS o(t)""")
+    await link.execute("ANALYZE crm.agent_states")
+    async with link.transaction():
+        await link.execute(QUERIES["fold_agents"], ["a1", "a2", "a3"], 19_900, datetime.now(UTC))
+        read = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'agent_states'"
+        assert await link.fetchval(read) < 100
+    await link.close()
+
+
 async def test_old_days_are_not_read(dsn: str) -> None:
     """Partitions that are locked for good do not matter to a call that began after them."""
     now = datetime.now(UTC)

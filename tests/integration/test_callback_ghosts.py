@@ -1,14 +1,14 @@
 """Hang-ups at the instant in which a callback's two phones are joined: both are let go, and no channel stays.
 
-The customer's Bridge() pulls the agent's channel out of its Wait(); a BYE of his within some 2 ms of that is lost as
-in test_ghosts, and healed in the same way."""
+The customer's Bridge() pulls the agent's channel out of its Wait(); a BYE of the agent's phone within some 2 ms of that
+is lost as in test_ghosts, and healed in the same way."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,7 @@ class Aim:
         """Blocks the loop for these few milliseconds: a sleep would not be exact enough."""
         assert self.agent is not None
         self.customer, leaves = customer, (customer if self.by == "customer" else self.agent)
-        steps = [(0.0, lambda: customer.answer(None)), (self.after, leaves.hang_up)]
+        steps: list[tuple[float, Callable[[], None]]] = [(0.0, customer.answer), (self.after, leaves.hang_up)]
         began = time.perf_counter() + max(0.0, -self.after)
         for at, act in sorted(steps, key=lambda step: step[0]):
             while time.perf_counter() < began + at:
@@ -87,9 +87,7 @@ def aimed(by: Literal["agent", "customer"], count: int, first: float, last: floa
     return [Aim(f"+62816{side}00{n:05d}", by, first + (last - first) * n / count) for n in range(count)]
 
 
-async def one(
-    world: World, customers: Customers, phones: list[Agent], aim: Aim, asking: asyncio.Semaphore
-) -> None:
+async def one(world: World, customers: Customers, phones: list[Agent], aim: Aim, asking: asyncio.Semaphore) -> None:
     async with asking:
         await (await Caller(world.sip, ASK, number=aim.number, hz=0, listen=False).start()).wait(10)
         customer = await customers.rung(aim.number, timeout=30)

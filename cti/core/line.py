@@ -13,9 +13,10 @@ import msgspec
 
 from cti.core import ivr
 from cti.core.call import Call, Calls, gone_at
-from cti.core.ids import call_id, channel_id, is_ours, offer_id
+from cti.core.ids import call_id, is_ours
 from cti.core.ivr.shares import Serving
 from cti.core.line_callers import Callers
+from cti.core.line_dials import Dials
 from cti.core.line_hold import Holding
 from cti.core.line_work import Left, Step, Work, fields
 from cti.core.messages import (
@@ -35,7 +36,6 @@ from cti.core.messages import (
     Pause,
     Play,
     Release,
-    Ring,
     SwitchUp,
     TaskDone,
 )  # fmt: skip
@@ -48,7 +48,6 @@ LEAVING = 5.0  # s that `on_hangup` may take
 GONE_AFTER = 1.0  # s until we hang up a caller whom the switch should have hung up with his agent
 CALLER_CONTEXTS = ("from-trunk", "line")
 NORMAL = 16  # Q.850: who hangs up says no more than that; Asterisk has 0 for a caller who was in no bridge
-DIAL_RESULTS = {17: "busy", 21: "busy", 18: "no_answer", 19: "no_answer", 16: "no_answer", 0: "no_answer"}
 
 
 class Lines:
@@ -68,14 +67,14 @@ class Lines:
         self.steps: dict[str, Step] = {}
         self.callers = Callers(out, calls)
         self.forced: Mapping[str, Forced] = {}  # calendars opened or closed by hand; one that is over is no more
-        self.dials: dict[str, Call] = {}
+        self.dials = Dials(out, epoch, trunk)
         self.called_back = called_back
         self.work = Work(out, calls, epoch, self.steps, self._proceed)
         self.holding = Holding(out, calls, self._step, self._book)
         self.handlers: dict[type, Callable[[Any], None]] = {
             ChannelNew: self._channel_new, LineReady: self._line_ready, LineDone: self._line_done,
             LineLost: self._line_lost, CustomerFound: self._customer_found, ChannelGone: self._channel_gone,
-            OriginateFailed: self._originate_failed, Bridged: self._bridged, SwitchUp: self._switch_up,
+            OriginateFailed: self.dials.originate_failed, Bridged: self.dials.bridged, SwitchUp: self._switch_up,
             TaskDone: self.work.task_done, CalendarsForced: self._calendars_forced,
         }  # fmt: skip
         self._heard_of: dict[str, Callable[[Event], None]] = {
@@ -83,7 +82,7 @@ class Lines:
             "call.announced": self.holding.announced, "call.dequeued": self._moved,
         }  # fmt: skip
         self.deadlines: dict[str, Callable[[str, float], None]] = {
-            "lookup": self._due_lookup, "dial": self._due_dial, "leaving": self._due_leaving, "gone": self._due_gone,
+            "lookup": self._due_lookup, "dial": self.dials.due, "leaving": self._due_leaving, "gone": self._due_gone,
             **self.work.deadlines,
         }  # fmt: skip
 
@@ -93,10 +92,7 @@ class Lines:
         call = self.calls.live.get(event.call_id)
         if call is None:
             return
-        if event.type == "call.dialed" and call.dial is not None:
-            self.dials[call.dial.channel_id] = call
-        elif event.type in ("call.dial_ended", "call.ended"):
-            self.dials = {key: c for key, c in self.dials.items() if c is not call}
+        self.dials.apply(event, call)
         self.work.apply(event)
 
     def react(self, event: Event) -> None:
@@ -249,8 +245,9 @@ class Lines:
         return ivr.ends_with(self._book(call), self._position(call), "answered")
 
     def _talk_was_all(self, call: Call, event: Event) -> None:
-        """The switch hangs the caller up with his agent: he does not come back into the loop."""
-        if event.data["by"] != "caller":
+        """The switch hangs the caller up with his agent: he does not come back into the loop. Who hung up himself, or was
+        hung up by a supervisor, has left the flow."""
+        if event.data["by"] == "agent":
             self._proceed(call, ivr.Answer(outcome="answered"), event.at)
         self.out.wake(event.at + GONE_AFTER, "gone", call.call_id)
 
@@ -335,18 +332,8 @@ class Lines:
         self.holding.hold(call)
 
     def _dial(self, call: Call, action: ivr.Dial, at: float) -> None:
-        channel = channel_id(self.epoch, offer_id(call.call_id, call.rings + 1, self.epoch, at))
-        inside = action.to.isdigit() and len(action.to) <= 6
         self.holding.hold(call)
-        self.out.emit("call.dialed", at, call_id=call.call_id, to=action.to, channel_id=channel)
-        self.out.command(
-            Ring(
-                node=call.node, channel_id=channel, call_id=call.call_id, peer=call.channel, timeout=action.timeout,
-                endpoint=action.to if inside else f"{action.to}@{self.trunk}", caller=call.caller,
-                caller_name=call.caller_name,
-            )
-        )  # fmt: skip
-        self.out.wake(at + action.timeout + 5.0, "dial", channel)
+        self.dials.dial(call, action, at)
 
     def _end(self, call: Call, action: ivr.End, at: float) -> None:
         self._flow_over(call, at, action.how)
@@ -361,35 +348,10 @@ class Lines:
         ivr.Enqueue: _enqueue, ivr.Dial: _dial, ivr.End: _end,
     }  # fmt: skip
 
-    # ------------------------------------------------------------ dialled numbers
-
-    def _bridged(self, m: Bridged) -> None:
-        call = self.dials.get(m.uniqueid)
-        if call is not None and call.dial is not None and call.dial.connected_at is None:
-            self.out.emit("call.dial_connected", m.at, call_id=call.call_id, to=call.dial.to)
-
-    def _dial_over(self, call: Call, at: float, result: str) -> None:
-        assert call.dial is not None
-        self.out.emit("call.dial_ended", at, call_id=call.call_id, to=call.dial.to, result=result)
-
-    def _originate_failed(self, m: OriginateFailed) -> None:
-        call = self.dials.get(m.uniqueid)
-        if call is not None:
-            self._dial_over(call, m.at, "no_answer" if m.reason == "no_answer" else "fail")
-
-    def _due_dial(self, channel: str, at: float) -> None:
-        call = self.dials.get(channel)
-        if call is not None and call.dial is not None and call.dial.connected_at is None:
-            self.out.command(HangUp(node=call.node, uniqueid=channel))
-            self._dial_over(call, at, "no_answer")
-
     # ------------------------------------------------------------ the end
 
     def _channel_gone(self, m: ChannelGone) -> None:
-        dialled = self.dials.get(m.uniqueid)
-        if dialled is not None and dialled.dial is not None:
-            connected = dialled.dial.connected_at is not None
-            self._dial_over(dialled, m.at, "answered" if connected else DIAL_RESULTS.get(m.cause, "fail"))
+        self.dials.gone(m)
         call = self.calls.by_uniqueid.get(m.uniqueid)
         if call is not None and call.ended_at is None:
             step = self._step(call)
@@ -402,10 +364,8 @@ class Lines:
         result = call.flow_over
         at = max(left.at, call.arrived_at, call.queued_at, call.connected_at or 0.0)
         if call.dial is not None:
-            self.out.command(HangUp(node=call.node, uniqueid=call.dial.channel_id))
-            met = call.dial.connected_at is not None
+            met = self.dials.caller_left(call, at)
             result = result or ("transferred_out" if met else "")
-            self._dial_over(call, at, "answered" if met else "caller_left")
         rest = self._hung_up(call, at) if call.line is not None and not call.flow_over else None
         self.out.emit("call.ended", at, call_id=call.call_id, cause=left.cause, side=left.side, flow_result=result,
                       leaving=rest is not None)  # fmt: skip
@@ -452,17 +412,15 @@ class Lines:
         """Calls and dialled numbers whose channel is gone, and of which CEL did not tell either, ended by now."""
         for call in self.calls.missing(m):
             self._ended(call, self._step(call).left or Left(gone_at(m), 0, self._side(call)))
-        live = {channel.uniqueid for channel in m.channels}
-        for call in list(self.dials.values()):
-            if call.node == m.node and call.dial is not None and call.dial.channel_id not in live:
-                self._dial_over(call, m.at, "answered" if call.dial.connected_at is not None else "fail")
+        self.dials.switch_up(m)
         self._end_strangers(m)
 
     def _end_strangers(self, m: SwitchUp) -> None:
         """Phones that we rang and know nothing of any more; one that talks stays, unless its caller still waits."""
         bridges = {channel.uniqueid: channel.bridge for channel in m.channels}
         waiting = {bridges.get(call.uniqueid) for call in self.calls.live.values() if call.visit is not None} - {""}
+        known_of = (self.calls.by_channel, self.calls.by_uniqueid, self.dials.ringing)
         for channel in m.channels:
-            known = any(channel.uniqueid in one for one in (self.calls.by_channel, self.calls.by_uniqueid, self.dials))
+            known = any(channel.uniqueid in ours for ours in known_of)
             if is_ours(channel.uniqueid) and not known and (not channel.bridge or channel.bridge in waiting):
                 self.out.command(HangUp(node=m.node, uniqueid=channel.uniqueid))

@@ -13,6 +13,7 @@ from cti.core.messages import (
     Collect,
     CustomerFound,
     HangUp,
+    HangUpCall,
     HangupRequested,
     Hold,
     LineDone,
@@ -274,6 +275,17 @@ def test_a_caller_who_hangs_up_first_has_left_the_flow_as_ever() -> None:
     caller.answer()
     caller.hangs_up()
     assert flow_end(office) == BY_THE_CALLER
+
+
+def test_whom_a_supervisor_hangs_up_has_left_the_flow() -> None:
+    office = last_of_all(answered="hangup", then="bye")
+    caller = office.caller()
+    caller.arrive()
+    caller.answer()
+    office.do(HangUpCall(at=office.at, by="sup", call_id=caller.call_id))
+    for fact in (Unbridged(at=office.at, uniqueid=caller.leg, bridge="b1"), caller.facts(ChannelGone, cause=16)):
+        office.do(fact)
+    assert flow_end(office)[0] == BY_THE_CALLER[0]
 
 
 def test_who_comes_back_into_the_loop_all_the_same_is_released() -> None:

@@ -245,8 +245,8 @@ class Lines:
         return ivr.ends_with(self._book(call), self._position(call), "answered")
 
     def _talk_was_all(self, call: Call, event: Event) -> None:
-        """The switch hangs the caller up with his agent: he does not come back into the loop. Who hung up himself, or was
-        hung up by a supervisor, has left the flow."""
+        """The switch hangs the caller up with his agent: he does not come back into the loop. Who hung up himself, or
+        whom a supervisor hung up, has left the flow."""
         if event.data["by"] == "agent":
             self._proceed(call, ivr.Answer(outcome="answered"), event.at)
         self.out.wake(event.at + GONE_AFTER, "gone", call.call_id)

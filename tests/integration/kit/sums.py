@@ -51,8 +51,8 @@ def one_at_a_time(offers: list[dict[str, Any]], who: str) -> None:
 
 
 async def callbacks_add_up(world: World, customers: Customers) -> None:
-    """Each is over or open; each time that a customer's phone rang is there once, and it never rang twice at a time. What
-    was taken back before its INVITE had left the switch is there, too: nobody tells the server that it had not."""
+    """Each is over or open; each time that a customer's phone rang is there once, and it never rang twice at a time.
+    What was taken back before its INVITE had left the switch is there, too: nobody tells the server that it had not."""
     await world.row_when("SELECT 1 WHERE NOT EXISTS (SELECT FROM crm.v_callbacks WHERE state = 'dialing')", timeout=10)
     rows = await world.rows("SELECT * FROM crm.v_callbacks")
     assert all((row["state"] in OVER and row["ended_at"]) or row["state"] == "open" for row in rows)

@@ -15,7 +15,7 @@ import pytest
 from kit import Agent, Caller, World, new_number, siege
 from kit.crowd import hire
 
-from tests.kit_home import RunningHome, clean
+from tests.kit_home import RunningHome, running
 
 pytestmark = [pytest.mark.services]
 QUEUES = """
@@ -43,18 +43,11 @@ OFFERS = ("SELECT o.*, extract(epoch FROM o.offered_at - v.entered_at)::float AS
 
 @pytest.fixture(scope="module")
 def chosen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHome]:
-    home = RunningHome(tmp_path_factory.mktemp("chosen") / "home")
-    flows = home.path / "flows"
-    for old in flows.iterdir():
-        old.unlink()
-    for queue in NUMBERS:
-        (flows / f"{queue}.yaml").write_text(FLOW.format(queue=queue))
-    (flows / "queues.yaml").write_text(QUEUES)
-    numbers = "".join(f'  "{number}": {queue}\n' for queue, number in NUMBERS.items())
-    (flows / "numbers.yaml").write_text("numbers:\n" + numbers)
-    (flows / "calendars.yaml").write_text("calendars:\n  lunch: {time_zone: UTC, week: {}}\n")
-    with clean(home):
-        home.start()
+    files = {f"{queue}.yaml": FLOW.format(queue=queue) for queue in NUMBERS} | {
+        "queues.yaml": QUEUES, "calendars.yaml": "calendars:\n  lunch: {time_zone: UTC, week: {}}\n",
+        "numbers.yaml": "numbers:\n" + "".join(f'  "{number}": {queue}\n' for queue, number in NUMBERS.items()),
+    }  # fmt: skip
+    with running(tmp_path_factory.mktemp("chosen") / "home", files) as home:
         yield home
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Literal
 import pytest
 from kit import Agent, Caller, Customers, World
 from kit.crowd import agents, hire, no_channels
+from kit.instant import strike
 from kit.sums import callbacks_add_up
 
 from cti.demo.call import Call
@@ -49,16 +50,9 @@ class Aim:
     customer: Call | None = None
 
     def strike(self, customer: Call) -> None:
-        """Blocks the loop for these few milliseconds: a sleep would not be exact enough."""
         assert self.agent is not None
         self.customer, leaves = customer, (customer if self.by == "customer" else self.agent)
-        steps: list[tuple[float, Callable[[], None]]] = [(0.0, customer.answer), (self.after, leaves.hang_up)]
-        began = time.perf_counter() + max(0.0, -self.after)
-        for at, act in sorted(steps, key=lambda step: step[0]):
-            while time.perf_counter() < began + at:
-                pass
-            act()
-        self.struck = time.time()
+        self.struck = strike(customer.answer, leaves.hang_up, self.after)
 
     @property
     def other_left(self) -> float:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pytest
 from kit import Agent, Caller, World
 from kit.crowd import agents, hire, no_channels
+from kit.instant import strike
 from kit.sound import tone
 
 from cti.demo.call import Call
@@ -37,16 +38,9 @@ class Aim:
     hit: Call | None = None
 
     def strike(self, call: Call) -> None:
-        """Blocks the loop for these few milliseconds: a sleep would not be exact enough."""
         self.hit, leaves = call, (self.caller.call if self.by == "caller" else call)
         assert leaves is not None
-        steps = [(0.0, lambda: call.answer(tone(880))), (self.after, leaves.hang_up)]
-        began = time.perf_counter() + max(0.0, -self.after)
-        for at, act in sorted(steps, key=lambda step: step[0]):
-            while time.perf_counter() < began + at:
-                pass
-            act()
-        self.struck = time.time()
+        self.struck = strike(lambda: call.answer(tone(880)), leaves.hang_up, self.after)
 
     @property
     def other_left(self) -> float:

@@ -85,7 +85,7 @@ NODES: dict[str, dict[str, Any]] = {
     "6003": {"wait": {"do": "queue", "queue": "vips", "then": "hangup"}},
     "6007": {"wait": {"do": "queue", "queue": "sales", "options": {"1": "call_me"}, "timeout": "call_me",
                       "then": "hangup"},
-             "call_me": {"do": "callback", "queue": "sales", "then": "hangup"}},
+             "call_me": {"do": "callback", "queue": "sales", "ask": False, "then": "hangup"}},
     "6004": {"wait": {"do": "queue", "queue": "small", "options": {"1": "more"}, "then": "hangup"},
              "more": {"do": "queue", "queue": "support", "options": {"2": "hangup"}, "then": "hangup"}},
     "6006": {"wait": {"do": "queue", "queue": "sales", "agent": "dewi", "agent_for": "20s", "options": {"1": "wait"},

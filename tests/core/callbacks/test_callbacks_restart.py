@@ -213,7 +213,8 @@ def test_killed_while_he_who_asked_is_still_on_the_line(office: Desk) -> None:
     caller.arrive()
     (one,) = office.board.callbacks.open.values()
     after = restarted(office, (LiveChannel(uniqueid=caller.uniqueid, channel=caller.channel, context="line"),))
-    assert list(after.board.callbacks.open) == [one.callback_id] and after.standing() == [one.key]
+    assert list(after.board.callbacks.open) == [one.callback_id]
+    assert after.board.callbacks.hindered(after.board.callbacks.open[one.callback_id], after.at) == "on_line"
     after.found()
     assert after.board.callbacks.open == {}
 

@@ -69,6 +69,7 @@ class People:
         agent.call_id = event.call_id if agent.work != "idle" else ""
         if (agent.state, agent.reason) != shown or not agent.since:
             agent.since, agent.over_since = event.at, None
+        agent.since = event.data.get("since", agent.since)
         agent.disposed = agent.disposed and agent.work != "talking"
         self._sort(agent, event.at)
 
@@ -147,10 +148,12 @@ class People:
     def _clock_stepped(self, m: ClockStepped) -> None:
         """Who has been idle for how long, and how long a wrap-up still goes, is as it was."""
         for agent in self.agents.values():
-            agent.since += m.by if agent.since else 0.0
-            if agent.wish != "logged_out" or agent.work != "idle":
+            since = agent.since + m.by if agent.since else 0.0
+            if agent.wish == "logged_out" and agent.work == "idle":
+                agent.since = since
+            else:
                 until = agent.wrap_until + m.by if agent.wrap_until is not None else None
-                self.move(agent, m.at, idle_since=agent.idle_since + m.by, wrap_until=until)
+                self.move(agent, m.at, idle_since=agent.idle_since + m.by, wrap_until=until, since=since)
 
     def _wrap_up(self, m: WrapUp) -> None:
         """Finishing what a disposition has just finished is no mistake."""

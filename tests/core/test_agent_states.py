@@ -107,6 +107,22 @@ def test_a_limit_goes_on_after_a_restart_and_when_the_clock_is_set() -> None:
     assert len(overs(o)) == 1
 
 
+@pytest.mark.parametrize("past", ["whole", "last"])
+def test_a_state_lasts_as_long_after_the_clock_was_set_and_a_restart(past: str) -> None:
+    """From the events of his call, or from his last one alone."""
+    o = office()
+    call = wrapping(o)
+    o.wait(10)
+    o.do(ClockStepped(at=o.at + 3600, by=3600))
+    o.at += 3600
+    reborn = Switchboard(2, Settings())
+    known = [e for e in o.events if e.call_id == call] if past == "whole" else []
+    reborn.restore([*known, o.last("agent.state_changed")], o.at)
+    assert reborn.people.agents["ani"].since == ani(o).since == o.at - 10
+    output = reborn.handle(WrapUp(at=o.at, by="ani", agent="ani", action="extend"))
+    assert output.events[-1].data["wrap_until"] == o.at + 20 + 30
+
+
 # ---------------------------------------------------------------- forced and next states
 
 

@@ -71,7 +71,8 @@ class CallbackCalls:
             self._up.discard(call.uniqueid if call is not None else "")
 
     def restored(self, at: float) -> None:
-        """What rings is taken up with SwitchUp."""
+        """What rings is taken up with SwitchUp; until then nobody knows what rings."""
+        self.floor.nodes_down |= {call.node for call in self.calls.live.values() if call.calls_back}
 
     def react(self, event: Event) -> None:
         call = self.calls.live.get(event.call_id)
@@ -138,7 +139,8 @@ class CallbackCalls:
         call = self._of_agent(m.uniqueid)
         if call is not None:
             self.calls.answered.add(m.uniqueid)
-            self._place(call, m.at)
+            if call.node not in self.floor.nodes_down:
+                self._place(call, m.at)
         elif (call := self._of_customer(m.uniqueid)) is not None:
             self._up.add(m.uniqueid)
             self.out.wake(m.at + BRIDGE_WITHIN, "met", call.call_id)

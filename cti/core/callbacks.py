@@ -277,8 +277,8 @@ class Callbacks:
 
     def hindered(self, one: Callback, at: float) -> str:
         """What keeps it from being called now: later (its next try), no_queue, no_trunk, number (that is being called,
-        or served, already), on_line (the call in which it was asked for goes on), closed (the calendar). Empty: nothing
-        but who comes before."""
+        or served, already), on_line (the call in which it was asked for goes on), soon (the database has still to tell
+        whether the number may be called), closed (the calendar). Empty: nothing but who comes before."""
         queue = self.router.queues.get(one.queue)
         if at < one.not_before:
             return "later"
@@ -289,6 +289,8 @@ class Callbacks:
         asked = self.calls.live.get(one.call_id)
         if asked is not None and asked.ended_at is None:
             return "on_line"
+        if not one.stored:
+            return "soon"
         calendar = queue.callback.calendar or queue.calendar
         return "" if not calendar or self.router.is_open(calendar, at) else "closed"
 
@@ -343,14 +345,13 @@ class Callbacks:
         for due in m.callbacks:
             known = self.open.get(due.callback_id)
             if known is not None:
-                known.stored = True
-                self._bar(known, due.barred, m.at)
+                self._is_known(known, due.barred, m.at)
             elif due.callback_id not in self._over:
                 self._take(due, m.at)
 
-    def _bar(self, one: Callback, barred: bool, at: float) -> None:
-        if one.barred != barred:
-            one.barred = barred
+    def _is_known(self, one: Callback, barred: bool, at: float) -> None:
+        if (one.stored, one.barred) != (True, barred):
+            one.stored, one.barred = True, barred
             self.look(one, at)
 
     def _take(self, due: CallbackDue, at: float) -> None:

@@ -214,6 +214,7 @@ class World:
                     since=about.get("since") or event.at, priority=about.get("priority") or 0,
                     skills=about.get("skills") or {}, requested_at=event.at,
                 )  # fmt: skip
+                self.errands.append(event)
             elif event.type == "callback.ended":
                 self.callbacks.pop(about["callback"], None)
             elif event.type == "callback.failed" and about["callback"] in self.callbacks:
@@ -440,7 +441,9 @@ class World:
             self.carry_out(self.errands.pop(0))
 
     def carry_out(self, command: Any) -> None:
-        if isinstance(command, FinishRecording):
+        if isinstance(command, Event):  # the database tells what is new there
+            self.found()
+        elif isinstance(command, FinishRecording):
             self.do(RecordingFinished(
                 at=self.at, recording_id=command.recording_id, call_id=command.call_id, agent=command.agent,
                 path="x.wav", started_at=command.started_at, seconds=1.0, channels=2, bytes=9, sha256="",

@@ -97,6 +97,7 @@ def test_who_is_still_on_the_line_is_not_called() -> None:
     assert office.state("ani")[0] == "ready" and "callback.dialed" not in office.types()
     caller.heard()
     office.do(caller.facts(ChannelGone))
+    office.stored()
     assert office.made().call.callback == one.callback_id
 
 
@@ -195,3 +196,17 @@ def test_a_call_that_is_stopped_before_the_customer_was_rung_is_no_try_and_is_no
     assert office.types().count("callback.dialed") == 1
     office.wait(2)
     assert office.types().count("callback.dialed") == 2
+
+
+def test_nobody_is_called_before_the_database_has_told_whether_he_may_be() -> None:
+    office = Desk()
+    office.ready()
+    caller = office.caller(NUMBER)
+    caller.arrive()
+    office.do(caller.facts(ChannelGone))
+    (one,) = office.board.callbacks.open.values()
+    assert office.board.callbacks.hindered(one, office.at) == "soon"
+    office.wait(3600)  # PostgreSQL is away
+    assert "callback.dialed" not in office.types()
+    office.found(due_of(one, barred=True))
+    assert office.ended()["state"] == "barred"

@@ -55,6 +55,7 @@ class CallbackCalls:
         self.epoch = epoch
         self._names: dict[str, str] = {}  # channels of agents who are rung for a callback
         self._up: set[str] = set()  # customers who have answered and are not bridged yet
+        self._past: set[str] = set()  # nodes that have still to tell what there is now
         self.handlers: dict[type, Callable[[Any], None]] = {
             ChannelNew: self._channel_new, ChannelUp: self._channel_up, ChannelGone: self._channel_gone,
             OriginateFailed: self._originate_failed, CustomerFound: self._customer_found, SwitchUp: self._switch_up,
@@ -71,8 +72,8 @@ class CallbackCalls:
             self._up.discard(call.uniqueid if call is not None else "")
 
     def restored(self, at: float) -> None:
-        """What rings is taken up with SwitchUp; until then nobody knows what rings."""
-        self.floor.nodes_down |= {call.node for call in self.calls.live.values() if call.calls_back}
+        """What rings is taken up with SwitchUp; what is told before that may be long past."""
+        self._past = {call.node for call in self.calls.live.values() if call.calls_back}
 
     def react(self, event: Event) -> None:
         call = self.calls.live.get(event.call_id)
@@ -139,7 +140,7 @@ class CallbackCalls:
         call = self._of_agent(m.uniqueid)
         if call is not None:
             self.calls.answered.add(m.uniqueid)
-            if call.node not in self.floor.nodes_down:
+            if call.node not in self._past | self.floor.nodes_down:
                 self._place(call, m.at)
         elif (call := self._of_customer(m.uniqueid)) is not None:
             self._up.add(m.uniqueid)
@@ -242,6 +243,7 @@ class CallbackCalls:
             self._failed(call, m.at, STOPPED)
 
     def _switch_up(self, m: SwitchUp) -> None:
+        self._past.discard(m.node)
         live = {channel.uniqueid: channel for channel in m.channels}
         for call in list(self.calls.live.values()):
             if call.calls_back and call.node == m.node:

@@ -321,6 +321,7 @@ class Callbacks:
     def _due(self, name: str, at: float) -> None:
         one = self.open.get(name)
         if one is not None:
+            one.wakes = 0.0
             self.look(one, at)
 
     def _look_all(self, at: float) -> None:

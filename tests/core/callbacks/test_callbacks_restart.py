@@ -229,3 +229,17 @@ def test_a_start_that_has_only_the_beginning_of_a_call_waits_for_the_switch(offi
     after = restarted(office, (), (known, gone))
     assert not [c for c in after.commands if isinstance(c, Push) and c.type == "screen_pop"]
     assert after.last("callback.failed").data["result"] == "busy"
+
+
+def test_a_try_that_is_told_late_to_have_failed_is_made_again(office: Desk) -> None:
+    office.asks()
+    office.ready()
+    made = office.made()
+    made.agent_answers()
+    failed = ChannelGone(at=office.at + 5, uniqueid=made.customer, cause=17)
+    office.do(SwitchDown(at=office.at))
+    office.wait(300)
+    office.do(failed)
+    office.do(SwitchUp(at=office.at, channels=(), reachable=("2001",)))
+    office.wait(office.rules.every)
+    assert office.types().count("callback.dialed") == 2

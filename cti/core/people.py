@@ -246,16 +246,18 @@ class People:
                 self._state_wish(agent, m.at, "logged_out", REMOVED)
         for station in sorted(before.keys() | self.stations.keys()):
             if before.get(station, False) != self.stations.get(station, False):
-                self._phone(station, m.at)
+                self._phone(station, m.at, self.stations.get(station, False))
 
     def _station(self, m: StationState) -> None:
         self.heard[m.station] = m.reachable
         if m.station in self.stations:
+            back = m.reachable and not self.stations[m.station]
             self.stations[m.station] = m.reachable
-            self._phone(m.station, m.at)
+            self._phone(m.station, m.at, back)
 
-    def _phone(self, station: str, at: float) -> None:
-        """An agent whose phone is lost is not ready(link), and ready again when it is back."""
+    def _phone(self, station: str, at: float, back: bool) -> None:
+        """An agent whose phone is lost is not ready(link), and ready again when it is back; but not by being told once
+        more that one is there which could not be rung."""
         reachable = self.stations.get(station, False)
         for agent in self.agents.values():
             if agent.station != station:
@@ -263,7 +265,7 @@ class People:
             self._sort(agent, at)
             if agent.work == "idle" and agent.wish == "ready" and not reachable:
                 self._state_wish(agent, at, "not_ready", LINK)
-            elif reachable and (agent.wish, agent.reason, agent.work) == ("not_ready", LINK, "idle"):
+            elif back and (agent.wish, agent.reason, agent.work) == ("not_ready", LINK, "idle"):
                 self._state_wish(agent, at, "ready", "")
 
     def _switch_up(self, m: SwitchUp) -> None:

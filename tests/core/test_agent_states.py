@@ -10,6 +10,7 @@ from cti.core.agent import MOMENT
 from cti.core.call import Call
 from cti.core.messages import (
     AgentInfo,
+    ChannelGone,
     ClockStepped,
     Event,
     PeopleChanged,
@@ -279,6 +280,19 @@ def test_what_idle_time_outlives() -> None:
     o.wait(1)
     wish(o, "ready")
     assert ani(o).idle_since == o.at  # a rest begins it anew
+
+
+def test_a_phone_that_fails_is_rung_once_whatever_else_is_told_of_it() -> None:
+    """Each change of its state, ringing or not, tells that it is registered: that is not to have come back."""
+    o = office()
+    caller = o.waiting_caller()
+    o.do(ChannelGone(at=o.at, uniqueid=caller.leg, cause=38))
+    assert o.state("ani") == ("not_ready", "link")
+    phone(o, True)
+    assert (o.state("ani"), len(caller.rings)) == (("not_ready", "link"), 1)
+    phone(o, False)
+    phone(o, True)
+    assert (o.state("ani")[0], len(caller.rings)) == ("reserved", 2)
 
 
 def test_a_phone_that_is_away_for_longer_begins_idle_time_anew() -> None:

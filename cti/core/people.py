@@ -207,8 +207,9 @@ class People:
         if m.wish == "ready" and not kept and not self.stations.get(station):
             text = f"station {station} is not reachable: is its phone on and registered?"
             raise Refused(text, "station_unreachable", station=station)
-        changes = {"station": station} if station != agent.station and agent.work == "idle" else {}
-        self._state_wish(agent, m.at, m.wish, m.reason, m.by, **changes)
+        changed = station != agent.station and agent.work == "idle" and m.wish != "logged_out"
+        reason = m.reason if m.wish == "not_ready" else ""
+        self._state_wish(agent, m.at, m.wish, reason, m.by, **({"station": station} if changed else {}))
 
     def _check_station(self, agent: Agent, station: str) -> None:
         if not station:

@@ -165,6 +165,13 @@ def test_the_next_state_is_taken_back_also_while_the_phone_is_lost() -> None:
     assert o.state("ani") == ("ready", "")
 
 
+def test_who_signs_off_takes_no_station_and_only_who_is_not_ready_has_a_reason() -> None:
+    o = office()
+    wish(o, "logged_out", station="9999")
+    wish(o, "ready", reason="break")
+    assert (o.state("ani"), ani(o).station) == (("ready", ""), "2001")
+
+
 def test_the_colleague_who_has_the_station_is_named() -> None:
     o = office({"ani": {"sales": 1}, "budi": {"sales": 1}})
     with pytest.raises(Refused) as refused:

@@ -39,6 +39,8 @@ from cti.errors import Refused
 PREFIX = "callback/"
 LOOK_EVERY = 30.0  # s between two looks whether a calendar has opened or closed
 KEEP_OVER = 20_000
+MONTH = 30 * 86_400.0  # s, the longest that a queue may let a callback wait
+GONE = CallbackRules(tries=20, expires=MONTH)
 NO_AGENT = "no_agent"  # of a call for which no agent stayed: no try
 MOVES = {"since", "priority", "requested_at", "not_before"}  # what `callback.moved` may change
 
@@ -110,7 +112,9 @@ class Callbacks:
         return Counter(one.queue for one in self.open.values())
 
     def rules(self, one: Callback) -> CallbackRules:
-        return self.floor.queue(one.queue).callback
+        """Of a queue that is gone, and may be back: those that end nothing before its time."""
+        queue = self.router.queues.get(one.queue)
+        return queue.callback if queue is not None else GONE
 
     def configured(self, at: float) -> None:
         """Other settings hold."""
@@ -269,11 +273,13 @@ class Callbacks:
         if one.barred:
             return "barred"
         rules = self.rules(one)
-        if one.tries >= rules.tries or for_callback(one.number, self.country, rules.countries).refused:
-            return "failed"
-        if self.book is not None and self.book.flow_for(one.number) is not None:  # it would ring here
+        if one.tries >= rules.tries or (rules is not GONE and self._may_never(one.number, rules)):
             return "failed"
         return "expired" if at >= one.requested_at + rules.expires else ""
+
+    def _may_never(self, number: str, rules: CallbackRules) -> bool:
+        ours = self.book is not None and self.book.flow_for(number) is not None  # it would ring here
+        return ours or bool(for_callback(number, self.country, rules.countries).refused)
 
     def hindered(self, one: Callback, at: float) -> str:
         """What keeps it from being called now: later (its next try), no_queue, no_trunk, number (that is being called,

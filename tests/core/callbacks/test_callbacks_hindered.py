@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from cti.core.callbacks import MONTH
 from cti.core.messages import (
     CalendarsForced,
     CallbackDue,
@@ -17,7 +19,7 @@ from cti.core.messages import (
     Unbridged,
     WrapUp,
 )
-from cti.core.queues import CallbackRules
+from cti.core.queues import CallbackRules, QueueConfig, Routing
 from tests.core.callbacks.desk import NUMBER, Desk, due_of
 from tests.core.office import START, Caller, book
 
@@ -210,3 +212,20 @@ def test_nobody_is_called_before_the_database_has_told_whether_he_may_be() -> No
     assert "callback.dialed" not in office.types()
     office.found(due_of(one, barred=True))
     assert office.ended()["state"] == "barred"
+
+
+def test_a_queue_that_is_gone_for_a_while_ends_none_of_its_callbacks() -> None:
+    """Its own rules hold, which nobody knows any more: not those that a queue has by default."""
+    office = Desk(rules=CallbackRules(tries=5, expires=7 * 86400, countries=("SG",)))
+    far = msgspec.structs.replace(due(), callback_id="far", number="+6591234567")
+    old = msgspec.structs.replace(due(), callback_id="old", requested_at=START - 3 * 86400)
+    tried = msgspec.structs.replace(due(), callback_id="tried", number="+62812000778", tries=4)
+    office.found(far, old, tried)
+    office.board.waits.configure({"support": QueueConfig(name="support")}, office.at, {}, Routing())
+    office.board.callbacks.configured(office.at)
+    assert office.board.callbacks.open.keys() == {"far", "old", "tried"} and office.standing() == []
+    office.settings()
+    assert len(office.standing()) == 3
+    office.board.waits.configure({}, office.at, {}, Routing())
+    office.wait(MONTH)
+    assert office.board.callbacks.open == {} and office.ended()["state"] == "expired"

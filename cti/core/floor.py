@@ -63,7 +63,7 @@ class Floor:
         self.expect = Expect()
         self.customers: dict[str, dict[str, Any]] = {}
         self.nodes_down: set[str] = set()
-        self.callbacks: Callable[[Match, float], bool] = lambda match, at: False  # an agent for a callback
+        self.callbacks: Callable[[Match, float], bool] = lambda match, at: True  # an agent for a callback
         self.final: Callable[[Call], bool] = lambda call: False  # whether the call is over with the conversation
         self._talks: dict[str, tuple[str, float]] = {}  # by agent: the queue of his conversation, and when it began
         self.handlers: dict[type, Callable[[Any], None]] = {

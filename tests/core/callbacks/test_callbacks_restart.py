@@ -18,6 +18,7 @@ from cti.core.messages import (
     SwitchDown,
     SwitchUp,
 )
+from cti.core.queues import CallbackRules
 from cti.core.switchboard import Settings, Switchboard
 from tests.core.callbacks.desk import AT_ONCE, NUMBER, Desk, Made, due_of
 from tests.core.office import book
@@ -243,3 +244,15 @@ def test_a_try_that_is_told_late_to_have_failed_is_made_again(office: Desk) -> N
     office.do(SwitchUp(at=office.at, channels=(), reachable=("2001",)))
     office.wait(office.rules.every)
     assert office.types().count("callback.dialed") == 2
+
+
+def test_an_answer_that_is_told_of_the_past_rings_nobody_whose_time_is_over() -> None:
+    office = Desk(rules=CallbackRules(expires=60))
+    office.asks()
+    office.ready()
+    made = office.made()
+    made.rung()
+    answered = ChannelUp(at=office.at + 1, uniqueid=made.agent)
+    office.at += 90
+    after = restarted(office, (channel(made, "agent"),), (answered,))
+    assert (after.rings(), after.ended()["state"]) == ([], "expired") and made.agent in after.hung_up()

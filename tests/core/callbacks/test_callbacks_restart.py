@@ -8,6 +8,7 @@ from cti.core.call import Call
 from cti.core.messages import (
     AgentInfo,
     ChannelGone,
+    ChannelNew,
     ChannelUp,
     CustomerFound,
     FlowsPublished,
@@ -252,7 +253,8 @@ def test_an_answer_that_is_told_of_the_past_rings_nobody_whose_time_is_over() ->
     office.ready()
     made = office.made()
     made.rung()
+    rung = ChannelNew(at=office.at, uniqueid=made.agent, channel=made.channel, context="agent")
     answered = ChannelUp(at=office.at + 1, uniqueid=made.agent)
     office.at += 90
-    after = restarted(office, (channel(made, "agent"),), (answered,))
+    after = restarted(office, (channel(made, "agent"),), (rung, answered))
     assert (after.rings(), after.ended()["state"]) == ([], "expired") and made.agent in after.hung_up()

@@ -58,12 +58,15 @@ def _replay(args: argparse.Namespace) -> int:
     span = _span(args.day, zone) if args.day is not None else (0.0, 0.0)
     record, files = database.run(args, lambda store: _read(store, *span)) if plan is None else (None, None)
     record, filled = completed(record) if record is not None else (None, ())
+    where = "the live version" if files is not None else config.paths.flows
     files = files if files is not None else flow_files.read_folder(config.paths.flows).files
     setups = []
-    for held in [files, *([_other(files, args.queues)] if args.queues else [])]:
+    for held, place in [(files, where), *([(_other(files, args.queues), args.queues)] if args.queues else [])]:
         book = _book(held, config)
         if book is None:
             return 1
+        if not book.queues:
+            raise BadInput(f"{place}: there are no queues in it", "no_queues")
         setups.append(_setup(book, always_open=plan is not None))
     seeds = range(args.seed, args.seed + args.seeds)
     now, *rest = [list(_played(plan, record, setups[0], setup, seeds)) for setup in setups]

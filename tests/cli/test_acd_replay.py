@@ -157,8 +157,17 @@ def test_other_queues_that_are_none(cti: Cti, tmp_path: Path) -> None:
     assert (code, out) == (1, "") and "queues.yaml:2:11" in err
     bad.write_bytes(b"\xff\xfe")
     assert cti(*words, str(bad))[0] == 2
+    (tmp_path / "empty").mkdir()
+    code, out, err = cti(*words, str(tmp_path / "empty"))
+    assert (code, out) == (2, "") and "empty: there are no queues in it" in err
     assert cti("acd", "replay", "--generate", "calls=5", "--seeds", "0")[0] == 2
     assert cti("acd", "replay")[0] == 2
+
+
+def test_a_site_that_has_no_queues(cti: Cti, flows: Path) -> None:
+    (flows / "queues.yaml").unlink()
+    code, out, err = cti("acd", "replay", "--generate", "calls=5")
+    assert (code, out) == (2, "") and "flows: there are no queues in it" in err
 
 
 def test_a_database_that_is_away(monkeypatch: Any, capsys: Any, tmp_path: Path, flows: Path) -> None:

@@ -298,7 +298,8 @@ class Callbacks:
         if not one.stored:
             return "soon"
         calendar = queue.callback.calendar or queue.calendar
-        return "" if not calendar or self.router.is_open(calendar, at) else "closed"
+        gone = calendar and self.book is not None and calendar not in self.book.calendars
+        return "closed" if gone or (calendar and not self.router.is_open(calendar, at)) else ""
 
     def may_ring(self, one: Callback, at: float) -> bool:
         """Whether the customer may be rung now."""

@@ -229,3 +229,14 @@ def test_a_queue_that_is_gone_for_a_while_ends_none_of_its_callbacks() -> None:
     office.board.waits.configure({}, office.at, {}, Routing())
     office.wait(MONTH)
     assert office.board.callbacks.open == {} and office.ended()["state"] == "expired"
+
+
+def test_whose_calendar_is_gone_is_not_called_at_any_hour() -> None:
+    """The queue stays for those who wait in it; its calendar went with it."""
+    office = Desk(calendar="office")
+    office.found(due())
+    gone = msgspec.structs.replace(book(), calendars={})
+    office.board.publish(gone, FlowsPublished(at=office.at, version=2))
+    office.settings(calendar="office")
+    office.ready()
+    assert "callback.dialed" not in office.types()

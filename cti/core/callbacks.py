@@ -85,6 +85,7 @@ class Callbacks:
         self.country = country
         self.trunk = trunk
         self.book: ivr.Book | None = None  # the live version: which numbers are ours
+        self.calendars: set[str] = set()  # of all versions that serve
         self.open: dict[str, Callback] = {}
         self._of: dict[str, dict[str, Callback]] = {}  # by number, and by the call in which it was asked for; then id
         self._calling: dict[str, str] = {}  # by number: the call that we made to it, until it is over
@@ -298,8 +299,8 @@ class Callbacks:
         if not one.stored:
             return "soon"
         calendar = queue.callback.calendar or queue.calendar
-        gone = calendar and self.book is not None and calendar not in self.book.calendars
-        return "closed" if gone or (calendar and not self.router.is_open(calendar, at)) else ""
+        known = calendar in self.calendars  # else it went with the queue's version
+        return "closed" if calendar and not (known and self.router.is_open(calendar, at)) else ""
 
     def may_ring(self, one: Callback, at: float) -> bool:
         """Whether the customer may be rung now."""

@@ -20,7 +20,7 @@ from cti.core.messages import (
     WrapUp,
 )
 from cti.core.queues import CallbackRules, QueueConfig, Routing
-from tests.core.callbacks.desk import NUMBER, Desk, due_of
+from tests.core.callbacks.desk import AT_ONCE, NUMBER, Desk, due_of
 from tests.core.office import START, Caller, book
 
 BOTH = {"sales": 1, "support": 1}
@@ -240,3 +240,17 @@ def test_whose_calendar_is_gone_is_not_called_at_any_hour() -> None:
     office.settings(calendar="office")
     office.ready()
     assert "callback.dialed" not in office.types()
+
+
+def test_a_calendar_of_a_version_that_serves_some_callers_counts() -> None:
+    office = Desk()
+    some = book(AT_ONCE)
+    some = msgspec.structs.replace(some, calendars={"new": some.calendars["office"]})
+    office.board.publish(some, FlowsPublished(at=office.at, version=2, share=50))
+    office.settings(calendar="new")
+    office.found(due())
+    office.ready()
+    assert "callback.dialed" not in office.types()
+    office.do(CalendarsForced(at=office.at, calendars={"new": Forced("open", office.at + 50)}))
+    office.wait(0)
+    assert office.made()

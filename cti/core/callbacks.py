@@ -117,6 +117,12 @@ class Callbacks:
         queue = self.router.queues.get(one.queue)
         return queue.callback if queue is not None else GONE
 
+    def speaks(self, one: Callback) -> dict[str, Any]:
+        """The language that his agent is told of him in, and the version of the flows that has the words: of one that
+        was entered by hand, what callers of the queue hear first."""
+        heard = self.book.waited_in().get(one.queue, []) if self.book is not None and not one.language else []
+        return {"language": one.language or next(iter(heard), ""), "version": self.book.version if self.book else 0}
+
     def configured(self, at: float) -> None:
         """Other settings hold."""
         self._look_all(at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cti.core.ivr.source import Path, Reader, a_list, a_map, duration, flag, name, whole
+from cti.core.ivr.source import Path, Reader, a_list, a_map, duration, flag, name, span, whole
 from cti.core.queues import ANY, Relax
 
 MAX_ALTERNATIVES = 20
@@ -84,7 +84,7 @@ def check_ladder(reader: Reader, needs: Mapping[str, Any], steps: Steps) -> None
     for place, step in steps:
         if step.after == last:
             hint = "put them into one, or choose another time"
-            reader.useless((*place, "after"), f"two relax steps come after {step.after:g}s", hint)
+            reader.useless((*place, "after"), f"two relax steps come after {span(step.after)}", hint)
         elif fault := _fault(now, also, anybody, step):
             reader.useless(place, *fault)
         last, anybody = step.after, anybody or step.any_agent

@@ -79,7 +79,7 @@ def test_a_queue_of_which_nothing_is_said_is_as_the_structs_say() -> None:
 @pytest.mark.parametrize(
     ("routing", "problem"),
     [
-        ("{aging: 2h}", "`aging` must be from 0s to 3600s"),
+        ("{aging: 2h}", "`aging` must be from 0s to 1h"),
         ("{aging: 60}", "`aging` must be a duration (like 5s, 2m or 1h)"),
         ("{ageing: 1s}", "`ageing` is no key of `routing` (did you mean `aging`?)"),
         ("{balance: 1}", "`balance` must be true or false"),
@@ -112,14 +112,14 @@ def test_routing_of_all_queues(routing: str, problem: str) -> None:
          "changes nothing: any agent may take the call already (remove it)"),
         ("relax: [{after: 5s, any_agent: true}, {after: 9s, any_agent: true}]", "any agent may take the call already"),
         ("relax: [{after: 60s, also: {x: 1}}, {after: 1m, any_agent: true}]",
-         "queues.yaml:1:62: two relax steps come after 60s (put them into one, or choose another time)"),
+         "queues.yaml:1:62: two relax steps come after 1m (put them into one, or choose another time)"),
         (f"relax: [{', '.join(f'{{after: {n}s, also: {{s{n}: 1}}}}' for n in range(21))}]",
          "`relax` has at most 20 steps"),
         (f"skills: {{{', '.join(f's{n}: 1' for n in range(51))}}}", "at most 50 skills are possible here"),
         # agents
         ("agents: random", "must be one of longest_idle, fastest, best_level"),
-        ("idle_limit: 25h", "`idle_limit` must be from 0s to 86400s"),
-        ("last_agent: 2m, max_wait: 1m", "1:30: nobody waits so long for one agent: `max_wait` is 60s"),
+        ("idle_limit: 25h", "`idle_limit` must be from 0s to 1d"),
+        ("last_agent: 2m, max_wait: 1m", "1:30: nobody waits so long for one agent: `max_wait` is 1m"),
         ("keep_idle: -1", "`keep_idle` must be a whole number from 0 to 1000"),
         # priority
         ("raise: {}", "`raise` must be a list"),
@@ -143,9 +143,9 @@ def test_routing_of_all_queues(routing: str, problem: str) -> None:
         ("overflow: {ratio: .nan}", "`.nan` must be quoted"),
         ('overflow: {ratio: ".inf"}', "`ratio` must be a number above 0"),
         ("overflow: {ratio: true}", "`ratio` must be a number above 0"),
-        ("overflow: {wait: 0s}", "`wait` must be from 1s to 86400s"),
+        ("overflow: {wait: 0s}", "`wait` must be from 1s to 1d"),
         ("overflow: {closing: true}", "a queue without a calendar never closes (`calendar: NAME` of the queue)"),
-        ("max_wait: 1m, overflow: {no_agents: 2m}", "nobody waits so long: `max_wait` is 60s"),
+        ("max_wait: 1m, overflow: {no_agents: 2m}", "nobody waits so long: `max_wait` is 1m"),
         # capacity
         ("capacity: 0", "`capacity` must be a whole number from 1 to 100000"),
         ("capacity: []", "`capacity` is a number, or a list of 1 to 20"),
@@ -171,9 +171,10 @@ def test_routing_of_all_queues(routing: str, problem: str) -> None:
         (f"announce: {{play: [{', '.join(['x'] * 21)}]}}", "`play` has at most 20 prompts"),
         # callbacks
         ("callback: {tries: 0}", "`tries` must be a whole number from 1 to 20"),
-        ("callback: {every: 10s}", "`every` must be from 60s to 86400s"),
+        ("callback: {every: 10s}", "`every` must be from 1m to 1d"),
+        ("callback: {expires: 31d}", "`expires` must be from 5m to 30d"),
         ("callback: {tries: 5, every: 1h, expires: 4h}",
-         "1:59: the last try never comes: 5 tries, one every 3600s, take longer than 14400s (fewer tries"),
+         "1:59: the last try never comes: 5 tries, one every 1h, take longer than 4h (fewer tries"),
         ("callback: {tries: 20, every: 6h}", "1:36: the last try never comes"),
         ("callback: {countries: SG}", "`countries` must be a list, `[...]`"),
         ("callback: {countries: [SG, sg]}", "1:45: `sg` is no country with numbers of its own (two capital letters"),

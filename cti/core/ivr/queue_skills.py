@@ -38,7 +38,15 @@ def skills(reader: Reader, path: Path, value: Any) -> dict[str, Any]:
         if not 1 <= len(listed) <= MAX_ALTERNATIVES:
             reader.wrong((*path, ANY), f"`any` needs 1 to {MAX_ALTERNATIVES} alternatives")
         listed = listed[:MAX_ALTERNATIVES]
-        found[ANY] = [levels(reader, (*path, ANY, at), one) for at, one in enumerate(listed)]
+        found[ANY] = [_alternative(reader, (*path, ANY, at), one) for at, one in enumerate(listed)]
+    return found
+
+
+def _alternative(reader: Reader, path: Path, value: Any) -> dict[str, int]:
+    before = len(reader.problems)
+    found = levels(reader, path, value)
+    if len(reader.problems) == before and not any(found.values()):
+        reader.useless(path, "this alternative lets every agent in", "name a skill, or remove `any`")
     return found
 
 

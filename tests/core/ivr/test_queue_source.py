@@ -116,6 +116,10 @@ def test_routing_of_all_queues(routing: str, problem: str) -> None:
         (f"relax: [{', '.join(f'{{after: {n}s, also: {{s{n}: 1}}}}' for n in range(21))}]",
          "`relax` has at most 20 steps"),
         (f"skills: {{{', '.join(f's{n}: 1' for n in range(51))}}}", "at most 50 skills are possible here"),
+        ("skills: {any: [{en: 3}, {}]}", "1:42: this alternative lets every agent in (name a skill, or remove `any`)"),
+        ("skills: {any: [{en: 0}]}", "this alternative lets every agent in"),
+        ("skills: {any: [{en: 11}]}", "`en` must be a whole number"),
+        ("skills: {any: [5]}", "skills must be a map"),
         # agents
         ("agents: random", "must be one of longest_idle, fastest, best_level"),
         ("idle_limit: 25h", "`idle_limit` must be from 0s to 1d"),

@@ -77,10 +77,18 @@ def _step(reader: Reader, path: Path, value: Any) -> Relax | None:
     return None if len(reader.problems) > before else Relax(**found)
 
 
+def highest(needs: Mapping[str, Any]) -> dict[str, int]:
+    """The level of each skill that is asked for, in all alternatives the highest."""
+    found: dict[str, int] = {}
+    for way in ({skill: level for skill, level in needs.items() if skill != ANY}, *needs.get(ANY, ())):
+        found |= {skill: max(level, found.get(skill, 0)) for skill, level in way.items()}
+    return found
+
+
 def check_ladder(reader: Reader, needs: Mapping[str, Any], steps: Steps) -> None:
     """Each step comes at a time of its own and lets somebody in whom the one before did not. A skill that the queue
-    does not need may be one of a queue node's: of it nothing is said. `needs`: of the queue at first."""
-    now, also, anybody, last = {**needs}, list[dict[str, int]](), False, -1.0
+    does not need may be one of a queue node's: `queue_names` knows. `needs`: of the queue at first."""
+    now, also, anybody, last = highest(needs), list[dict[str, int]](), False, -1.0
     for place, step in steps:
         if step.after == last:
             hint = "put them into one, or choose another time"
@@ -92,7 +100,7 @@ def check_ladder(reader: Reader, needs: Mapping[str, Any], steps: Steps) -> None
         also.append(step.also)
 
 
-def _fault(now: Mapping[str, Any], also: list[dict[str, int]], anybody: bool, step: Relax) -> tuple[str, str] | None:
+def _fault(now: Mapping[str, int], also: list[dict[str, int]], anybody: bool, step: Relax) -> tuple[str, str] | None:
     """What is wrong with a step, and a hint; `now`: the levels until it comes."""
     if anybody:
         return "this relax step changes nothing: any agent may take the call already", "remove it"

@@ -35,7 +35,7 @@ def skills(reader: Reader, path: Path, value: Any) -> dict[str, Any]:
     found: dict[str, Any] = levels(reader, path, {key: level for key, level in held.items() if key != ANY})
     if ANY in held:
         listed = a_list(reader, (*path, ANY), held[ANY], "`any`")
-        if not 1 <= len(listed) <= MAX_ALTERNATIVES:
+        if isinstance(held[ANY], list) and not 1 <= len(listed) <= MAX_ALTERNATIVES:
             reader.wrong((*path, ANY), f"`any` needs 1 to {MAX_ALTERNATIVES} alternatives")
         listed = listed[:MAX_ALTERNATIVES]
         found[ANY] = [levels(reader, (*path, ANY, at), one) for at, one in enumerate(listed)]
@@ -67,7 +67,7 @@ def _step(reader: Reader, path: Path, value: Any) -> Relax | None:
     ways = [key for key in HOW if key in found]
     if not ways or (len(ways) > 1 and "any_agent" in ways):
         reader.wrong(path, "a relax step needs `skills` or `also`, or `any_agent: true` alone")
-    if found.get("any_agent") is False:
+    if ways and value.get("any_agent") is False:
         reader.wrong((*path, "any_agent"), "`any_agent: false` changes nothing", "write true or remove it")
     for key in ("skills", "also"):
         if key in found and value[key] == {}:

@@ -120,6 +120,12 @@ def test_routing_of_all_queues(routing: str, problem: str) -> None:
         (f"skills: {{{', '.join(f's{n}: 1' for n in range(51))}}}", "at most 50 skills are possible here"),
         # agents
         ("agents: random", "must be one of longest_idle, fastest, best_level"),
+        ("agents: [longest_idle, fastest]", "`agents` must be one of longest_idle, fastest, best_level"),
+        ("skills: {any: {english: 3, dutch: 1}}", "1:32: `any` must be a list, `[...]`"),
+        ('relax: [{after: 5s, any_agent: "true"}]', "1:49: `any_agent` must be true or false"),
+        ("relax: [{after: 5s, any_agent: false}]", "`any_agent: false` changes nothing"),
+        ('priority: "5"', "`priority` must be a whole number from -1000 to 1000 (without quotes)"),
+        ("overflow: wait:5m", "`overflow` must be a map, `key: value` (a blank after the `:`)"),
         ("idle_limit: 25h", "`idle_limit` must be from 0s to 86400s"),
         ("last_agent: 2m, max_wait: 1m", "1:30: nobody waits so long for one agent: `max_wait` is 60s"),
         ("keep_idle: -1", "`keep_idle` must be a whole number from 0 to 1000"),
@@ -186,6 +192,10 @@ def test_routing_of_all_queues(routing: str, problem: str) -> None:
 def test_what_is_wrong_is_told_once(queue: str, problem: str) -> None:
     found = told(queue)
     assert len(found) == 1 and problem in found[0], found
+
+
+def test_a_list_where_a_word_is_meant_has_no_strange_letter() -> None:
+    assert told("agents: [longest_idle, fastest]")[0].endswith("best_level")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from cti.core.messages import ChangePriority, MoveCall, SetAgentState, SetDisposition, WrapUp
 from tests.kit_until import until
@@ -154,6 +154,39 @@ async def test_a_disposition_is_a_draft_until_it_is_finished(desk: Any) -> None:
     last = inputs(site, SetDisposition)[-1]
     assert (last.code, last.note, last.draft) == ("sold", "two boxes", False)
     assert inputs(site, WrapUp) == []  # the disposition has ended it
+
+
+async def test_what_was_written_in_another_window_stands_in_this_one(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    site.engine.change("anna", wish="ready")
+    await desk.login("anna")
+    call_id = site.engine.ring("anna")
+    site.engine.change("anna", work="wrap_up", wrap_up_until=time.time() + 60)
+    await page.wait_for_selector("#wrap")
+    other = {"call_id": call_id, "disposition": "other", "note": "two boxes"}
+    site.hub.push("call", {"event": "call.disposition_set", "call": other}, "anna")
+    await expect(page.locator("#note")).to_have_value("two boxes")
+    await page.click("#wrap label:has-text('Sold')")
+    await page.press("#note", "End")
+    await page.type("#note", ", red")
+    site.hub.push("call", {"event": "call.disposition_set", "call": other | {"note": "two"}}, "anna")
+    await page.click("#finish")
+    await page.wait_for_selector("#idle")
+    last = inputs(site, SetDisposition)[-1]
+    assert (last.code, last.note, last.draft) == ("sold", "two boxes, red", False)
+
+
+async def test_the_key_for_ready_takes_back_what_it_has_set_during_a_call(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    site.engine.change("anna", wish="ready")
+    await desk.login("anna")
+    site.engine.ring("anna")
+    site.engine.change("anna", work="talking")
+    await page.wait_for_selector("#talk")
+    await page.keyboard.press("Alt+Shift+KeyR")
+    await page.wait_for_selector("#take-back")
+    await page.keyboard.press("Alt+Shift+KeyR")
+    await page.wait_for_selector("#take-back", state="detached")
 
 
 async def test_the_wallboard_lists_who_waits_and_acts(desk: Any) -> None:

@@ -102,8 +102,7 @@ def _node(d: Row, agent: str, queue: str) -> str:
 
 
 def _queued(d: Row, agent: str, queue: str) -> str:
-    skills = " ".join(f"{skill}={level}" for skill, level in (d.get("skills") or {}).items()) \
-        if isinstance(d.get("skills"), dict) else ""  # fmt: skip
+    skills = decision.skills(d.get("skills"))
     return f"waits in queue {queue}, priority {d.get('priority', 0)}" + (f", needs {skills}" if skills else "")
 
 

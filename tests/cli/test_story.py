@@ -44,6 +44,8 @@ CHOSE = LEFT | {"outcome": "1", "to": "sales"}
     ("call.dequeued", "", {"result": "left", "to": "support", "by": "sari"},
      "leaves queue sales: left (to support, by sari)"),
     ("call.dequeued", "", {"result": "answered"}, "leaves queue sales: answered"),
+    ("call.queued", "", {"priority": 3, "skills": {"sales": 2, "any": [{"en": 3}, {"nl": 1}]}},
+     "waits in queue sales, priority 3, needs sales 2, one of en 3 / nl 1"),
     ("call.place_kept", "", {"why": "returned", "since": 1}, "keeps his place in queue sales: he called again in time"),
     ("call.priority_changed", "", {"priority": 5, "by": "sari"}, "priority 5 in queue sales, by sari"),
     ("call.pressed", "", {"visit": 1, "key": "1", "result": "callback"}, "presses 1 while he waits"),

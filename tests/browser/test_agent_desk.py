@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -174,6 +175,29 @@ async def test_what_was_written_in_another_window_stands_in_this_one(desk: Any) 
     await page.wait_for_selector("#idle")
     last = inputs(site, SetDisposition)[-1]
     assert (last.code, last.note, last.draft) == ("sold", "two boxes, red", False)
+
+
+async def test_a_note_is_sent_once_though_the_end_of_the_wrap_up_is_told_before_the_answer(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    site.engine.change("anna", wish="ready")
+    await desk.login("anna")
+    site.engine.ring("anna")
+    site.engine.change("anna", work="wrap_up", wrap_up_until=time.time() + 60)
+
+    async def late(route: Any) -> None:
+        answer = await route.fetch()
+        if not json.loads(route.request.post_data)["draft"]:
+            await page.wait_for_selector("#idle")
+        await route.fulfill(response=answer)
+
+    await page.route("**/disposition", late)
+    await page.fill("#note", "two boxes")
+    await page.click("#finish")
+    await page.wait_for_selector("#idle")
+    await expect(page.locator("#note")).to_have_count(0)
+    await page.reload()  # what is not saved is sent again
+    await page.wait_for_selector("#idle")
+    assert [(m.note, m.draft) for m in inputs(site, SetDisposition)] == [("two boxes", False)]
 
 
 async def test_the_key_for_ready_takes_back_what_it_has_set_during_a_call(desk: Any) -> None:

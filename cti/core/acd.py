@@ -288,8 +288,8 @@ class Router:
         return stand.personal or any(self.staff.can(needs) for _, needs in stand.ladder.steps[stand.step :])
 
     def overfull(self, key: str, waiting: int) -> str:
-        """Why his queue takes nobody more, when with him so many wait in it: size or ratio; empty: it does. While nobody
-        is there `no_agents` decides instead of the ratio, where it is set."""
+        """Why his queue takes nobody more, when with him so many wait in it: size or ratio; empty: it does. While
+        nobody is there `no_agents` decides instead of the ratio, where it is set."""
         queue = self.queue(self.stands[key].waiter.queue)
         if waiting > queue.max_size:
             return "size"

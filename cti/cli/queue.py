@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from cti.adapters import flow_files
-from cti.cli import options
+from cti.cli import decision, options
 from cti.core.ivr.acts_queue import told
 from cti.core.ivr.expressions import Expression
 from cti.core.ivr.source import span
-from cti.core.queues import Capacity, QueueConfig, Relax, Routing
+from cti.core.queues import Capacity, QueueConfig, Relax, Routing, asked
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -70,11 +70,7 @@ def _line(queue: QueueConfig) -> str:
 
 
 def _needs(queue: QueueConfig) -> str:
-    skills: dict[str, Any] = {queue.name: 1} if queue.skills is None else queue.skills
-    plain = {name: level for name, level in skills.items() if name != "any"}
-    needed = [_levels(plain)] if plain else []
-    needed += ["or " + _levels(one) for one in skills.get("any", [])]
-    return ", ".join(needed) or "nobody special"
+    return decision.skills(asked(queue, {})) or "nobody special"
 
 
 def _levels(skills: Mapping[str, int]) -> str:

@@ -82,7 +82,7 @@ class CallbackCalls:
         if event.type in OFFER_ENDS and call.ended_at is None:
             self._without_agent(call, event.at)
         elif event.type == "call.identified" and call.calls_back:
-            self._show(call, event.at)
+            self._show(call)
         elif event.type == "call.connected":
             one = self.callbacks.open.get(call.callback)
             if one is not None:
@@ -117,11 +117,11 @@ class CallbackCalls:
         """The page is told once more, with what is known of the number; of customers when `call.identified` says so."""
         call = self._underway(self.calls.live.get(m.call_id))
         if call is not None and not m.customer_id and not m.customers:
-            self._show(call, m.at)
+            self._show(call)
 
-    def _show(self, call: Call, at: float) -> None:
+    def _show(self, call: Call) -> None:
         if call.offer is not None:
-            self.out.command(Push(type="screen_pop", agent=call.offer.agent, data=self.floor.pop(call, at)))
+            self.out.command(Push(type="screen_pop", agent=call.offer.agent, data=self.floor.pop(call)))
 
     def _underway(self, call: Call | None) -> Call | None:
         """A call of ours whose two sides have not met."""

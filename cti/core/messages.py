@@ -353,12 +353,13 @@ class CancelCallback(Request, frozen=True, kw_only=True):
 
 
 class SetDisposition(Request, frozen=True, kw_only=True):
-    """How a call ended; it ends the agent's wrap-up, but for a draft (what a page keeps while he types)."""
+    """How a call ended; it ends the agent's wrap-up, but for a draft (what a page keeps while he types). `note` None:
+    as it was."""
 
     call_id: str
     agent: str
     code: str
-    note: str = ""
+    note: str | None = None
     draft: bool = False
 
 

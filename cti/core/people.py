@@ -199,17 +199,17 @@ class People:
         return agent
 
     def _set_state(self, m: SetAgentState) -> None:
-        agent = self.agent(m.agent)
-        station = m.station or agent.station or agent.usual_station
-        if m.wish != "logged_out":
+        """Only who is not ready has a reason, and who signs off needs no station."""
+        agent, off = self.agent(m.agent), m.wish == "logged_out"
+        station = agent.station if off else m.station or agent.station or agent.usual_station
+        if not off:
             self._check_station(agent, station)
         kept = agent.work != "idle" and agent.wish == "ready"  # he only takes back what he wanted next
         if m.wish == "ready" and not kept and not self.stations.get(station):
             text = f"station {station} is not reachable: is its phone on and registered?"
             raise Refused(text, "station_unreachable", station=station)
-        changed = station != agent.station and agent.work == "idle" and m.wish != "logged_out"
-        reason = m.reason if m.wish == "not_ready" else ""
-        self._state_wish(agent, m.at, m.wish, reason, m.by, **({"station": station} if changed else {}))
+        changes = {"station": station} if station != agent.station and agent.work == "idle" else {}
+        self._state_wish(agent, m.at, m.wish, m.reason if m.wish == "not_ready" else "", m.by, **changes)
 
     def _check_station(self, agent: Agent, station: str) -> None:
         if not station:

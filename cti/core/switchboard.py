@@ -167,7 +167,7 @@ class Switchboard:
         found = {"customers": list(m.customers), "history": list(m.history), "cases": list(m.cases)}
         self.floor.customers[m.call_id] = found
         if call.offer is not None and m.customer_id:
-            pop = self.floor.pop(call, m.at)
+            pop = self.floor.pop(call)
             self.out.command(Push(type="screen_pop", agent=call.offer.agent, data=pop))
 
     def _recorded(self, m: RecordingFinished) -> None:

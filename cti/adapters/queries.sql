@@ -593,6 +593,11 @@ WHERE v.entered_at >= to_timestamp($1) AND v.entered_at < to_timestamp($2)
     AND v.left_at IS NOT NULL AND v.queue IS NOT NULL AND v.result IS NOT NULL
 ORDER BY v.entered_at, v.call_id, v.seq
 
+-- name: replay_skills
+-- What everybody has now; who has left, had last.
+SELECT u.name AS agent, jsonb_object_agg(s.skill, s.level) AS skills
+FROM crm.users AS u JOIN crm.agent_skills AS s USING (user_id) GROUP BY u.user_id
+
 -- name: replay_spells
 -- What every agent wanted and did in [$1, $2), cut to it and to now.
 SELECT agent, coalesce(wish, '') AS wish, coalesce(work, '') AS work, coalesce(call_id::text, '') AS call_id,

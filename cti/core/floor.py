@@ -63,7 +63,7 @@ class Floor:
         self.expect = Expect()
         self.customers: dict[str, dict[str, Any]] = {}
         self.nodes_down: set[str] = set()
-        self.callbacks: Callable[[Match, float], None] = lambda match, at: None  # an agent for a callback
+        self.callbacks: Callable[[Match, float], bool] = lambda match, at: True  # an agent for a callback
         self.final: Callable[[Call], bool] = lambda call: False  # whether the call is over with the conversation
         self._talks: dict[str, tuple[str, float]] = {}  # by agent: the queue of his conversation, and when it began
         self.handlers: dict[type, Callable[[Any], None]] = {
@@ -132,10 +132,12 @@ class Floor:
             self._meet(match, at)
 
     def route_agent(self, agent: str, at: float) -> None:
-        """Offer this agent a call, if he is free and one waits for him."""
-        match = None if self.nodes_down else self.router.caller_for(agent, at)
-        if match is not None:
-            self._meet(match, at)
+        """Offer this agent a call, if he is free and one waits for him. A callback that may not be made just now waits
+        in line no more: the next one is looked at."""
+        while not self.nodes_down:
+            match = self.router.caller_for(agent, at)
+            if match is None or self._meet(match, at):
+                return
 
     def route_all(self, at: float) -> None:
         for agent in list(self.router.agents):
@@ -155,12 +157,13 @@ class Floor:
         for key in self.router.in_turn(queue, at):
             self.route_call(key, at)
 
-    def _meet(self, match: Match, at: float) -> None:
+    def _meet(self, match: Match, at: float) -> bool:
+        """Whether the agent has him; not when it is a callback that may not be made."""
         call = self.calls.live.get(match.key)
         if call is None:
-            self.callbacks(match, at)
-        else:
-            self.offer(call, match, at)
+            return self.callbacks(match, at)
+        self.offer(call, match, at)
+        return True
 
     def can_serve(self, agent: Agent, queue: str) -> bool:
         """Whether the agent has what a queue's own rule asks for, without relaxation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cti.core.ivr.source import Path, Reader, a_list, a_map, duration, flag, name, whole
+from cti.core.ivr.source import Path, Reader, a_list, a_map, duration, flag, name, span, whole
 from cti.core.queues import ANY, Relax
 
 MAX_ALTERNATIVES = 20
@@ -38,7 +38,15 @@ def skills(reader: Reader, path: Path, value: Any) -> dict[str, Any]:
         if isinstance(held[ANY], list) and not 1 <= len(listed) <= MAX_ALTERNATIVES:
             reader.wrong((*path, ANY), f"`any` needs 1 to {MAX_ALTERNATIVES} alternatives")
         listed = listed[:MAX_ALTERNATIVES]
-        found[ANY] = [levels(reader, (*path, ANY, at), one) for at, one in enumerate(listed)]
+        found[ANY] = [_alternative(reader, (*path, ANY, at), one) for at, one in enumerate(listed)]
+    return found
+
+
+def _alternative(reader: Reader, path: Path, value: Any) -> dict[str, int]:
+    before = len(reader.problems)
+    found = levels(reader, path, value)
+    if len(reader.problems) == before and not any(found.values()):
+        reader.useless(path, "this alternative lets every agent in", "name a skill, or remove `any`")
     return found
 
 
@@ -92,7 +100,7 @@ def check_ladder(reader: Reader, needs: Mapping[str, Any], steps: Steps) -> None
     for place, step in steps:
         if step.after == last:
             hint = "put them into one, or choose another time"
-            reader.useless((*place, "after"), f"two relax steps come after {step.after:g}s", hint)
+            reader.useless((*place, "after"), f"two relax steps come after {span(step.after)}", hint)
         elif fault := _fault(now, also, anybody, step):
             reader.useless(place, *fault)
         last, anybody = step.after, anybody or step.any_agent

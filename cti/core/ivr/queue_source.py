@@ -22,6 +22,7 @@ from cti.core.ivr.source import (
     language,
     name,
     one_of,
+    span,
     text,
     whole,
 )  # fmt: skip
@@ -199,7 +200,7 @@ def _callback(reader: Reader, path: Path, value: Any) -> CallbackRules:
     rules = CallbackRules(**reader.fields(path, value, CALLBACK, "`callback`"))
     if len(reader.problems) == before and (rules.tries - 1) * rules.every >= rules.expires:
         at = (*path, "expires" if isinstance(value, dict) and "expires" in value else "tries")
-        last = f"{rules.tries} tries, one every {rules.every:g}s, take longer than {rules.expires:g}s"
+        last = f"{rules.tries} tries, one every {span(rules.every)}, take longer than {span(rules.expires)}"
         reader.wrong(at, f"the last try never comes: {last}", "fewer tries, less time between them, or `expires` later")
     return rules
 
@@ -301,7 +302,7 @@ def _queue(reader: Reader, path: Path, key: str, value: Any, known: Mapping[str,
 
 def _check(reader: Reader, path: Path, queue: QueueConfig) -> None:
     """What fits together in a queue."""
-    longest = f"`max_wait` is {queue.max_wait:g}s"
+    longest = f"`max_wait` is {span(queue.max_wait)}"
     if queue.last_agent > queue.max_wait:
         reader.wrong((*path, "last_agent"), f"nobody waits so long for one agent: {longest}", "a shorter time")
     if (queue.overflow.no_agents or 0.0) > queue.max_wait:

@@ -171,6 +171,14 @@ def seconds(text: str) -> float | None:
     return int(found[1]) * UNITS[found[2]] if found else None
 
 
+def span(length: float) -> str:
+    """Seconds as they are written: 45s, 10m, 1d."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if length and length % size == 0:
+            return f"{length / size:g}{unit}"
+    return f"{length:g}s"
+
+
 def duration(low: float, high: float) -> Read:
     """Reads a duration in seconds from `low` to `high`."""
 
@@ -179,7 +187,7 @@ def duration(low: float, high: float) -> Read:
         if length is None:
             reader.wrong(path, f"`{path[-1]}` must be a duration", "like 5s, 2m or 1h")
         elif not low <= length <= high:
-            reader.wrong(path, f"`{path[-1]}` must be from {low:g}s to {high:g}s")
+            reader.wrong(path, f"`{path[-1]}` must be from {span(low)} to {span(high)}")
         return length or 0.0
 
     return read

@@ -124,8 +124,8 @@ class Callbacks:
         return {"language": one.language or next(iter(heard), ""), "version": self.book.version if self.book else 0}
 
     def configured(self, at: float) -> None:
-        """Other settings hold."""
-        self._look_all(at)
+        """Other settings hold: all are looked at, by the next tick."""
+        self.out.wake(at, "callbacks", "")
 
     # ------------------------------------------------------------ fold
 

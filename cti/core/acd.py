@@ -16,6 +16,7 @@ The rule
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -187,11 +188,17 @@ class Router:
         return True
 
     def in_turn(self, queue: str, at: float) -> Iterator[str]:
-        """Who waits in a queue that may have more agents than before: in order, as long as there is room."""
-        for place in list(self.order.get(queue, ())):
-            if not self.has_room(queue, at):
-                return
+        """Who is to be looked at when a queue may have more agents than before, as long as there is room: in order, of
+        each line the first; as he leaves it, the next; and who waits for one agent alone."""
+        alone = [place for places in self.personal.values() for place in places if self._queue_of(place.key) == queue]
+        heads: list[tuple[Place, Line | None]] = [(place, None) for place in alone]
+        heads += [(line.members[0], line) for line in self.lines if line.queue == queue]
+        heapq.heapify(heads)
+        while heads and self.has_room(queue, at):
+            place, line = heapq.heappop(heads)
             yield place.key
+            if line is not None and line.members and line.members[0] != place:
+                heapq.heappush(heads, (line.members[0], line))
 
     # ------------------------------------------------------------ callers
 
@@ -315,6 +322,25 @@ class Router:
 
     # ------------------------------------------------------------ decisions
 
+    def for_call(self, key: str, at: float) -> Match | None:
+        """Who meets when an agent is looked for this waiter: the two, unless that agent would take another one first,
+        who may have been passed over when it was not his turn, or there was no room; then that one and his agent."""
+        match = self.agent_for(key, at)
+        while match is not None:
+            first = self.caller_for(match.agent, at)
+            if first is None or first.key == match.key:
+                break
+            match = self.agent_for(first.key, at)
+        return match
+
+    def for_agent(self, agent: str, at: float) -> Match | None:
+        """Who meets when this agent is free: he and his first, unless others are free for that one, too."""
+        first = self.caller_for(agent, at)
+        if first is None:
+            return None
+        match = self.agent_for(first.key, at)
+        return first if match is None or match.decision.candidates == 1 else self.for_call(first.key, at)
+
     def agent_for(self, key: str, at: float) -> Match | None:
         """The agent for this waiter, when one is free and he may have one now."""
         stand = self.stands[key]
@@ -357,8 +383,8 @@ class Router:
         keys = [place.key for place, _ in heads]
         own = [place for place in self.personal.get(agent, ()) if self.has_room(self._queue_of(place.key), at)]
         if own:
-            rank = self._rank(own[0], at)
-            keys.insert(sum(self._rank(place, at) < rank for place, _ in heads), own[0].key)
+            rank = min(self._rank(place, at) for place in own)
+            keys.insert(sum(self._rank(place, at) < rank for place, _ in heads), rank[-1])
         if not keys:
             return None
         stand = self.stands[keys[0]]

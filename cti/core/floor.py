@@ -73,7 +73,7 @@ class Floor:
             ClockStepped: self._clock_stepped,
         }  # fmt: skip
         self.deadlines: dict[str, Callable[[str, float], None]] = {
-            "bridge": self._due_bridge, "ring": self._due_ring,
+            "bridge": self._due_bridge, "ring": self._due_ring, "moved": lambda _, at: self.route_moved(at),
         }  # fmt: skip
 
     def queue(self, name: str) -> QueueConfig:
@@ -122,20 +122,22 @@ class Floor:
             self._room_made(event.queue, event.at)
 
     def route_call(self, key: str, at: float) -> None:
-        """Offer this call, if it waits and an agent is free for it."""
+        """Offer this call, if it waits and an agent is free for it who has nobody to take before."""
         self.router.moved.discard(key)
         call = self.calls.live.get(key)
-        if key not in self.router.stands or (call is not None and call.node in self.nodes_down):
+        if call is not None and call.node in self.nodes_down:
             return
-        match = self.router.agent_for(key, at)
-        if match is not None:
-            self._meet(match, at)
+        while key in self.router.stands:
+            match = self.router.for_call(key, at)
+            if match is None or not self._meet(match, at):
+                return
 
     def route_agent(self, agent: str, at: float) -> None:
         """Offer this agent a call, if he is free and one waits for him."""
-        match = None if self.nodes_down else self.router.caller_for(agent, at)
-        if match is not None:
-            self._meet(match, at)
+        while not self.nodes_down:
+            match = self.router.for_agent(agent, at)
+            if match is None or not self._meet(match, at):
+                return
 
     def route_all(self, at: float) -> None:
         for agent in list(self.router.agents):
@@ -155,12 +157,14 @@ class Floor:
         for key in self.router.in_turn(queue, at):
             self.route_call(key, at)
 
-    def _meet(self, match: Match, at: float) -> None:
+    def _meet(self, match: Match, at: float) -> bool:
+        """Whether he waits no more: he is offered, or is a callback that may not be dialled after all."""
         call = self.calls.live.get(match.key)
         if call is None:
             self.callbacks(match, at)
         else:
             self.offer(call, match, at)
+        return match.key not in self.router.stands
 
     def can_serve(self, agent: Agent, queue: str) -> bool:
         """Whether the agent has what a queue's own rule asks for, without relaxation."""

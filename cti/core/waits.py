@@ -229,8 +229,9 @@ class Waits:
         if call is None or call.visit is None or call.visit.offer:
             return
         self._wait(call.call_id, at)
-        if not self._nobody(call, call.visit, at):
-            self.floor.route_call(call.call_id, at)
+        if not self._nobody(call, call.visit, at):  # others who wait may be let in at the same time, and be before him
+            self.router.moved.add(call.call_id)
+            self.out.wake(at, "moved", "")
 
     def _due_no_agents(self, key: str, at: float) -> None:
         call = self._visitor(key)

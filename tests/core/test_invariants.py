@@ -296,20 +296,20 @@ class Acd(RuleBasedStateMachine):
         taken = sum(c.offer is not None and c.offer.queue == name for c in self.world.board.calls.live.values())
         return all(taken < limit.calls for limit in self.world.board.floor.queue(name).capacity)
 
-    def may_serve(self, agent: Agent, visit: Visit) -> bool:
+    def may_serve(self, agent: Agent, visit: Visit, slack: float = SLACK) -> bool:
         preferred = self.world.board.people.agents.get(visit.prefer)
         if preferred is not None and self.world.at < visit.prefer_until and self.serves_when_free(preferred):
             return agent is preferred
-        return matches(self.needs(visit), agent.skills)
+        return matches(self.needs(visit, slack), agent.skills)
 
-    def needs(self, visit: Visit) -> Requirement:
+    def needs(self, visit: Visit, slack: float) -> Requirement:
         """What his queue asks for after so long a wait, or later if nobody signed on has that now."""
         queue = self.world.board.floor.queue(visit.queue)
         signed_on = [a.skills for a in self.world.board.people.agents.values() if self.is_signed_on(a)]
         asked = [required_skills(queue, visit.skills)]
         for step in queue.relax:
             asked.append(relaxed(asked[-1], step))
-        due = sum(step.after <= self.world.at - visit.since + SLACK for step in queue.relax)
+        due = sum(step.after <= self.world.at - visit.since + slack for step in queue.relax)
         return next((one for one in asked[due:] if any(matches(one, s) for s in signed_on)), asked[due])
 
     @invariant()
@@ -325,21 +325,23 @@ class Acd(RuleBasedStateMachine):
                 assert self.world.now - self.entered[key] <= visit.max_wait + SLACK, visit
 
     def was_fair(self, events: list[Event]) -> None:
-        """Whom an agent took who became free: nobody whom he may serve, and who waits still, was before him."""
-        took = [e for e in events if e.type == "call.offered"]
-        if self.world.late or len(took) != 1 or took[0].data["decision"]["rule"] != "next_caller":
-            return
+        """Whom an agent took, whatever brought them together: nobody whom he may serve, and who waits still, was before
+        him."""
         just_came = {e.call_id for e in events if e.type in ("call.queued", "call.place_kept")}
-        agent, decided = self.world.board.people.agents[took[0].agent], took[0].data["decision"]
-        routing = self.world.board.router.routing
+        for took in events:
+            if took.type == "call.offered" and not self.world.late:
+                self.was_first(took, just_came)
+
+    def was_first(self, took: Event, just_came: set[str]) -> None:
+        agent, decided = self.world.board.people.agents[took.agent], took.data["decision"]
         first = self.key(decided["since"], decided["priority"])
         for call in self.waiting():
             visit = call.visit
             if visit is None or visit.offer or call.call_id in just_came:
                 continue
-            if routing.balance and visit.queue != took[0].queue:
+            if self.world.board.router.routing.balance and visit.queue != took.queue:
                 continue
-            if self.has_room(visit.queue) and self.may_serve(agent, visit):
+            if self.has_room(visit.queue) and self.may_serve(agent, visit, -SLACK):
                 assert first <= self.key(visit.since, visit.priority), (decided, call)
 
     def key(self, since: float, priority: int) -> tuple[float, float]:

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cti.core.acd_lines import FreeAgents, Line, Lines, Place
+from cti.core.acd_lines import FreeAgents, Line, Lines, Place, rank_of
 from cti.core.ladder import Ladder, Staff, ladder_of
 from cti.core.queues import QueueConfig, Requirement, Routing, matches
 
@@ -56,8 +56,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Why this agent: stored with the offer.
 
     rule: longest_idle, fastest, best_level, idle_limit, named_agent, last_agent (the call chose among free agents), or
-    next_caller (the agent became free and took the first). `candidates`: how many were compared. `over`: who came next:
-    {agent, idle}, or {call_id, queue, priority, waited}. `waited`, `idle`: seconds. `step`: of the ladder, 0 the first.
+    next_caller (the agent became free and took the first). `candidates`: how many were compared; of callers at most
+    SHOWN + 1. `over`: who came next: {agent, idle}, or {call_id, queue, priority, waited}. `waited`, `idle`: seconds. `step`: of the ladder, 0 the first.
     `levels`: the agent's, of what was needed. `handling`: mean seconds that the fastest takes."""
 
     rule: str
@@ -326,11 +326,8 @@ class Router:
         """Who meets when an agent is looked for this waiter: the two, unless that agent would take another one first,
         who may have been passed over when it was not his turn, or there was no room; then that one and his agent."""
         match = self.agent_for(key, at)
-        while match is not None:
-            first = self.caller_for(match.agent, at)
-            if first is None or first.key == match.key:
-                break
-            match = self.agent_for(first.key, at)
+        while match is not None and self._first(match.agent, at, 1) != [match.key]:
+            match = self.agent_for(self._first(match.agent, at, 1)[0], at)
         return match
 
     def for_agent(self, agent: str, at: float) -> Match | None:
@@ -378,13 +375,7 @@ class Router:
         """The waiter for this free agent, when there is one he may have."""
         if agent not in self.agents:
             return None
-        balance = at if self.routing.balance else 0.0
-        heads = self.lines.heads(self.agents.skills(agent), lambda line: self._open(line, at), balance)
-        keys = [place.key for place, _ in heads]
-        own = [place for place in self.personal.get(agent, ()) if self.has_room(self._queue_of(place.key), at)]
-        if own:
-            rank = min(self._rank(place, at) for place in own)
-            keys.insert(sum(self._rank(place, at) < rank for place, _ in heads), rank[-1])
+        keys = self._first(agent, at, SHOWN + 1)
         if not keys:
             return None
         stand = self.stands[keys[0]]
@@ -392,9 +383,13 @@ class Router:
         rule = f"{stand.waiter.prefer_why}_agent" if stand.personal else "next_caller"
         return self._match(stand, agent, rule, at, len(keys), over)
 
-    def _rank(self, place: Place, at: float) -> tuple[float, float, str]:
-        target = self._target(self._queue_of(place.key))
-        return place.major, (place.virtual - at) / target if target else place.virtual, place.key
+    def _first(self, agent: str, at: float, most: int) -> list[str]:
+        """The first of all whom this free agent may take, in order, at most so many."""
+        now = at if self.routing.balance else 0.0
+        found = self.lines.first(self.agents.skills(agent), lambda line: self._open(line, at), now, most)
+        own = [place for place in self.personal.get(agent, ()) if self.has_room(self._queue_of(place.key), at)]
+        found += [rank_of(place, self._target(self._queue_of(place.key)), now) for place in own]
+        return [key for *_, key in sorted(found)[:most]]
 
     def _queue_of(self, key: str) -> str:
         return self.stands[key].waiter.queue

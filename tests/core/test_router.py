@@ -69,6 +69,15 @@ def test_one_order_over_all_queues_and_balance_by_service_level() -> None:
     assert taken(made, "ani", 20.0) == "s1"
 
 
+def test_with_balance_those_who_wait_for_an_agent_alone_come_in_proportion_too() -> None:
+    soon, late = ServiceLevel(within=10), ServiceLevel(within=60)
+    made = router(Routing(balance=True), sales={"service_level": soon}, support={"service_level": late})
+    hire(made, "ani")
+    wait(made, "late", 0.0, queue="support", prefer="ani", prefer_until=99.0)
+    wait(made, "soon", 5.0, queue="sales", prefer="ani", prefer_until=99.0)
+    assert taken(made, "ani", 20.0) == "soon"
+
+
 def test_the_longest_idle_who_fits() -> None:
     made = router(sales={"skills": {"sales": 3}})
     hire(made, "ani", 10.0, sales=3)

@@ -17,6 +17,7 @@ The rule
 from __future__ import annotations
 
 import heapq
+import math
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -182,10 +183,14 @@ class Router:
 
     def has_room(self, queue: str, at: float) -> bool:
         """Whether one more of the queue's calls may go to an agent."""
+        return self.busy_with[queue] < self.most(queue, at)
+
+    def most(self, queue: str, at: float) -> float:
+        """How many of the queue's calls may be with agents at once."""
         for limit in self.queue(queue).capacity:
             if not limit.calendar or self.is_open(limit.calendar, at):
-                return self.busy_with[queue] < limit.calls
-        return True
+                return limit.calls
+        return math.inf
 
     def in_turn(self, queue: str, at: float) -> Iterator[str]:
         """Who is to be looked at when a queue may have more agents than before, as long as there is room: in order, of

@@ -51,7 +51,8 @@ class Admission:
     def expected(self, key: str, at: float, longest: float = LONGEST) -> float | None:
         """Seconds that one who waits will wait yet; None: not known, or longer than that."""
         queue = self.router.stands[key].waiter.queue
-        return self.expect.wait(queue, self.router.ahead(key), self.router.servants(key), at, longest)
+        most = self.router.most(queue, at)
+        return self.expect.wait(queue, self.router.ahead(key), self.router.servants(key), at, longest, most)
 
     # ------------------------------------------------------------ kept places
 

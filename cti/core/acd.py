@@ -57,9 +57,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Why this agent: stored with the offer.
 
     rule: longest_idle, fastest, best_level, idle_limit, named_agent, last_agent (the call chose among free agents), or
-    next_caller (the agent became free and took the first). `candidates`: how many were compared; of callers at most
-    SHOWN + 1. `over`: who came next: {agent, idle}, or {call_id, queue, priority, waited}. `waited`, `idle`: seconds. `step`: of the ladder, 0 the first.
-    `levels`: the agent's, of what was needed. `handling`: mean seconds that the fastest takes."""
+    next_caller (the agent became free and took the first). `candidates`: how many were compared, of callers at most
+    SHOWN + 1. `over`: who came next: {agent, idle}, or {call_id, queue, priority, waited}. `waited`, `idle`: seconds.
+    `step`: of the ladder, 0 the first. `levels`: the agent's, of what was needed. `handling`: mean seconds that the
+    fastest takes."""
 
     rule: str
     waited: float
@@ -301,11 +302,14 @@ class Router:
 
     def overfull(self, key: str, waiting: int) -> str:
         """Why his queue takes nobody more, when with him so many wait in it: size or ratio; empty: it does."""
-        queue = self.queue(self.stands[key].waiter.queue)
+        stand = self.stands[key]
+        queue = self.queue(stand.waiter.queue)
         if waiting > queue.max_size:
             return "size"
-        most = queue.overflow.ratio
-        return "ratio" if most and waiting > most * self.staff.matching(self.needs(key)) else ""
+        limits = queue.overflow
+        agents = self.staff.matching(self.needs(key)) or int(stand.personal)
+        empty = not agents and limits.no_agents is not None  # that tells how long he waits for one
+        return "ratio" if limits.ratio and waiting > limits.ratio * agents and not empty else ""
 
     def position(self, key: str) -> int:
         """1: the next in his queue."""

@@ -70,8 +70,8 @@ class Waits:
 
     def _remember(self, event: Event) -> None:
         call = self.calls.live.get(event.call_id)
-        caller, since = (call.caller, call.last_visit.get("since", event.at)) if call is not None else ("", 0.0)
-        self.admission.leaves_place(caller, event.queue, event.data["result"], since, event.at)
+        if call is not None and (wait := call.waited.get(event.queue)) is not None:
+            self.admission.leaves_place(call.caller, event.queue, event.data["result"], wait["since"], event.at)
 
     def _who(self, event: Event) -> tuple[str, str]:
         call = self.calls.live.get(event.call_id)
@@ -164,8 +164,8 @@ class Waits:
 
     def _keep_place(self, call: Call, visit: Visit, at: float) -> None:
         """Who waited in this queue before, in this call or in one just before, has his place again."""
-        before, why = call.last_visit, "again"
-        since = before["since"] if before.get("queue") == visit.queue else None
+        before, why = call.waited.get(visit.queue), "again"
+        since = before["since"] if before is not None else None
         if since is None:
             since, why = self.admission.place_of(call.caller, visit.queue, at), "returned"
         if since is not None and since < visit.since:

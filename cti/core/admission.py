@@ -66,7 +66,8 @@ class Admission:
     def place_of(self, caller: str, queue: str, at: float) -> float | None:
         """Since when he waits who has called again in time. It is his once."""
         since, left_at = self._left.pop((caller, queue), (None, 0.0))
-        return since if at - left_at <= self.router.queue(queue).return_within else None
+        within = self.router.queue(queue).return_within
+        return since if within and at - left_at <= within else None
 
     # ------------------------------------------------------------ nobody is there
 

@@ -47,6 +47,15 @@ def test_he_has_his_place_as_soon_as_it_is_told() -> None:
     assert visit is not None and abs(made.at - visit.since - 40.05) < 0.01
 
 
+def test_in_a_queue_without_that_nobody_has_it_who_calls_at_the_same_moment() -> None:
+    made = office(return_within=0.0)
+    first = made.waiting_caller(HIS)
+    made.wait(20)
+    first.hangs_up()
+    made.waiting_caller(HIS)
+    assert kept(made) == []
+
+
 def test_the_place_is_taken_once() -> None:
     made = office()
     _, other, again = two_of_his(made)

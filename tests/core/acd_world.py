@@ -17,6 +17,7 @@ from cti.core.ids import callback_id
 from cti.core.messages import (
     AgentInfo,
     Bridged,
+    CalendarsForced,
     CallbackDue,
     CallbacksFound,
     ChannelGone,
@@ -28,6 +29,7 @@ from cti.core.messages import (
     Fact,
     FinishRecording,
     FlowsPublished,
+    Forced,
     HangUp,
     HangupRequested,
     Hold,
@@ -76,6 +78,11 @@ QUEUES: dict[str, dict[str, Any]] = {
     },
     "small": {"skills": {}, "max_size": 2, "max_wait": "15s", "wrap_up": "1s", "ring": "6s",
               "overflow": {"no_agents": "0s"}},
+    "desk": {
+        "skills": {}, "calendar": "desk", "overflow": {"closing": True}, "wrap_up": "0s", "ring": "8s",
+        "capacity": [{"calls": 1, "calendar": "desk"}, {"calls": 2}], "keep_idle": 1, "max_wait": "70s",
+        "callback": {"tries": 2, "every": "1m", "ring": "10s"},
+    },
 }  # fmt: skip
 NODES: dict[str, dict[str, Any]] = {
     "6000": {"wait": {"do": "queue", "queue": "sales", "answered": "more", "timeout": "more", "then": "hangup"},
@@ -86,6 +93,8 @@ NODES: dict[str, dict[str, Any]] = {
     "6007": {"wait": {"do": "queue", "queue": "sales", "options": {"1": "call_me"}, "timeout": "call_me",
                       "then": "hangup"},
              "call_me": {"do": "callback", "queue": "sales", "then": "hangup"}},
+    "6008": {"wait": {"do": "queue", "queue": "desk", "options": {"1": "call_me"}, "then": "call_me"},
+             "call_me": {"do": "callback", "queue": "desk", "then": "hangup"}},
     "6004": {"wait": {"do": "queue", "queue": "small", "options": {"1": "more"}, "then": "hangup"},
              "more": {"do": "queue", "queue": "support", "options": {"2": "hangup"}, "then": "hangup"}},
     "6006": {"wait": {"do": "queue", "queue": "sales", "agent": "dewi", "agent_for": "20s", "options": {"1": "wait"},
@@ -107,7 +116,8 @@ def site_book(version: int) -> ivr.Book:
     """One of the site's versions: the numbers whose queues are there."""
     queues = VERSIONS[version]
     routing = {"aging": ["60s", "0s", "5s"][version % 3], "balance": version == 2}
-    files: dict[str, Any] = {"queues.yaml": {"queues": queues, "routing": routing}, "numbers.yaml": {"numbers": {}}}
+    files: dict[str, Any] = {"queues.yaml": {"queues": queues, "routing": routing}, "numbers.yaml": {"numbers": {}},
+                             "calendars.yaml": {"calendars": {"desk": {"time_zone": "UTC"}}}}  # fmt: skip
     for number, nodes in NODES.items():
         if all(node.get("queue", "support") in queues for node in nodes.values()):
             flow = f"f{number}"
@@ -170,6 +180,7 @@ class World:
     calls: int = 0
     late: bool = False  # it is being told of what is long past
     looked_at: float = 0.0  # when it was last compared which channels there are
+    open_until: float = 0.0  # until when the desk is open
 
     def __post_init__(self) -> None:
         self.board = Switchboard(self.epoch, Settings(country="ID", trunk="t"))
@@ -271,6 +282,12 @@ class World:
         for number in sorted({*used, len(self.published)} - {0}):
             self.board.publish(BOOKS[self.published[number - 1]], FlowsPublished(at=self.at, version=number))
         self.do(CallbacksFound(at=self.at, callbacks=tuple(self.callbacks.values())))
+        self.opens(self.open_until)
+
+    def opens(self, until: float) -> None:
+        """The desk, which nobody else opens; it closes by itself."""
+        self.open_until = until
+        self.do(CalendarsForced(at=self.at, calendars={"desk": Forced("open", until)}))
 
     def switch_down(self) -> None:
         self.do(SwitchDown(at=self.at))

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from cti.core.agent import Agent
 from cti.core.call import Call, Visit
 from cti.core.callbacks import Callback
-from cti.core.floor import RING_GRACE
+from cti.core.floor import LET_GO, RING_GRACE
 from cti.core.messages import (
     AnswerCall,
     ChangePriority,
@@ -38,7 +38,7 @@ from cti.errors import CtiError
 from tests.core.acd_world import AGENTS, NODES, QUEUES, STATIONS, VERSIONS, World
 
 CHOICES: dict[str, Sequence[Any]] = {
-    "pick": range(12), "key": ["1", "1", "2"], "number": range(12), "called": [*NODES, "6007", "6007"],
+    "pick": range(12), "key": ["1", "1", "2"], "number": range(12), "called": [*NODES, "6007", "6007", "6008"],
     "lost": [False, True], "seed": range(100),
     "cause": [17, 19, 21, 34, 0], "station": sorted(STATIONS.values()), "yes": [True, True, True, False],
     "told": [True, False],
@@ -46,7 +46,8 @@ CHOICES: dict[str, Sequence[Any]] = {
     "wish": ["ready", "ready", "ready", "ready", "not_ready", "logged_out"],
     "by": ["", "sup"], "reason": ["lunch", "training"], "priority": range(-5, 21), "queue": [*QUEUES, "nowhere"],
     "skills": [{}, {"sales": 3}, {"support": 2, "english": 1}, {"chinese": 9}], "which": range(len(VERSIONS)),
-    "seconds": [0.01, 0.3, 1.0, 2.0, 5.0, 9.0, 20.0, 70.0], "step": [-3600.0, -3.0, 3.0, 3600.0],
+    "long": [5.0, 40.0, 200.0], "seconds": [0.01, 0.3, 1.0, 2.0, 5.0, 9.0, 20.0, 70.0],
+    "step": [-3600.0, -3.0, 3.0, 3600.0],
 }  # fmt: skip
 STUCK = 1.0  # s that a free agent and a caller for him may be apart
 SLACK = 0.01
@@ -194,6 +195,11 @@ class Acd(RuleBasedStateMachine):
         if self.serves:
             self.world.publish(which)
 
+    @given("long")
+    def opens_the_desk(self, long: float) -> None:
+        if self.serves:
+            self.world.opens(self.world.at + long)
+
     # ------------------------------------------------------------ time and trouble
 
     @given("seconds")
@@ -280,7 +286,9 @@ class Acd(RuleBasedStateMachine):
         for one in callbacks(self.world) if free else ():
             if self.has_room(one.queue):
                 waits = Visit(number=0, queue=one.queue, entered_at=one.since, since=one.since, skills=one.skills)
-                yield from ((a.agent, one.key) for a in free if self.may_serve(a, waits))
+                could = [a.agent for a in free if self.may_serve(a, waits)]
+                spare = len(could) > self.world.board.floor.queue(one.queue).keep_idle
+                yield from ((agent, one.key) for agent in could if spare)
 
     def is_free(self, agent: Agent) -> bool:
         return self.serves_when_free(agent) and (agent.wish, agent.work) == ("ready", "idle")
@@ -328,11 +336,13 @@ class Acd(RuleBasedStateMachine):
         """Whom an agent took, whatever brought them together: nobody whom he may serve, and who waits still, was before
         him."""
         just_came = {e.call_id for e in events if e.type in ("call.queued", "call.place_kept")}
+        has_room = {name for name in self.world.board.router.queues if self.has_room(name)}
+        has_room -= {e.queue for e in events if e.type in LET_GO and self.world.board.floor.queue(e.queue).capacity}
         for took in events:
             if took.type == "call.offered" and not self.world.late:
-                self.was_first(took, just_came)
+                self.was_first(took, just_came, has_room)
 
-    def was_first(self, took: Event, just_came: set[str]) -> None:
+    def was_first(self, took: Event, just_came: set[str], has_room: set[str]) -> None:
         agent, decided = self.world.board.people.agents[took.agent], took.data["decision"]
         first = self.key(decided["since"], decided["priority"])
         for call in self.waiting():
@@ -341,7 +351,7 @@ class Acd(RuleBasedStateMachine):
                 continue
             if self.world.board.router.routing.balance and visit.queue != took.queue:
                 continue
-            if self.has_room(visit.queue) and self.may_serve(agent, visit, -SLACK):
+            if visit.queue in has_room and self.may_serve(agent, visit, -SLACK):
                 assert first <= self.key(visit.since, visit.priority), (decided, call)
 
     def key(self, since: float, priority: int) -> tuple[float, float]:
@@ -420,7 +430,7 @@ STEPS = {
     "arrives": 10, "caller_hangs_up": 2, "phone_answers": 5, "is_bridged": 4, "answers_and_talks": 8,
     "presses": 5, "phone_declines": 2, "agent_hangs_up": 4, "registers": 4, "wishes": 14, "wants_anothers_station": 1,
     "acts": 4, "changes_a_priority": 1, "moves_a_caller": 1, "ends_a_call": 0.5, "changes_skills": 1,
-    "leaves_or_joins_the_company": 0.5, "publishes": 1, "time_passes": 10, "the_clock_is_set": 0.3,
+    "leaves_or_joins_the_company": 0.5, "publishes": 1, "opens_the_desk": 1, "time_passes": 10, "the_clock_is_set": 0.3,
     "an_old_fact_comes_again": 3, "the_link_breaks": 0.5, "killed": 0.5, "is_back": 6, "killed_and_back": 0.5,
 }  # fmt: skip
 INVARIANTS = [name for name in vars(Acd) if hasattr(vars(Acd)[name], "hypothesis_stateful_invariant")]

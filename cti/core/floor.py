@@ -65,7 +65,7 @@ class Floor:
         self.nodes_down: set[str] = set()
         self.callbacks: Callable[[Match, float], None] = lambda match, at: None  # an agent for a callback
         self.final: Callable[[Call], bool] = lambda call: False  # whether the call is over with the conversation
-        self._talks: dict[str, tuple[str, float]] = {}  # by agent: the queue of his conversation, and when it began
+        self._talks: dict[tuple[str, str], tuple[str, float]] = {}  # (call, agent): the queue, and when it began
         self.handlers: dict[type, Callable[[Any], None]] = {
             PeopleChanged: self._people_changed, AnswerCall: self._answer, RejectCall: self._reject,
             ChannelUp: self._channel_up, ChannelGone: self._channel_gone, OriginateFailed: self._originate_failed,
@@ -89,14 +89,14 @@ class Floor:
         elif event.type in LET_GO:
             self.router.done(event.queue)
         elif event.type == "call.connected":
-            self._talks[event.agent] = event.queue, event.at
-        elif event.type == "agent.state_changed" and event.data["work"] == "idle":
+            self._talks[event.call_id, event.agent] = event.queue, event.at
+        elif event.type == "call.wrapped":
             self._handled(event)
         elif event.type == "call.identified":
             self._identified(event)
 
     def _handled(self, event: Event) -> None:
-        queue, began = self._talks.pop(event.agent, ("", 0.0))
+        queue, began = self._talks.pop((event.call_id, event.agent), ("", 0.0))
         if queue:
             seconds = max(0.0, event.at - began)
             self.router.handled(event.agent, queue, seconds)
@@ -313,7 +313,7 @@ class Floor:
 
     def _clock_stepped(self, m: ClockStepped) -> None:
         self.expect.shift(m.by)
-        self._talks = {agent: (queue, began + m.by) for agent, (queue, began) in self._talks.items()}
+        self._talks = {talk: (queue, began + m.by) for talk, (queue, began) in self._talks.items()}
 
     def _switch_down(self, m: SwitchDown) -> None:
         self.nodes_down.add(m.node)

@@ -335,17 +335,16 @@ class Router:
         """Who meets when an agent is looked for this waiter: the two, unless that agent would take another one first,
         who may have been passed over when it was not his turn, or there was no room; then that one and his agent."""
         match = self.agent_for(key, at)
-        while match is not None and self._first(match.agent, at, 1) != [match.key]:
-            match = self.agent_for(self._first(match.agent, at, 1)[0], at)
+        while match is not None and self.first_of(match.agent, at, 1) != [match.key]:
+            match = self.agent_for(self.first_of(match.agent, at, 1)[0], at)
         return match
 
     def for_agent(self, agent: str, at: float) -> Match | None:
         """Who meets when this agent is free: he and his first, unless others are free for that one, too."""
         first = self.caller_for(agent, at)
-        if first is None:
-            return None
-        match = self.agent_for(first.key, at)
-        return first if match is None or match.decision.candidates == 1 else self.for_call(first.key, at)
+        if first is None or self.stands[first.key].personal or not self.agents.more_than(1, self.needs(first.key)):
+            return first
+        return self.for_call(first.key, at)
 
     def agent_for(self, key: str, at: float) -> Match | None:
         """The agent for this waiter, when one is free and he may have one now."""
@@ -384,7 +383,7 @@ class Router:
         """The waiter for this free agent, when there is one he may have."""
         if agent not in self.agents:
             return None
-        keys = self._first(agent, at, SHOWN + 1)
+        keys = self.first_of(agent, at, SHOWN + 1)
         if not keys:
             return None
         stand = self.stands[keys[0]]
@@ -392,7 +391,7 @@ class Router:
         rule = f"{stand.waiter.prefer_why}_agent" if stand.personal else "next_caller"
         return self._match(stand, agent, rule, at, len(keys), over)
 
-    def _first(self, agent: str, at: float, most: int) -> list[str]:
+    def first_of(self, agent: str, at: float, most: int) -> list[str]:
         """The first of all whom this free agent may take, in order, at most so many."""
         now = at if self.routing.balance else 0.0
         found = self.lines.first(self.agents.skills(agent), lambda line: self._open(line, at), now, most)

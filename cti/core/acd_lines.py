@@ -114,15 +114,15 @@ class Lines:
         or now where the wait counts in proportion to the target."""
         found: list[Rank] = []
         seen: set[int] = set()  # one with alternatives stands in several buckets
-        for rank, number in heapq.merge(*(_ranked(bucket, target, at) for target, bucket in self._opened(skills))):
-            if len(found) >= most and rank > found[most - 1]:
-                break
-            line = self._by_number[number]
-            if number not in seen and matches(line.needs, skills) and allowed(line):
-                seen.add(number)
-                for place in line.members[:most]:
-                    insort(found, rank_of(place, line.target, at))
-        return found[:most]
+        for target, bucket in self._opened(skills):
+            for head, number in bucket:
+                if len(found) == most and rank_of(head, target, at) > found[-1]:
+                    break
+                line = self._by_number[number]
+                if number not in seen and matches(line.needs, skills) and allowed(line):
+                    seen.add(number)
+                    found = sorted([*found, *(rank_of(place, target, at) for place in line.members[:most])])[:most]
+        return found
 
     def _opened(self, skills: Mapping[str, int]) -> Iterator[tuple[float, list[tuple[Place, int]]]]:
         """The buckets of these skills, with their target."""
@@ -134,11 +134,7 @@ class Lines:
 
 def rank_of(place: Place, target: float, at: float) -> Rank:
     """In which order an agent takes those of all queues: by place, or by the wait in proportion to the target."""
-    return place.major, (place.virtual - at) / target if target else place.virtual, place.key
-
-
-def _ranked(bucket: list[tuple[Place, int]], target: float, at: float) -> Iterator[tuple[Rank, int]]:
-    return ((rank_of(head, target, at), number) for head, number in bucket)
+    return (place.major, (place.virtual - at) / target, place.key) if target else place
 
 
 class FreeAgents:

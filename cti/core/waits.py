@@ -65,7 +65,7 @@ class Waits:
             self._follow(event)
         if event.type in ("call.dequeued", "call.offered", "call.ended"):
             self.admission.gone(event.call_id)
-        elif event.type in WAITS_AGAIN:
+        elif event.type in WAITS_AGAIN and not event.data.get("closed"):  # else he leaves at once
             self._wait(event.call_id, event.at)
 
     def _remember(self, event: Event) -> None:

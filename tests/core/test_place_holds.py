@@ -13,6 +13,7 @@ from cti.core.messages import (
     MoveCall,
     SwitchDown,
     SwitchUp,
+    Tick,
 )
 from cti.core.queues import Capacity, QueueConfig, Relax, Routing
 from tests.core.office import Caller, Office
@@ -120,3 +121,23 @@ def test_room_is_offered_to_the_first_of_each_line_and_not_to_all() -> None:
     for number in range(3):
         made.waiting_caller(f"081200000{number}")
     assert len(list(made.board.router.in_turn("sales", made.at))) == 1
+
+
+def test_a_queue_that_is_closed_takes_nobody_even_if_an_agent_is_free_at_that_moment() -> None:
+    nodes = {
+        "first": {"do": "queue", "queue": "support", "max_wait": "30s", "timeout": "second", "answered": "hangup"},
+        "second": {"do": "queue", "queue": "sales", "then": "hangup"},
+    }
+    flow = {"flow": "main", "language": "en", "start": "first", "nodes": nodes}
+    made = Office(flow=flow, agents={"ani": {"support": 9, "sales": 1}}, calendar="office")
+    made.ready()
+    served, waits = made.caller("0812000001"), made.caller("0812000002")
+    served.arrive()
+    served.answer()
+    waits.arrive()
+    served.agent_hangs_up()
+    made.at += 31
+    made.do(Tick(at=made.at))
+    results = [(e.queue, e.data["result"]) for e in made.events if e.type == "call.dequeued"]
+    assert results[1:] == [("support", "timeout"), ("sales", "closed")]
+    assert len(offered(made)) == 1

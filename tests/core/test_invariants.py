@@ -21,6 +21,7 @@ from cti.core.agent import Agent
 from cti.core.call import Call, Visit
 from cti.core.callbacks import Callback
 from cti.core.floor import LET_GO, RING_GRACE
+from cti.core.ladder import ladder_of
 from cti.core.messages import (
     AnswerCall,
     ChangePriority,
@@ -338,9 +339,11 @@ class Acd(RuleBasedStateMachine):
         just_came = {e.call_id for e in events if e.type in ("call.queued", "call.place_kept")}
         has_room = {name for name in self.world.board.router.queues if self.has_room(name)}
         has_room -= {e.queue for e in events if e.type in LET_GO and self.world.board.floor.queue(e.queue).capacity}
+        changed = {e.agent for e in events if e.type == "agent.state_changed"}
         for took in events:
             if took.type == "call.offered" and not self.world.late:
                 self.was_first(took, just_came, has_room)
+                self.was_chosen(took, changed)
 
     def was_first(self, took: Event, just_came: set[str], has_room: set[str]) -> None:
         agent, decided = self.world.board.people.agents[took.agent], took.data["decision"]
@@ -353,6 +356,19 @@ class Acd(RuleBasedStateMachine):
                 continue
             if visit.queue in has_room and self.may_serve(agent, visit, -SLACK):
                 assert first <= self.key(visit.since, visit.priority), (decided, call)
+
+    def was_chosen(self, took: Event, changed: set[str]) -> None:
+        """Of those who could and are idle still nobody was idle longer, where that decides; nor anybody at all, where
+        he took the call because he became free."""
+        board, decided = self.world.board, took.data["decision"]
+        call, agent = board.calls.live.get(took.call_id), board.people.agents[took.agent]
+        if call is None or decided["rule"] not in ("longest_idle", "idle_limit", "next_caller"):
+            return
+        steps = ladder_of(board.floor.queue(took.queue), call.visit.skills if call.visit is not None else {}).steps
+        for other in board.people.agents.values():
+            if other.agent not in changed and self.is_free(other) and matches(steps[decided["step"]][1], other.skills):
+                idle_longer = (agent.idle_since, agent.agent) < (other.idle_since, other.agent)
+                assert decided["rule"] != "next_caller" and idle_longer, (decided, agent, other)
 
     def key(self, since: float, priority: int) -> tuple[float, float]:
         aging = self.world.board.router.routing.aging

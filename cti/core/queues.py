@@ -171,11 +171,13 @@ def asked(queue: QueueConfig, extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def relaxed(requirement: Requirement, step: Relax) -> Requirement:
-    """What is still required after one more step, which overrides the earlier ones."""
+    """What is still required after one more step, which overrides the earlier ones. A level of one of the alternatives
+    changes there; a skill that was not asked for at all is from now on."""
     if step.any_agent:
         return Requirement()
+    ways = {skill for group in requirement.any for way in group for skill, _ in way} - dict(requirement.needs).keys()
     return Requirement(
-        _relaxed(requirement.needs, step.skills, add=True),
+        _relaxed(requirement.needs, {s: level for s, level in step.skills.items() if s not in ways}, add=True),
         tuple(tuple(_relaxed(one, step.skills) for one in group) for group in requirement.any),
         (*requirement.also, _frozen(step.also)) if step.also else requirement.also,
     )

@@ -42,6 +42,14 @@ def test_merging_and_matching(
         assert not matches(requirement, unable)
 
 
+def test_a_lower_level_of_one_alternative_shuts_nobody_out() -> None:
+    relax = (Relax(after=30, skills={"english": 1}),)
+    queue = QueueConfig(name="q", skills={"any": [{"english": 3}, {"dutch": 3}]}, relax=relax)
+    (_, first), (_, then) = ladder_of(queue, {}).steps
+    assert [matches(first, skills) for skills in ({"dutch": 3}, {"english": 1})] == [True, False]
+    assert [matches(then, skills) for skills in ({"dutch": 3}, {"english": 1}, {"dutch": 2})] == [True, True, False]
+
+
 def test_relaxing_overrides_step_by_step() -> None:
     relax = (
         Relax(after=30, skills={"english": 1}),

@@ -79,7 +79,7 @@ def _step(reader: Reader, path: Path, value: Any) -> Relax | None:
 
 def check_ladder(reader: Reader, needs: Mapping[str, Any], steps: Steps) -> None:
     """Each step comes at a time of its own and lets somebody in whom the one before did not. A skill that the queue
-    does not need may be one of a queue node's: of it nothing is said. `needs`: of the queue at first."""
+    does not need may be one of a queue node's. `needs`: of the queue at first."""
     now, also, anybody, last = {**needs}, list[dict[str, int]](), False, -1.0
     for place, step in steps:
         if step.after == last:
@@ -90,6 +90,16 @@ def check_ladder(reader: Reader, needs: Mapping[str, Any], steps: Steps) -> None
         last, anybody = step.after, anybody or step.any_agent
         now |= {skill: level for skill, level in step.skills.items() if skill in now}
         also.append(step.also)
+
+
+def note_added(reader: Reader, queue: str, needs: Mapping[str, Any], steps: Steps) -> None:
+    """Where a step asks for a skill that the queue did not: also of callers whose queue node does not, either."""
+    known = {*needs, *(skill for way in needs.get(ANY, ()) for skill in way)}
+    for place, step in steps:
+        for skill in [skill for skill, level in step.skills.items() if level and skill not in known]:
+            what = f"from {step.after:g}s on every caller needs `{skill}`, also where no queue node asks for it"
+            reader.note((*place, "skills", skill), f"queue {queue}: {what}")
+            known.add(skill)
 
 
 def _fault(now: Mapping[str, Any], also: list[dict[str, int]], anybody: bool, step: Relax) -> tuple[str, str] | None:

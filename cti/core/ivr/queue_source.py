@@ -9,7 +9,7 @@ from typing import Any
 from phonenumbers import SUPPORTED_REGIONS
 
 from cti.core.ivr.expressions import Names, is_template
-from cti.core.ivr.queue_skills import check_ladder, relax, skills
+from cti.core.ivr.queue_skills import check_ladder, note_added, relax, skills
 from cti.core.ivr.readers import CALL_FIELDS, Scope, condition, prompt_names
 from cti.core.ivr.source import (
     Path,
@@ -289,7 +289,9 @@ def _queue(reader: Reader, path: Path, key: str, value: Any, known: Mapping[str,
         name=key, relax=tuple(step for _, step in steps), raises=found.pop("raise", ()), **found
     )  # fmt: skip
     if len(reader.problems) == before:
-        check_ladder(reader, {key: 1} if queue.skills is None else queue.skills, steps)
+        needs = {key: 1} if queue.skills is None else queue.skills
+        check_ladder(reader, needs, steps)
+        note_added(reader, key, needs, steps)
         _check(reader, path, queue)
         for place, step in steps:
             if step.after >= queue.max_wait:

@@ -285,6 +285,14 @@ def test_a_language_in_which_a_queue_has_no_text_is_noted() -> None:
     assert book_of(BOTH, queues=SPOKEN).notes == (), "nobody comes who speaks it"
 
 
+def test_a_step_that_asks_for_a_skill_that_was_not_needed_is_noted() -> None:
+    skills = "{en: 3, any: [{id: 2}, {zh: 2}]}"
+    steps = "{after: 5s, skills: {en: 0, id: 1, fr: 0, polish: 3}}, {after: 9s, skills: {polish: 1}}"
+    book = book_of(WAIT, queues=f"queues: {{sales: {{skills: {skills}, relax: [{steps}]}}}}\n")
+    what = "from 5s on every caller needs `polish`, also where no queue node asks for it"
+    assert [str(one).split(": ", 1)[1] for one in book.notes] == [f"queue sales: {what}"]
+
+
 def test_a_step_for_which_nobody_waits_is_noted() -> None:
     steps = "{after: 30s, also: {x: 1}}, {after: 1m, any_agent: true}"
     book = book_of(WAIT, queues=f"queues: {{sales: {{max_wait: 1m, relax: [{steps}]}}}}\n")

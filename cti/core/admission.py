@@ -63,11 +63,11 @@ class Admission:
             while len(self._left) > KEPT_PLACES:
                 del self._left[next(iter(self._left))]
 
-    def place_of(self, caller: str, queue: str, at: float) -> float | None:
-        """Since when he waits who has called again in time. It is his once."""
+    def place_of(self, caller: str, queue: str, called: float) -> float | None:
+        """Since when he waits who has called again in time, at `called`. It is his once."""
         since, left_at = self._left.pop((caller, queue), (None, 0.0))
         within = self.router.queue(queue).return_within
-        return since if within and at - left_at <= within else None
+        return since if within and called - left_at <= within else None
 
     # ------------------------------------------------------------ nobody is there
 

@@ -167,7 +167,8 @@ class Waits:
         before, why = call.waited.get(visit.queue), "again"
         since = before["since"] if before is not None else None
         if since is None:
-            since, why = self.admission.place_of(call.caller, visit.queue, at), "returned"
+            called = call.arrived_at if call.connected_at is None else at
+            since, why = self.admission.place_of(call.caller, visit.queue, called), "returned"
         if since is not None and since < visit.since:
             self.keep_place(call, visit, since, why, at)
 

@@ -62,7 +62,8 @@ class AppQueue:
         """How many it has kept, by table."""
         link = await asyncpg.connect(self.database)
         try:
-            return {table: await link.fetchval(f"SELECT count(*) FROM {table}") for table in ("cdr", "cel", "queue_log")}
+            tables = ("cdr", "cel", "queue_log")
+            return {table: await link.fetchval(f"SELECT count(*) FROM {table}") for table in tables}
         finally:
             await link.close()
 

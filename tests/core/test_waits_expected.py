@@ -52,6 +52,14 @@ def test_he_is_told_minutes_that_only_grow_fewer() -> None:
     assert second.rings == []
 
 
+def test_what_is_known_from_before_the_start_is_of_all_agents() -> None:
+    made = office()
+    took = (("ani", "sales", 100, 6_000.0), ("budi", "support", 9, 90.0), ("zoe", "sales", 60, 36_000.0))
+    made.do(PastFound(at=made.at, handled=took))
+    assert made.board.floor.expect.handling("sales") == pytest.approx(262.5)
+    assert made.board.floor.expect.handling("support") == pytest.approx(10.0)
+
+
 def test_nothing_is_told_of_a_wait_that_nobody_knows() -> None:
     made = office(announce=WAIT, wrap_up=0.0)
     handled(made, 4, 100.0)

@@ -20,7 +20,7 @@ import heapq
 import math
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -161,9 +161,25 @@ class Router:
     def handled(self, agent: str, queue: str, seconds: float, calls: float = 1.0) -> None:
         """An agent has dealt with calls of a queue, in so many seconds in all, wrap-up included."""
         for name in (agent, ""):
-            count, total = self._handled.get((name, queue), (0.0, 0.0))
-            fade = min(1.0, KNOWN / (count + calls))
-            self._handled[name, queue] = (count + calls) * fade, (total + seconds) * fade
+            self._add(name, queue, calls, seconds)
+
+    def known(self, handled: Iterable[tuple[str, str, int, float]]) -> dict[str, tuple[int, float]]:
+        """What agents have dealt with before: (agent, queue, calls, seconds). All of a queue count together, whoever is
+        told of last; returns them by queue: (calls, seconds)."""
+        together: dict[str, tuple[int, float]] = {}
+        for agent, queue, calls, seconds in handled:
+            self._add(agent, queue, calls, seconds)
+            before = together.get(queue, (0, 0.0))
+            together[queue] = before[0] + calls, before[1] + seconds
+        for queue, (calls, seconds) in together.items():
+            self._add("", queue, calls, seconds)
+        return together
+
+    def _add(self, name: str, queue: str, calls: float, seconds: float) -> None:
+        """`name`: of an agent; empty: all of the queue."""
+        count, total = self._handled.get((name, queue), (0.0, 0.0))
+        fade = min(1.0, KNOWN / (count + calls))
+        self._handled[name, queue] = (count + calls) * fade, (total + seconds) * fade
 
     def handling(self, agent: str, queue: str) -> float:
         """Mean seconds he takes for a call of the queue; the fewer are known the more it is the queue's mean."""

@@ -310,12 +310,7 @@ class Waits:
     def _past(self, m: PastFound) -> None:
         for one in m.left:
             self.admission.leaves_place(one.caller, one.queue, "abandoned", one.since, one.left_at)
-        all_of: dict[str, tuple[int, float]] = {}
-        for agent, queue, calls, seconds in m.handled:
-            self.router.handled(agent, queue, seconds, calls)
-            known = all_of.get(queue, (0, 0.0))
-            all_of[queue] = known[0] + calls, known[1] + seconds
-        for queue, (calls, seconds) in all_of.items():
+        for queue, (calls, seconds) in self.router.known(m.handled).items():
             self.floor.expect.before(queue, calls, seconds)
 
     def _clock_stepped(self, m: ClockStepped) -> None:

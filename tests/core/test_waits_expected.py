@@ -58,6 +58,7 @@ def test_what_is_known_from_before_the_start_is_of_all_agents() -> None:
     made.do(PastFound(at=made.at, handled=took))
     assert made.board.floor.expect.handling("sales") == pytest.approx(262.5)
     assert made.board.floor.expect.handling("support") == pytest.approx(10.0)
+    assert made.board.router.handling("new", "sales") == pytest.approx(262.5), "an agent who is new counts as all do"
 
 
 def test_nothing_is_told_of_a_wait_that_nobody_knows() -> None:

@@ -20,6 +20,7 @@ import msgspec
 from cti.adapters.flow_yaml import parse
 from cti.core.ivr import Book, Problem, load_book
 from cti.core.ivr.sounds import MAX_SOUND, fault, seconds
+from cti.core.ivr.source import Source
 from cti.plain import read_plain, why
 
 MAX_BYTES = 256 * 1024  # of one file
@@ -50,7 +51,8 @@ def load(
     sources: Sources, *, version: int = 0, country: str = "ID", allow: Iterable[str] = (), zone: str = "UTC"
 ) -> tuple[Book | None, list[Problem]]:
     """The Book of a folder, or of a version kept elsewhere; else None and every problem."""
-    parsed = {file: parse(file, text) for file, text in sources.files.items() if is_flow_file(file)}
+    parsed = {one.file: Source(one.file, None) for one in sources.problems if is_flow_file(one.file)}
+    parsed |= {file: parse(file, text) for file, text in sources.files.items() if is_flow_file(file)}
     named = [file.removeprefix("scripts/") for file in sources.files if file.startswith("scripts/")]
     scripts = None if sources.sounds is None else named
     made = load_book(

@@ -11,7 +11,7 @@ from cti.adapters.postgres_db import QUERIES, Database, Row, plain
 from cti.adapters.postgres_pages import Page, like, page_of, place_of
 from cti.core.ids import entered_id
 from cti.core.messages import CallbackDue
-from cti.errors import Refused
+from cti.errors import BadInput, Refused
 
 
 class CallbackStore:
@@ -50,6 +50,8 @@ class CallbackStore:
         name = entered_id(number, queue, by, at)
         if await self.db.value("is_barred", number):
             raise Refused(f"{number} is on the do-not-call list", "do_not_call")
+        if customer_id is not None and await self.db.row("get_customer", customer_id) is None:
+            raise BadInput(f"there is no customer {customer_id}", "no_such_customer")
         async with self.db.link() as link, link.transaction():
             await link.execute(QUERIES["one_callback_at_a_time"], queue, number)
             made = await link.fetchval(

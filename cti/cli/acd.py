@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from cti.adapters import flow_files, postgres_replay
-from cti.adapters.flow_files import Sources
+from cti.adapters.flow_files import MAX_BYTES, Sources
 from cti.adapters.postgres import Store
 from cti.cli import database, options
 from cti.config import Config
@@ -25,6 +25,7 @@ from cti.core.acd_record import Record
 from cti.core.ivr import Book
 from cti.core.ivr.calendars import hours
 from cti.errors import BadInput
+from cti.plain import read_plain
 
 MOST_SEEDS = 1000
 PLAN = {"calls": (1, 200_000), "hours": (0.1, 168), "agents": (1, 5000), "talk": (1, 36_000), "wrap": (0, 36_000),
@@ -58,12 +59,15 @@ def _replay(args: argparse.Namespace) -> int:
     span = _span(args.day, zone) if args.day is not None else (0.0, 0.0)
     record, files = database.run(args, lambda store: _read(store, *span)) if plan is None else (None, None)
     record, filled = completed(record) if record is not None else (None, ())
-    files = files if files is not None else flow_files.read_folder(config.paths.flows).files
+    present = Sources(files) if files is not None else flow_files.read_folder(config.paths.flows)
+    here = "the live version" if files is not None else config.paths.flows
     setups = []
-    for held in [files, *([_other(files, args.queues)] if args.queues else [])]:
-        book = _book(held, config)
+    for where in [None, *([args.queues] if args.queues else [])]:
+        book = _book(present if where is None else _other(present, where), config, where)
         if book is None:
             return 1
+        if not book.queues:
+            raise BadInput(f"{where or here}: there are no queues in it", "no_queues")
         setups.append(_setup(book, always_open=plan is not None))
     seeds = range(args.seed, args.seed + args.seeds)
     now, *rest = [list(_played(plan, record, setups[0], setup, seeds)) for setup in setups]
@@ -128,22 +132,30 @@ async def _read(store: Store, since: float, until: float) -> tuple[Record, dict[
     return found, await store.load_flows(live["version"]) if live else None
 
 
-def _other(files: dict[str, str], path: Path) -> dict[str, str]:
-    """The other files: a folder's, or the present ones with this queues.yaml."""
+def _other(present: Sources, path: Path) -> Sources:
+    """The other files: a folder's, or the present ones with this queues.yaml. Raises BadInput."""
     if path.is_dir():
-        return flow_files.read_folder(path).files
+        return flow_files.read_folder(path)
+    real = path.resolve()
     try:
-        return {**files, "queues.yaml": path.read_text(encoding="utf-8")}
+        content = read_plain(real.parent, real.name, MAX_BYTES)
+        if content is None:
+            raise BadInput(f"{path}: larger than {MAX_BYTES // 1024} KiB", "no_queues")
+        return Sources({**present.files, "queues.yaml": content.decode()})
     except OSError as e:
         raise BadInput(f"{path}: {e.strerror}", "no_queues") from e
     except UnicodeDecodeError as e:
         raise BadInput(f"{path}: is not UTF-8 text", "no_queues") from e
 
 
-def _book(files: dict[str, str], config: Config) -> Book | None:
+def _book(sources: Sources, config: Config, where: Path | None) -> Book | None:
+    """`where`: the folder that was named, or the file in place of queues.yaml."""
     site = config.site
-    book, problems = flow_files.load(Sources(files), country=site.country, zone=site.time_zone)
+    book, problems = flow_files.load(sources, country=site.country, zone=site.time_zone)
     for problem in problems:
+        if where is not None and (where.is_dir() or problem.file == "queues.yaml"):
+            file = where / problem.file if where.is_dir() else where
+            problem = msgspec.structs.replace(problem, file=str(file))
         print(problem, file=sys.stderr)
     return book
 

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from cti.adapters import flow_files
-from cti.cli import options
+from cti.cli import decision, options
 from cti.core.ivr.acts_queue import told
 from cti.core.ivr.expressions import Expression
-from cti.core.queues import Capacity, QueueConfig, Relax, Routing
+from cti.core.ivr.source import span
+from cti.core.queues import Capacity, QueueConfig, Relax, Routing, asked
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -54,7 +55,7 @@ def _source(value: Any) -> str:
 
 
 def _routing(routing: Routing) -> str:
-    worth = f"a point of priority is worth {_span(routing.aging)}" if routing.aging else "priority alone decides"
+    worth = f"a point of priority is worth {span(routing.aging)}" if routing.aging else "priority alone decides"
     balance = "; whose queue is furthest behind its goal comes first" if routing.balance else ""
     calls_out = "" if routing.outbound_counts else "; a call out leaves the idle time of an agent as it is"
     return f"routing: {worth}{balance}{calls_out}"
@@ -63,25 +64,13 @@ def _routing(routing: Routing) -> str:
 def _line(queue: QueueConfig) -> str:
     level = queue.service_level
     return (
-        f"{queue.name:16} needs {_needs(queue):28} ring {_span(queue.ring)}  wrap-up {_span(queue.wrap_up)}  "
-        f"at most {_span(queue.max_wait)}  goal {level.percent} % in {_span(level.within)}"
+        f"{queue.name:16} needs {_needs(queue):28} ring {span(queue.ring)}  wrap-up {span(queue.wrap_up)}  "
+        f"at most {span(queue.max_wait)}  goal {level.percent} % in {span(level.within)}"
     )
 
 
 def _needs(queue: QueueConfig) -> str:
-    skills: dict[str, Any] = {queue.name: 1} if queue.skills is None else queue.skills
-    plain = {name: level for name, level in skills.items() if name != "any"}
-    needed = [_levels(plain)] if plain else []
-    needed += ["or " + _levels(one) for one in skills.get("any", [])]
-    return ", ".join(needed) or "nobody special"
-
-
-def _span(seconds: float) -> str:
-    """As it is written in queues.yaml: 45s, 10m, 1d."""
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
+    return decision.skills(asked(queue, {})) or "nobody special"
 
 
 def _levels(skills: Mapping[str, int]) -> str:
@@ -110,16 +99,16 @@ def _besides(queue: QueueConfig) -> Iterator[str]:
 def _step(step: Relax) -> str:
     also = [f"also {_levels(step.also)}"] if step.also else []
     skills = [_levels(step.skills)] if step.skills else []
-    return f"after {_span(step.after)} " + ("any agent" if step.any_agent else ", ".join([*skills, *also]))
+    return f"after {span(step.after)} " + ("any agent" if step.any_agent else ", ".join([*skills, *also]))
 
 
 def _agents(queue: QueueConfig) -> Iterator[str]:
     if queue.agents != "longest_idle":
         yield queue.agents
     if queue.idle_limit:
-        yield f"before that who is idle for {_span(queue.idle_limit)}"
+        yield f"before that who is idle for {span(queue.idle_limit)}"
     if queue.last_agent:
-        yield f"the last one alone for {_span(queue.last_agent)}"
+        yield f"the last one alone for {span(queue.last_agent)}"
     if queue.keep_idle:
         yield f"{queue.keep_idle} kept for callers"
 
@@ -129,13 +118,13 @@ def _ends(queue: QueueConfig) -> Iterator[str]:
     if queue.calendar:
         yield f"new callers while {queue.calendar} is closed" + (", and those who wait" if over.closing else "")
     if over.wait:
-        yield f"expected wait over {_span(over.wait)}"
+        yield f"expected wait over {span(over.wait)}"
     if over.ratio:
         yield f"more than {over.ratio:g} callers for each agent"
     if over.no_agents is not None:
-        yield "nobody signed on" + (f" for {_span(over.no_agents)}" if over.no_agents else "")
+        yield "nobody signed on" + (f" for {span(over.no_agents)}" if over.no_agents else "")
     if queue.return_within:
-        yield f"his place is kept for {_span(queue.return_within)}"
+        yield f"his place is kept for {span(queue.return_within)}"
 
 
 def _capacity(one: Capacity) -> str:
@@ -148,7 +137,7 @@ def _heard(queue: QueueConfig) -> Iterator[str]:
     says += [f"text in {' '.join(announce.texts)}"] if announce.texts else []
     says += list(announce.names)
     if says:
-        yield f"{' and '.join(says)} after {_span(announce.first)}, then every {_span(announce.every)}"
+        yield f"{' and '.join(says)} after {span(announce.first)}, then every {span(announce.every)}"
     if queue.music:
         yield f"music {queue.music}"
     if whisper.texts or whisper.name:
@@ -160,4 +149,4 @@ def _later(queue: QueueConfig) -> Iterator[str]:
     calendar = rules.calendar or queue.calendar
     when = f" while {calendar} is open" if calendar else ""
     abroad = f", also to {' '.join(rules.countries)}" if rules.countries else ""
-    yield f"callbacks: {rules.tries} tries, one every {_span(rules.every)}, within {_span(rules.expires)}{when}{abroad}"
+    yield f"callbacks: {rules.tries} tries, one every {span(rules.every)}, within {span(rules.expires)}{when}{abroad}"

@@ -317,15 +317,17 @@ class Router:
         return stand.personal or any(self.staff.can(needs) for _, needs in stand.ladder.steps[stand.step :])
 
     def overfull(self, key: str, waiting: int) -> str:
-        """Why his queue takes nobody more, when with him so many wait in it: size or ratio; empty: it does."""
+        """Why his queue takes nobody more, when with him so many wait in it: size or ratio; empty: it does. While
+        nobody is there `no_agents` decides instead of the ratio, where it is set."""
         stand = self.stands[key]
         queue = self.queue(stand.waiter.queue)
         if waiting > queue.max_size:
             return "size"
-        limits = queue.overflow
-        agents = self.staff.matching(self.needs(key)) or int(stand.personal)
-        empty = not agents and limits.no_agents is not None  # that tells how long he waits for one
-        return "ratio" if limits.ratio and waiting > limits.ratio * agents and not empty else ""
+        most = queue.overflow.ratio
+        there = (self.staff.matching(self.needs(key)) or int(stand.personal)) if most else 0
+        if not most or (not there and queue.overflow.no_agents is not None):
+            return ""
+        return "ratio" if waiting > most * there else ""
 
     def position(self, key: str) -> int:
         """1: the next in his queue."""

@@ -185,7 +185,7 @@ class Floor:
             decision=msgspec.to_builtins(match.decision),
         )  # fmt: skip
         self.people.move(agent, at, call_id=call.call_id, work="reserved")
-        self.out.command(Push(type="screen_pop", agent=agent.agent, data=self.pop(call, at)))
+        self.out.command(Push(type="screen_pop", agent=agent.agent, data=self.pop(call)))
         self._ring(call, agent, channel, match.queue, offer if recorded else "")
         self.out.wake(at + self.queue(match.queue).ring + RING_GRACE, "ring", channel)
 
@@ -202,15 +202,15 @@ class Floor:
     def _whisper(self, call: Call, queue: str) -> tuple[Prompt, ...]:
         return whisper_prompts(self.queue(queue).whisper, call.language, call.version)
 
-    def pop(self, call: Call, at: float) -> dict[str, Any]:
-        """The screen-pop's data: all that the page needs to draw it."""
-        queue = call.visit.queue if call.visit else call.offer.queue if call.offer else ""
-        waited = at - call.visit.entered_at if call.visit else 0.0
+    def pop(self, call: Call) -> dict[str, Any]:
+        """The screen-pop's data: all that the page needs to draw it, the same while it rings and during the talk."""
+        offer = call.offer
         about = {
             "call_id": call.call_id, "direction": call.direction, "caller": call.caller or call.caller_entered or None,
-            "caller_name": call.caller_name, "called": call.called, "queue": queue, "flow_path": list(call.path),
-            "variables": dict((call.line or {}).get("vars", {})), "waited_seconds": round(max(0.0, waited), 1),
-            "identified_by": call.by or None, "decision": call.offer.decision if call.offer else None,
+            "caller_name": call.caller_name, "called": call.called, "queue": offer.queue if offer else "",
+            "flow_path": list(call.path), "variables": dict((call.line or {}).get("vars", {})),
+            "waited_seconds": round(offer.waited, 1) if offer else 0.0, "identified_by": call.by or None,
+            "decision": offer.decision if offer else None,
         }  # fmt: skip
         if call.callback:
             about["callback"] = {"requested_at": call.requested_at, "tries": call.tries}

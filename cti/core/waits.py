@@ -294,6 +294,8 @@ class Waits:
             raise BadInput(f"there is no queue {m.queue}", "no_such_queue")
         if m.queue == visit.queue:
             raise Refused("the call waits there already", "same_queue")
+        if self.admission.closed(queue, m.at):
+            raise Refused(f"queue {m.queue} is closed", "queue_closed")
         if self.lengths[m.queue] >= queue.max_size:
             raise Refused(f"queue {m.queue} is full", "queue_full")
         if call.offer is not None and call.offer.channel_id in self.calls.answered:

@@ -64,6 +64,11 @@ def test_what_follows_from_bad_writing_is_not_told_again(folder: Path) -> None:
     assert [line.split(" ")[0] for line in told(folder)] == ["t.yaml:5:44:", "t.yaml:7:3:", "t.yaml:7:22:"]
 
 
+def test_what_a_file_that_cannot_be_read_would_hold_is_not_missed(folder: Path) -> None:
+    (folder / "queues.yaml").write_bytes(b"queues: {}\n# \xff\n")
+    assert told(folder) == ["queues.yaml:2:1: not UTF-8 text (save the file as UTF-8)"]
+
+
 def test_a_good_folder(folder: Path) -> None:
     book, problems = check(folder)
     assert problems == []

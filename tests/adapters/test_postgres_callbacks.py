@@ -166,6 +166,14 @@ async def test_one_is_entered_by_hand_once(store: Store) -> None:
     assert (due.callback_id, due.since, due.requested_at) == (made["callback_id"], at, at)
 
 
+async def test_one_of_a_customer_who_is_not_there_is_not_entered(store: Store) -> None:
+    who = int(await store.add_customer("Ani", []))
+    with pytest.raises(BadInput) as bad:
+        await store.add_callback(**entered(), at=time.time(), customer_id=who + 1)
+    assert bad.value.code == "no_such_customer" and not (await store.list_callbacks())[0]
+    assert (await store.add_callback(**entered(), at=time.time(), customer_id=who))["customer_id"] == str(who)
+
+
 async def test_two_who_enter_the_same_one_at_once_make_one(store: Store) -> None:
     tries = (store.add_callback(**entered() | {"by": f"sue{n}"}, at=time.time()) for n in range(6))
     done = await asyncio.gather(*tries, return_exceptions=True)

@@ -122,6 +122,20 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert memory.has_ended(b"1099") and not memory.has_ended(b"1000")
 
 
+async def test_a_token_is_no_session_and_trying_it_as_one_ends_neither(site: Site) -> None:
+    bearer, cookie = ({"Authorization": "Bearer token-anna"}, {"Cookie": "cti_session=token-anna"})
+    async with site.client("anna") as client:
+        session = {"Authorization": f"Bearer {cookie_of(client)}"}
+        for headers, status in ((bearer, 200), (session, 401), ({}, 200)):
+            assert (await client.get("/api/v1/me", headers=headers)).status == status
+    async with site.client() as client:
+        asked = {"username": "anna", "password": PASSWORD}
+        assert (await client.post("/api/v1/session", json=asked, headers=cookie)).status == 200
+        client.cookie_jar.clear()
+        for headers, status in ((bearer, 200), (cookie, 401), (bearer, 200)):
+            assert (await client.get("/api/v1/me", headers=headers)).status == status
+
+
 # ---------------------------------------------------------------- idle, and not for ever
 
 

@@ -184,6 +184,17 @@ async def test_the_wallboard_comes_when_it_changed_and_only_then(site: Site) -> 
             assert (await hear(ws, "wallboard", "beat"))["type"] == "beat"
 
 
+async def test_a_queue_is_told_to_supervisors_when_it_changed_and_only_then(site: Site) -> None:
+    async with site.client("sari", token=True) as client, client.ws_connect("/ws") as ws:
+        await hear(ws, "wallboard")
+        await hear(ws, "wallboard")
+        site.engine.waiting["sales"] = 4
+        told = (await hear(ws, "queue"))["data"]
+        assert (told["queue"], told["waiting"]) == ("sales", 4)
+        for _ in range(2):
+            assert (await hear(ws, "queue", "beat"))["type"] == "beat"
+
+
 # ---------------------------------------------------------------- answering from here
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 from datetime import datetime
 from pathlib import Path
@@ -107,6 +108,14 @@ def test_a_recorded_day_through_a_shorter_wrap_up(on_record: Cti, dsn: str, tmp_
     assert code == 0 and "difference" not in out and "+-" not in out.split("\n", 2)[2]
 
 
+def test_who_has_left_since_then_works_on_that_day(on_record: Cti) -> None:
+    on_record("user", "add", "ani", "--role", "agent", "--skill", "sales=5")
+    on_record("user", "disable", "ani")
+    code, out, _ = on_record("acd", "replay", "--day", "2026-03-02", "--seeds", "2", "--json")
+    answered = json.loads(out)["queues"]["sales"]["answered"]
+    assert code == 0 and answered["now"]["mean"] == pytest.approx(answered["recorded"], abs=2)
+
+
 def test_a_day_that_is_not_there(on_record: Cti) -> None:
     for day, words in (("2026-03-01", "nobody waited"), ("2026-13-01", "write it as"), ("3026-03-01", "has not begun")):
         code, out, err = on_record("acd", "replay", "--day", day)
@@ -139,6 +148,21 @@ def test_a_plan_that_is_none(cti: Cti, plan: str, words: str) -> None:
     assert (code, out) == (2, "") and words in err
 
 
+def test_what_is_wrong_is_told_of_the_file_that_was_named(cti: Cti, tmp_path: Path) -> None:
+    words = ("acd", "replay", "--generate", "calls=5", "--queues")
+    (other := tmp_path / "other.yaml").write_text("queues:\n  sales: {rings: 5s}\n")
+    code, out, err = cti(*words, str(other))
+    assert (code, out) == (1, "") and err.startswith(f"{other}:2:11: `rings` is no key")
+    other.write_bytes(b"#" * 300_000)
+    assert cti(*words, str(other)) == (2, "", f"cti: {other}: larger than 256 KiB\n")
+    os.mkfifo(pipe := tmp_path / "pipe.yaml")
+    assert cti(*words, str(pipe)) == (2, "", f"cti: {pipe}: not a regular file\n")
+    (folder := tmp_path / "folder").mkdir()
+    (folder / "queues.yaml").write_bytes(b"queues: {}\n# \xff\n")
+    told = f"{folder}/queues.yaml:2:1: not UTF-8 text (save the file as UTF-8)\n"
+    assert cti(*words, str(folder)) == (1, "", told)
+
+
 def test_other_queues_that_are_none(cti: Cti, tmp_path: Path) -> None:
     words = ("acd", "replay", "--generate", "calls=5", "--queues")
     code, out, err = cti(*words, str(tmp_path / "nowhere.yaml"))
@@ -146,11 +170,20 @@ def test_other_queues_that_are_none(cti: Cti, tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("queues:\n  sales: {rings: 5s}\n")
     code, out, err = cti(*words, str(bad))
-    assert (code, out) == (1, "") and "queues.yaml:2:11" in err
+    assert (code, out) == (1, "") and "bad.yaml:2:11" in err
     bad.write_bytes(b"\xff\xfe")
     assert cti(*words, str(bad))[0] == 2
+    (tmp_path / "empty").mkdir()
+    code, out, err = cti(*words, str(tmp_path / "empty"))
+    assert (code, out) == (2, "") and "empty: there are no queues in it" in err
     assert cti("acd", "replay", "--generate", "calls=5", "--seeds", "0")[0] == 2
     assert cti("acd", "replay")[0] == 2
+
+
+def test_a_site_that_has_no_queues(cti: Cti, flows: Path) -> None:
+    (flows / "queues.yaml").unlink()
+    code, out, err = cti("acd", "replay", "--generate", "calls=5")
+    assert (code, out) == (2, "") and "flows: there are no queues in it" in err
 
 
 def test_a_database_that_is_away(monkeypatch: Any, capsys: Any, tmp_path: Path, flows: Path) -> None:

@@ -40,12 +40,12 @@ def test_the_time_begins_anew_when_somebody_was_there_meanwhile() -> None:
     assert left(made) == [("no_agents", 230)]
 
 
-@pytest.mark.parametrize("ratio", [{}, {"ratio": 2}])
-def test_where_nobody_is_there_it_is_not_said_that_too_many_wait_for_each(ratio: dict[str, int]) -> None:
-    made = Office(overflow={"no_agents": "30s", **ratio})
+@pytest.mark.parametrize(("no_agents", "ends"), [("0s", 0), ("60s", 60)])
+def test_while_nobody_is_there_it_decides_and_not_how_many_wait_for_each_agent(no_agents: str, ends: int) -> None:
+    made = Office(overflow={"no_agents": no_agents, "ratio": 3})
     made.waiting_caller()
-    made.wait(31)
-    assert left(made) == [("no_agents", 30)]
+    made.wait(ends)
+    assert left(made) == [("no_agents", ends)]
 
 
 def test_whoever_he_waits_for_alone_is_one_who_may_take_him() -> None:

@@ -78,6 +78,18 @@ def test_signing_on_without_or_at_an_unknown_station() -> None:
         wish(office, "nobody", "ready")
 
 
+def test_only_not_ready_has_a_reason_and_signing_off_needs_no_station() -> None:
+    office = Office()
+    wish(office, "ani", "ready", reason="lunch")
+    assert office.state("ani") == ("ready", "")
+    wish(office, "ani", "logged_out", reason="lunch", station="2999")
+    assert office.state("ani") == ("logged_out", "") and office.board.people.agents["ani"].station == "2001"
+    office.ready("ani")
+    office.waiting_caller()
+    wish(office, "ani", "ready", reason="lunch")
+    assert office.board.people.agents["ani"].next_reason == ""
+
+
 def test_hot_desks_and_no_change_of_station_while_busy() -> None:
     office = Office(agents={"ani": {"sales": 1}, "budi": {"sales": 1}})
     wish(office, "ani", "ready", station="2002")
@@ -154,6 +166,8 @@ def test_disposition_of_my_call_and_of_others() -> None:
     office.do(SetDisposition(at=office.at, by="ani", agent="ani", call_id=call_id, code="sold", note="two"))
     assert office.last("call.disposition_set").data == {"code": "sold", "note": "two"}
     assert office.board.calls.live[call_id].disposition == "sold"
+    office.do(SetDisposition(at=office.at, by="ani", agent="ani", call_id=call_id, code="other", draft=True))
+    assert office.last("call.disposition_set").data == {"code": "other", "note": "two"}, "the note stays"
     for agent, call in (("budi", call_id), ("ani", "no-such-call")):
         with pytest.raises(Refused):
             office.do(SetDisposition(at=office.at, by=agent, agent=agent, call_id=call, code="sold"))

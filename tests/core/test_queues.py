@@ -42,15 +42,7 @@ def test_merging_and_matching(
         assert not matches(requirement, unable)
 
 
-def test_a_lower_level_of_one_alternative_shuts_nobody_out() -> None:
-    relax = (Relax(after=30, skills={"english": 1}),)
-    queue = QueueConfig(name="q", skills={"any": [{"english": 3}, {"dutch": 3}]}, relax=relax)
-    (_, first), (_, then) = ladder_of(queue, {}).steps
-    assert [matches(first, skills) for skills in ({"dutch": 3}, {"english": 1})] == [True, False]
-    assert [matches(then, skills) for skills in ({"dutch": 3}, {"english": 1}, {"dutch": 2})] == [True, True, False]
-
-
-def test_relaxing_overrides_step_by_step() -> None:
+def test_relaxing_lowers_step_by_step() -> None:
     relax = (
         Relax(after=30, skills={"english": 1}),
         Relax(after=60, skills={"english": 0, "vip": 2}),
@@ -63,7 +55,23 @@ def test_relaxing_overrides_step_by_step() -> None:
     assert start == need(first)
     assert lower.needs == (("english", 1),)
     assert lower.any == (((("a", 1), ("english", 1)), (("b", 1),)),)
-    assert other.needs == (("vip", 2),)
+    assert other.needs == (), "what nobody asked for is not asked for now"
     assert other.any == (((("a", 1),), (("b", 1),)),)
     assert anybody == Requirement()
     assert matches(anybody, {})
+
+
+@pytest.mark.parametrize(
+    ("skills", "node", "step", "stays"),
+    [
+        ({"any": [{"english": 3}, {"dutch": 1}]}, {}, {"english": 1}, {"dutch": 1}),  # the other alternative
+        ({"english": 3}, {}, {"englsh": 1}, {"english": 3}),  # a slip of the pen
+        ({"english": 1}, {}, {"polish": 3}, {"english": 1}),  # that only another node asks for
+        ({"english": 1}, {"polish": 2}, {"polish": 3}, {"english": 1, "polish": 2}),
+    ],
+)
+def test_a_step_shuts_nobody_out(
+    skills: dict[str, object], node: dict[str, object], step: dict[str, int], stays: dict[str, int]
+) -> None:
+    queue = QueueConfig(name="q", skills=skills, relax=(Relax(after=30, skills=step),))
+    assert [matches(needs, stays) for _, needs in ladder_of(queue, node).steps] == [True, True]

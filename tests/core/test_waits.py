@@ -215,6 +215,18 @@ def test_a_caller_who_is_moved_is_not_sent_away_by_the_queue_he_comes_to() -> No
     assert made.board.waits.lengths == {"sales": 1, "support": 1}
 
 
+def test_nobody_is_moved_to_a_queue_that_is_closed() -> None:
+    made = office(agents=TWO)
+    settings = {"sales": queue(), "support": QueueConfig(name="support", calendar="office")}
+    made.board.waits.configure(settings, made.at, {}, Routing())
+    made.board.router.is_open = lambda calendar, at: False
+    caller = made.waiting_caller()
+    with pytest.raises(Refused) as refused:
+        made.do(MoveCall(at=made.at, by="sari", call_id=caller.call_id, queue="support"))
+    assert refused.value.code == "queue_closed"
+    assert made.board.waits.lengths == {"sales": 1} and "call.dequeued" not in made.types()
+
+
 def test_a_caller_who_is_moved_while_a_phone_rings_for_him() -> None:
     made = office(agents=TWO)
     made.ready("ani")

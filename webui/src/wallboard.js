@@ -13,6 +13,7 @@ let lastAt = null;
 
 function hear({ type, data, at: said }) {
   lastAt = Date.parse(said);
+  if (type === "queue") return; // the board that follows has it, too
   if (type === "wallboard") board = data;
   if (type === "agent_state" && board) board.agents = board.agents.map((row) => (row.agent_id === data.agent_id ? { ...row, ...data } : row));
   render();

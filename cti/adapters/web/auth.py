@@ -31,6 +31,7 @@ from cti.adapters.web.problems import Problem
 from cti.errors import Unavailable
 
 COOKIE = "cti_session"
+BEARER = b"bearer "  # before an API token's sha256: what is no session's is remembered apart
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_WAITING = 100  # password checks in line before we say "later"
 AWAY_SECONDS = 1.0  # a database that did not answer is not asked again before
@@ -173,7 +174,7 @@ class Auth:
             scheme, _, token = request.headers["Authorization"].partition(" ")
             if scheme.lower() != "bearer":
                 return None
-            user = await self._user(sha256(token.strip()), self._store.token_user)
+            user = await self._user(sha256(token.strip()), self._store.token_user, BEARER)
             return Who(user) if user is not None else None
         token = request.cookies.get(COOKIE, "")
         return await self.of_session(sha256(token)) if token else None
@@ -189,15 +190,18 @@ class Auth:
                 await self._store.session_touch(session, time.time() + idle, self._settings.session_seconds)
         return Who(user, session)
 
-    async def _user(self, key: bytes, ask: Callable[[bytes], Awaitable[User | None]]) -> User | None:
+    async def _user(
+        self, token: bytes, ask: Callable[[bytes], Awaitable[User | None]], kind: bytes = b""
+    ) -> User | None:
         """The database's answer; what it said before, while it is away. Raises Unavailable."""
+        key = kind + token
         if self._known.has_ended(key):
             return None
         now = time.monotonic()
         if now < self._away_until and (user := self._known.recall(key, now)) is not None:
             return user
         try:
-            user = await ask(key)
+            user = await ask(token)
         except Unavailable:
             self._away_until = time.monotonic() + AWAY_SECONDS
             if (user := self._known.recall(key, time.monotonic())) is None:

@@ -20,7 +20,7 @@ from cti.adapters.web.numbers import readable_pop
 from cti.adapters.web.wire import encode, iso, jsonable
 
 FLOOR = "floor"
-FLOOR_TYPES = frozenset({"agent_state", "queue", "wallboard"})  # what supervisors see of an agent's pushes
+BOARD_TYPES = frozenset({"queue", "wallboard"})  # who reconnects gets the board as it is now
 MAX_QUEUED = 2 * 1024 * 1024  # bytes waiting for one socket
 KEEP = 500  # messages kept for reconnects, per audience,
 KEEP_BYTES = 256 * 1024  # and what they may hold: well under MAX_QUEUED, or a reconnect would close itself
@@ -115,13 +115,13 @@ class Hub:
                 socket.put(message)
             return
         audiences = [f"agent:{agent}"] if agent else []
-        if not agent or type in FLOOR_TYPES:
+        if not agent or type == "agent_state":
             audiences.append(FLOOR)
         audiences = [audience for audience in audiences if audience in self._rings]
         if not audiences:
             return
         message = self.message(type, data)
-        if type != "wallboard":
+        if type not in BOARD_TYPES:
             for audience in audiences:
                 self._rings[audience].add(self.seq, message)
         for socket in set().union(*(self._by_audience.get(a, set()) for a in audiences)):

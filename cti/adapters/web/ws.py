@@ -48,6 +48,7 @@ class Sockets:
         self._auth = auth
         self._settings = settings
         self._board = b""
+        self._queues: dict[str, Row] = {}  # as they were told last
 
     async def handle(self, request: web.Request, who: Who) -> web.StreamResponse:
         """GET /ws. Raises Problem 403 for a cookie without our Origin, 400 for a bad `since`."""
@@ -163,7 +164,7 @@ class Sockets:
             self._hub.beat()
 
     async def boards(self) -> None:
-        """Forever: the wallboard to supervisors, when it changed, at most once a period."""
+        """Forever: to supervisors, at most once a period, the queues that changed and the wallboard, when it has."""
         while True:
             await asyncio.sleep(self._settings.wallboard_seconds)
             if self._hub.anyone_on(FLOOR):
@@ -171,8 +172,14 @@ class Sockets:
                 seen = encode({k: v for k, v in board.items() if k != "at"})
                 if seen != self._board:
                     self._board = seen
+                    self._push_queues({row["queue"]: row for row in board["queues"]})
                     self._hub.push("wallboard", board)
 
+    def _push_queues(self, rows: dict[str, Row]) -> None:
+        for name, row in rows.items():
+            if self._queues.get(name) != row:
+                self._hub.push("queue", row)
+        self._queues = rows
 
     async def desks(self) -> None:
         """Forever: a fresh desk to agents whose phone came or went, and to those about to choose one."""

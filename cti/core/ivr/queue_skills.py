@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cti.core.ivr.source import Path, Reader, a_list, a_map, duration, flag, name, whole
+from cti.core.ivr.source import Path, Reader, a_list, a_map, duration, flag, name, span, whole
 from cti.core.queues import ANY, Relax
 
 MAX_ALTERNATIVES = 20
@@ -35,10 +35,18 @@ def skills(reader: Reader, path: Path, value: Any) -> dict[str, Any]:
     found: dict[str, Any] = levels(reader, path, {key: level for key, level in held.items() if key != ANY})
     if ANY in held:
         listed = a_list(reader, (*path, ANY), held[ANY], "`any`")
-        if not 1 <= len(listed) <= MAX_ALTERNATIVES:
+        if isinstance(held[ANY], list) and not 1 <= len(listed) <= MAX_ALTERNATIVES:
             reader.wrong((*path, ANY), f"`any` needs 1 to {MAX_ALTERNATIVES} alternatives")
         listed = listed[:MAX_ALTERNATIVES]
-        found[ANY] = [levels(reader, (*path, ANY, at), one) for at, one in enumerate(listed)]
+        found[ANY] = [_alternative(reader, (*path, ANY, at), one) for at, one in enumerate(listed)]
+    return found
+
+
+def _alternative(reader: Reader, path: Path, value: Any) -> dict[str, int]:
+    before = len(reader.problems)
+    found = levels(reader, path, value)
+    if len(reader.problems) == before and not any(found.values()):
+        reader.useless(path, "this alternative lets every agent in", "name a skill, or remove `any`")
     return found
 
 
@@ -67,7 +75,7 @@ def _step(reader: Reader, path: Path, value: Any) -> Relax | None:
     ways = [key for key in HOW if key in found]
     if not ways or (len(ways) > 1 and "any_agent" in ways):
         reader.wrong(path, "a relax step needs `skills` or `also`, or `any_agent: true` alone")
-    if found.get("any_agent") is False:
+    if ways and value.get("any_agent") is False:
         reader.wrong((*path, "any_agent"), "`any_agent: false` changes nothing", "write true or remove it")
     for key in ("skills", "also"):
         if key in found and value[key] == {}:
@@ -77,14 +85,22 @@ def _step(reader: Reader, path: Path, value: Any) -> Relax | None:
     return None if len(reader.problems) > before else Relax(**found)
 
 
+def highest(needs: Mapping[str, Any]) -> dict[str, int]:
+    """The level of each skill that is asked for, in all alternatives the highest."""
+    found: dict[str, int] = {}
+    for way in ({skill: level for skill, level in needs.items() if skill != ANY}, *needs.get(ANY, ())):
+        found |= {skill: max(level, found.get(skill, 0)) for skill, level in way.items()}
+    return found
+
+
 def check_ladder(reader: Reader, needs: Mapping[str, Any], steps: Steps) -> None:
     """Each step comes at a time of its own and lets somebody in whom the one before did not. A skill that the queue
-    does not need may be one of a queue node's. `needs`: of the queue at first."""
-    now, also, anybody, last = {**needs}, list[dict[str, int]](), False, -1.0
+    does not need may be one of a queue node's: `queue_names` knows. `needs`: of the queue at first."""
+    now, also, anybody, last = highest(needs), list[dict[str, int]](), False, -1.0
     for place, step in steps:
         if step.after == last:
             hint = "put them into one, or choose another time"
-            reader.useless((*place, "after"), f"two relax steps come after {step.after:g}s", hint)
+            reader.useless((*place, "after"), f"two relax steps come after {span(step.after)}", hint)
         elif fault := _fault(now, also, anybody, step):
             reader.useless(place, *fault)
         last, anybody = step.after, anybody or step.any_agent
@@ -92,17 +108,7 @@ def check_ladder(reader: Reader, needs: Mapping[str, Any], steps: Steps) -> None
         also.append(step.also)
 
 
-def note_added(reader: Reader, queue: str, needs: Mapping[str, Any], steps: Steps) -> None:
-    """Where a step asks for a skill that the queue did not: also of callers whose queue node does not, either."""
-    known = {*needs, *(skill for way in needs.get(ANY, ()) for skill in way)}
-    for place, step in steps:
-        for skill in [skill for skill, level in step.skills.items() if level and skill not in known]:
-            what = f"from {step.after:g}s on every caller needs `{skill}`, also where no queue node asks for it"
-            reader.note((*place, "skills", skill), f"queue {queue}: {what}")
-            known.add(skill)
-
-
-def _fault(now: Mapping[str, Any], also: list[dict[str, int]], anybody: bool, step: Relax) -> tuple[str, str] | None:
+def _fault(now: Mapping[str, int], also: list[dict[str, int]], anybody: bool, step: Relax) -> tuple[str, str] | None:
     """What is wrong with a step, and a hint; `now`: the levels until it comes."""
     if anybody:
         return "this relax step changes nothing: any agent may take the call already", "remove it"

@@ -9,7 +9,7 @@ from typing import Any
 from phonenumbers import SUPPORTED_REGIONS
 
 from cti.core.ivr.expressions import Names, is_template
-from cti.core.ivr.queue_skills import check_ladder, note_added, relax, skills
+from cti.core.ivr.queue_skills import check_ladder, relax, skills
 from cti.core.ivr.readers import CALL_FIELDS, Scope, condition, prompt_names
 from cti.core.ivr.source import (
     Path,
@@ -22,6 +22,7 @@ from cti.core.ivr.source import (
     language,
     name,
     one_of,
+    span,
     text,
     whole,
 )  # fmt: skip
@@ -199,7 +200,7 @@ def _callback(reader: Reader, path: Path, value: Any) -> CallbackRules:
     rules = CallbackRules(**reader.fields(path, value, CALLBACK, "`callback`"))
     if len(reader.problems) == before and (rules.tries - 1) * rules.every >= rules.expires:
         at = (*path, "expires" if isinstance(value, dict) and "expires" in value else "tries")
-        last = f"{rules.tries} tries, one every {rules.every:g}s, take longer than {rules.expires:g}s"
+        last = f"{rules.tries} tries, one every {span(rules.every)}, take longer than {span(rules.expires)}"
         reader.wrong(at, f"the last try never comes: {last}", "fewer tries, less time between them, or `expires` later")
     return rules
 
@@ -289,9 +290,7 @@ def _queue(reader: Reader, path: Path, key: str, value: Any, known: Mapping[str,
         name=key, relax=tuple(step for _, step in steps), raises=found.pop("raise", ()), **found
     )  # fmt: skip
     if len(reader.problems) == before:
-        needs = {key: 1} if queue.skills is None else queue.skills
-        check_ladder(reader, needs, steps)
-        note_added(reader, key, needs, steps)
+        check_ladder(reader, {key: 1} if queue.skills is None else queue.skills, steps)
         _check(reader, path, queue)
         for place, step in steps:
             if step.after >= queue.max_wait:
@@ -303,7 +302,7 @@ def _queue(reader: Reader, path: Path, key: str, value: Any, known: Mapping[str,
 
 def _check(reader: Reader, path: Path, queue: QueueConfig) -> None:
     """What fits together in a queue."""
-    longest = f"`max_wait` is {queue.max_wait:g}s"
+    longest = f"`max_wait` is {span(queue.max_wait)}"
     if queue.last_agent > queue.max_wait:
         reader.wrong((*path, "last_agent"), f"nobody waits so long for one agent: {longest}", "a shorter time")
     if (queue.overflow.no_agents or 0.0) > queue.max_wait:

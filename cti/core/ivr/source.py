@@ -119,13 +119,16 @@ def _first(reader: Reader) -> list[Problem]:
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 DURATION = re.compile(r"([0-9]{1,6})(ms|s|m|h|d)")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+CLOSE = re.compile(r"[a-z_]+:\S")  # a key, and its value too near
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][A-Za-z]{1,3})?")
 
 
 def a_map(reader: Reader, path: Path, value: Any, what: str) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
-    reader.wrong(path, f"{what} must be a map, `key: value`", "write {} for an empty one" if value is None else "")
+    close = isinstance(value, str) and CLOSE.match(value)
+    hint = "write {} for an empty one" if value is None else "a blank after the `:`" if close else ""
+    reader.wrong(path, f"{what} must be a map, `key: value`", hint)
     return {}
 
 
@@ -168,6 +171,14 @@ def seconds(text: str) -> float | None:
     return int(found[1]) * UNITS[found[2]] if found else None
 
 
+def span(length: float) -> str:
+    """Seconds as they are written: 45s, 10m, 1d."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if length and length % size == 0:
+            return f"{length / size:g}{unit}"
+    return f"{length:g}s"
+
+
 def duration(low: float, high: float) -> Read:
     """Reads a duration in seconds from `low` to `high`."""
 
@@ -176,7 +187,7 @@ def duration(low: float, high: float) -> Read:
         if length is None:
             reader.wrong(path, f"`{path[-1]}` must be a duration", "like 5s, 2m or 1h")
         elif not low <= length <= high:
-            reader.wrong(path, f"`{path[-1]}` must be from {low:g}s to {high:g}s")
+            reader.wrong(path, f"`{path[-1]}` must be from {span(low)} to {span(high)}")
         return length or 0.0
 
     return read
@@ -188,7 +199,8 @@ def whole(low: int, high: int) -> Read:
     def read(reader: Reader, path: Path, value: Any) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
-        reader.wrong(path, f"`{path[-1]}` must be a whole number from {low} to {high}")
+        hint = "without quotes" if isinstance(value, str) and value.isdecimal() else ""
+        reader.wrong(path, f"`{path[-1]}` must be a whole number from {low} to {high}", hint)
         return low
 
     return read
@@ -198,7 +210,11 @@ def one_of(*words: str) -> Read:
     def read(reader: Reader, path: Path, value: Any) -> str:
         if isinstance(value, str) and value in words:
             return value
-        reader.unknown(path, f"`{path[-1]}` must be one of {', '.join(words)}", str(value)[:60], words)
+        message = f"`{path[-1]}` must be one of {', '.join(words)}"
+        if isinstance(value, str):
+            reader.unknown(path, message, value[:60], words)
+        else:
+            reader.wrong(path, message)
         return words[0]
 
     return read

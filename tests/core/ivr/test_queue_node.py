@@ -141,7 +141,7 @@ def test_nobody_is_asked_first_where_the_queue_does_not_say_so() -> None:
         (", agent: no one", "t.yaml:5:39: `no one` is no login name (letters, digits, `-`, `_` and `.`, at most 40)"),
         (", agent: [a]", "is no login name"),
         (", agent_for: 5s", "t.yaml:5:32: `agent_for` goes with `agent` only"),
-        (", agent: ani, agent_for: 2h", "`agent_for` must be from 1s to 3600s"),
+        (", agent: ani, agent_for: 2h", "`agent_for` must be from 1s to 1h"),
         (', agent: "{{ x }}"', "`x` is no variable a flow has"),
     ],
 )

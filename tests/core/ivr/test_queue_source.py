@@ -79,7 +79,7 @@ def test_a_queue_of_which_nothing_is_said_is_as_the_structs_say() -> None:
 @pytest.mark.parametrize(
     ("routing", "problem"),
     [
-        ("{aging: 2h}", "`aging` must be from 0s to 3600s"),
+        ("{aging: 2h}", "`aging` must be from 0s to 1h"),
         ("{aging: 60}", "`aging` must be a duration (like 5s, 2m or 1h)"),
         ("{ageing: 1s}", "`ageing` is no key of `routing` (did you mean `aging`?)"),
         ("{balance: 1}", "`balance` must be true or false"),
@@ -107,19 +107,31 @@ def test_routing_of_all_queues(routing: str, problem: str) -> None:
         ("relax: [{after: 5s, skills: {sales: 2}}]", "cannot ask for more: `sales` is 1 before it (lower it; 0: not"),
         ("skills: {en: 3, fr: 2}, relax: [{after: 5s, skills: {en: 2, fr: 1}}, {after: 9s, skills: {en: 3}}]",
          "cannot ask for more: `en` is 2 before it"),
+        ("skills: {any: [{en: 3}, {id: 2}]}, relax: [{after: 5s, skills: {en: 4}}]", "more: `en` is 3 before it"),
+        ("skills: {any: [{en: 3}, {id: 2}]}, relax: [{after: 5s, skills: {en: 3}}]", "relax step changes nothing"),
         ("relax: [{after: 5s, also: {x: 1}}, {after: 9s, also: {x: 1}}]", "this relax step changes nothing"),
         ("relax: [{after: 5s, any_agent: true}, {after: 9s, also: {x: 1}}]",
          "changes nothing: any agent may take the call already (remove it)"),
         ("relax: [{after: 5s, any_agent: true}, {after: 9s, any_agent: true}]", "any agent may take the call already"),
         ("relax: [{after: 60s, also: {x: 1}}, {after: 1m, any_agent: true}]",
-         "queues.yaml:1:62: two relax steps come after 60s (put them into one, or choose another time)"),
+         "queues.yaml:1:62: two relax steps come after 1m (put them into one, or choose another time)"),
         (f"relax: [{', '.join(f'{{after: {n}s, also: {{s{n}: 1}}}}' for n in range(21))}]",
          "`relax` has at most 20 steps"),
         (f"skills: {{{', '.join(f's{n}: 1' for n in range(51))}}}", "at most 50 skills are possible here"),
+        ("skills: {any: [{en: 3}, {}]}", "1:42: this alternative lets every agent in (name a skill, or remove `any`)"),
+        ("skills: {any: [{en: 0}]}", "this alternative lets every agent in"),
+        ("skills: {any: [{en: 11}]}", "`en` must be a whole number"),
+        ("skills: {any: [5]}", "skills must be a map"),
         # agents
         ("agents: random", "must be one of longest_idle, fastest, best_level"),
-        ("idle_limit: 25h", "`idle_limit` must be from 0s to 86400s"),
-        ("last_agent: 2m, max_wait: 1m", "1:30: nobody waits so long for one agent: `max_wait` is 60s"),
+        ("agents: [longest_idle, fastest]", "`agents` must be one of longest_idle, fastest, best_level"),
+        ("skills: {any: {english: 3, dutch: 1}}", "1:32: `any` must be a list, `[...]`"),
+        ('relax: [{after: 5s, any_agent: "true"}]', "1:49: `any_agent` must be true or false"),
+        ("relax: [{after: 5s, any_agent: false}]", "`any_agent: false` changes nothing"),
+        ('priority: "5"', "`priority` must be a whole number from -1000 to 1000 (without quotes)"),
+        ("overflow: wait:5m", "`overflow` must be a map, `key: value` (a blank after the `:`)"),
+        ("idle_limit: 25h", "`idle_limit` must be from 0s to 1d"),
+        ("last_agent: 2m, max_wait: 1m", "1:30: nobody waits so long for one agent: `max_wait` is 1m"),
         ("keep_idle: -1", "`keep_idle` must be a whole number from 0 to 1000"),
         # priority
         ("raise: {}", "`raise` must be a list"),
@@ -143,9 +155,9 @@ def test_routing_of_all_queues(routing: str, problem: str) -> None:
         ("overflow: {ratio: .nan}", "`.nan` must be quoted"),
         ('overflow: {ratio: ".inf"}', "`ratio` must be a number above 0"),
         ("overflow: {ratio: true}", "`ratio` must be a number above 0"),
-        ("overflow: {wait: 0s}", "`wait` must be from 1s to 86400s"),
+        ("overflow: {wait: 0s}", "`wait` must be from 1s to 1d"),
         ("overflow: {closing: true}", "a queue without a calendar never closes (`calendar: NAME` of the queue)"),
-        ("max_wait: 1m, overflow: {no_agents: 2m}", "nobody waits so long: `max_wait` is 60s"),
+        ("max_wait: 1m, overflow: {no_agents: 2m}", "nobody waits so long: `max_wait` is 1m"),
         # capacity
         ("capacity: 0", "`capacity` must be a whole number from 1 to 100000"),
         ("capacity: []", "`capacity` is a number, or a list of 1 to 20"),
@@ -171,9 +183,10 @@ def test_routing_of_all_queues(routing: str, problem: str) -> None:
         (f"announce: {{play: [{', '.join(['x'] * 21)}]}}", "`play` has at most 20 prompts"),
         # callbacks
         ("callback: {tries: 0}", "`tries` must be a whole number from 1 to 20"),
-        ("callback: {every: 10s}", "`every` must be from 60s to 86400s"),
+        ("callback: {every: 10s}", "`every` must be from 1m to 1d"),
+        ("callback: {expires: 31d}", "`expires` must be from 5m to 30d"),
         ("callback: {tries: 5, every: 1h, expires: 4h}",
-         "1:59: the last try never comes: 5 tries, one every 3600s, take longer than 14400s (fewer tries"),
+         "1:59: the last try never comes: 5 tries, one every 1h, take longer than 4h (fewer tries"),
         ("callback: {tries: 20, every: 6h}", "1:36: the last try never comes"),
         ("callback: {countries: SG}", "`countries` must be a list, `[...]`"),
         ("callback: {countries: [SG, sg]}", "1:45: `sg` is no country with numbers of its own (two capital letters"),
@@ -186,10 +199,14 @@ def test_what_is_wrong_is_told_once(queue: str, problem: str) -> None:
     assert len(found) == 1 and problem in found[0], found
 
 
+def test_a_list_where_a_word_is_meant_has_no_strange_letter() -> None:
+    assert told("agents: [longest_idle, fastest]")[0].endswith("best_level")
+
+
 @pytest.mark.parametrize(
     "queue",
     [
-        "relax: [{after: 5s, skills: {polish: 0}}]",  # one that a node may ask for
+        "skills: {}, relax: [{after: 5s, skills: {polish: 0}}]",  # that a node asks for
         "relax: [{after: 5s, skills: {polish: 3}}, {after: 9s, skills: {polish: 1}}]",
         "skills: {}, relax: [{after: 5s, any_agent: true}]",
         "skills: {any: [{en: 3}, {id: 3}]}, relax: [{after: 5s, skills: {en: 1}}]",
@@ -201,7 +218,23 @@ def test_what_is_wrong_is_told_once(queue: str, problem: str) -> None:
     ],
 )
 def test_what_makes_sense_is_not_refused(queue: str) -> None:
-    assert told(queue) == []
+    other = WAIT.replace("then", "skills: {polish: 4}, then").replace("a:", "b:")
+    assert problems_of(WAIT + other, queues=f"queues: {{sales: {{{queue}}}}}\n", calendars=CALENDARS) == []
+
+
+def test_a_step_that_lowers_what_nobody_asks_for_is_told() -> None:
+    """Once the flows can be read: else a node may ask for it."""
+    relax = "relax: [{after: 9s, skills: {any_english: 0}}, {after: 5s, skills: {englsh: 1}}]"
+    queue = f"skills: {{any: [{{english: 3}}, {{dutch: 1}}]}}, {relax}"
+    assert told(queue) == [
+        "queues.yaml:1:90: neither the queue nor a node asks for `any_english`, so there is nothing to lower"
+        " (did you mean `english`?)",
+        "queues.yaml:1:129: neither the queue nor a node asks for `englsh`, so there is nothing to lower"
+        " (did you mean `english`?)",
+    ]
+    assert [one.split(":")[0] for one in told(queue, u="flow: [\n")] == ["u.yaml"]
+    kept = {"queues": {"sales": {"relax": [{"after": "5s", "skills": {"englsh": 1}}]}}}
+    assert isinstance(load_book({"queues.yaml": Source("queues.yaml", kept)}, version=7), Book)
 
 
 def test_a_version_that_was_published_is_served_though_a_step_of_it_changes_nothing() -> None:
@@ -283,14 +316,6 @@ def test_a_language_in_which_a_queue_has_no_text_is_noted() -> None:
     told = [str(one) for one in notes if one.file == "queues.yaml"]
     assert told == ["queues.yaml:4:5: queue sales: no text in `id`, another language is heard"]
     assert book_of(BOTH, queues=SPOKEN).notes == (), "nobody comes who speaks it"
-
-
-def test_a_step_that_asks_for_a_skill_that_was_not_needed_is_noted() -> None:
-    skills = "{en: 3, any: [{id: 2}, {zh: 2}]}"
-    steps = "{after: 5s, skills: {en: 0, id: 1, fr: 0, polish: 3}}, {after: 9s, skills: {polish: 1}}"
-    book = book_of(WAIT, queues=f"queues: {{sales: {{skills: {skills}, relax: [{steps}]}}}}\n")
-    what = "from 5s on every caller needs `polish`, also where no queue node asks for it"
-    assert [str(one).split(": ", 1)[1] for one in book.notes] == [f"queue sales: {what}"]
 
 
 def test_a_step_for_which_nobody_waits_is_noted() -> None:

@@ -18,7 +18,7 @@ from cti.core.messages import (
     SwitchUp,
 )
 from cti.core.queues import CallbackRules, Relax
-from tests.core.callbacks.desk import ASKS, NUMBER, Desk, due_of
+from tests.core.callbacks.desk import NUMBER, Desk, due_of
 from tests.core.office import book
 
 
@@ -53,36 +53,6 @@ def test_nobody_is_called_when_the_calendar_has_closed_meanwhile() -> None:
     office.at += 10
     office.ready()
     assert office.standing() == [] and "callback.dialed" not in office.types()
-
-
-def test_the_agent_whom_it_would_have_had_takes_the_next_who_waits() -> None:
-    office = Desk(ASKS, CallbackRules(calendar="office"), agents={"ani": {"sales": 1, "english": 2}})
-    office.do(SetAgentState(at=office.at, by="ani", agent="ani", wish="not_ready", reason="break"))
-    office.do(CalendarsForced(at=office.at, calendars={"office": Forced("open", office.at + 65)}))
-    office.caller("0812000001").arrive()
-    office.wait(50)
-    office.caller("0812000002").arrive()
-    office.wait(10)
-    assert len(office.standing()) == 1
-    office.at += 10
-    office.ready()
-    waiting = office.last("call.offered")
-    assert office.standing() == [] and office.board.calls.live[waiting.call_id].caller == "+62812000002"
-
-
-def test_so_does_he_when_the_number_is_being_called_already() -> None:
-    office = Desk(agents={"ani": {"sales": 1}, "budi": {"support": 1}})
-    asked = CallbackDue(callback_id="1", call_id="c", queue="sales", number=NUMBER, since=1.0, requested_at=office.at)
-    more = {"queue": "support", "since": 2.0}
-    office.found(
-        asked, msgspec.structs.replace(asked, callback_id="2", **more),
-        msgspec.structs.replace(asked, callback_id="3", number="+62812000888", **more),
-    )  # fmt: skip
-    for name in ("ani", "budi"):
-        office.do(SetAgentState(at=office.at, by=name, agent=name, wish="not_ready", reason="break"))
-    office.ready()
-    dialed = [(e.agent, e.data["callback"]) for e in office.events if e.type == "callback.dialed"]
-    assert dialed == [("ani", "1"), ("budi", "3")]
 
 
 def test_of_the_idle_agents_who_are_kept_for_callers_the_longest_idle_calls() -> None:

@@ -12,7 +12,6 @@ from cti.core.messages import (
     FlowsPublished,
     Forced,
     Ring,
-    SetAgentState,
     StationState,
     SwitchDown,
     SwitchUp,

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cti.core.ladder import ladder_of
 from cti.core.queues import QueueConfig, Relax, Requirement, matches, required_skills
@@ -75,3 +77,19 @@ def test_a_step_shuts_nobody_out(
 ) -> None:
     queue = QueueConfig(name="q", skills=skills, relax=(Relax(after=30, skills=step),))
     assert [matches(needs, stays) for _, needs in ladder_of(queue, node).steps] == [True, True]
+
+
+LEVELS = st.dictionaries(st.sampled_from("abc"), st.integers(0, 4), max_size=2)
+NEEDS = st.builds(
+    lambda needs, ways: needs | ({"any": ways} if ways else {}), LEVELS, st.lists(LEVELS, max_size=3)
+)  # fmt: skip
+STEPS = st.lists(st.builds(Relax, after=st.just(1.0), skills=LEVELS, also=LEVELS), min_size=1, max_size=3)
+
+
+@given(queue=NEEDS, node=NEEDS, relax=STEPS, agent=LEVELS)
+def test_who_may_take_a_call_may_take_it_after_every_later_step(
+    queue: dict[str, object], node: dict[str, object], relax: list[Relax], agent: dict[str, int]
+) -> None:
+    steps = ladder_of(QueueConfig(name="q", skills=queue, relax=tuple(relax)), node).steps
+    may = [matches(needs, agent) for _, needs in steps]
+    assert may == sorted(may)

@@ -201,7 +201,7 @@ async def same(world: World, story: Story, customers: Customers) -> None:
     assert len(made) == len(story.asked) + len(story.busy)
     await siege.whole(world, [*calls, *(row["call_id"] for row in made)])
     for name, wishes in story.wishes.items():
-        rows = await world.rows("SELECT * FROM crm.v_agent_states WHERE agent = $1 ORDER BY since", name)
+        rows = await world.rows("SELECT * FROM crm.v_agent_states WHERE agent = $1 ORDER BY since, until", name)
         assert all(one["until"] == two["since"] for one, two in pairwise(rows)), rows
         told = [row for row, before in zip(rows, [None, *rows], strict=False) if changed(row, before)]
         assert [row["wish"] for row in told] == [wish for _, wish in wishes]

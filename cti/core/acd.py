@@ -362,9 +362,11 @@ class Router:
         if not keys:
             return None
         stand = self.stands[keys[0]]
-        over = [self._shown(key, at) for key in keys[1 : SHOWN + 1]]
+        line = heads[0][1].members[1 : SHOWN + 1] if heads else []
+        others = [place for place in (*(head for head, _ in heads), *own[: SHOWN + 1], *line) if place.key != keys[0]]
+        over = [self._shown(key, at) for *_, key in sorted(self._rank(place, at) for place in others)[:SHOWN]]
         rule = f"{stand.waiter.prefer_why}_agent" if stand.personal else "next_caller"
-        return self._match(stand, agent, rule, at, len(keys), over)
+        return self._match(stand, agent, rule, at, 1 + len(others), over)
 
     def _rank(self, place: Place, at: float) -> tuple[float, float, str]:
         target = self._target(self._queue_of(place.key))

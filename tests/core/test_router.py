@@ -45,6 +45,22 @@ def test_a_point_of_priority_is_worth_a_minute_of_waiting() -> None:
     assert taken(made, "ani", 700.0) == "old"
 
 
+def test_the_decision_names_those_who_came_after_also_of_the_same_queue() -> None:
+    made = router(sales={}, support={})
+    hire(made, "ani", support=1, sales=1)
+    for n in range(7):
+        wait(made, f"s{n}", 10.0 * n, priority=n == 6)
+    wait(made, "other", 15.0, queue="support")
+    match = made.caller_for("ani", 100.0)
+    assert match is not None and (match.key, match.decision.candidates) == ("s0", 7)
+    assert [one["call_id"] for one in match.decision.over] == ["s6", "s1", "other", "s2", "s3"]
+    assert match.decision.over[0] == {"call_id": "s6", "queue": "sales", "priority": 1, "waited": 40.0}
+    for n in range(2):
+        wait(made, f"own{n}", 1.0 + n, prefer="ani", prefer_until=500.0)
+    match = made.caller_for("ani", 100.0)
+    assert match is not None and [one["call_id"] for one in match.decision.over][:3] == ["s6", "own0", "own1"]
+
+
 def test_without_aging_no_waiting_outweighs_a_priority() -> None:
     made = router(Routing(aging=0))
     hire(made, "ani", sales=1)

@@ -7,8 +7,8 @@ the luck of the sample: the textbook's recursion (Kiefer and Wolfowitz; of agent
 lines) is played on the same callers, and its mean is known exactly: see estimates.py. `millions`: calls that the plain
 mean of the wait would need.
 
-off         the largest difference of any one caller's wait to the recursion, s; of agents of two speeds that are to be
-            found out, and of some skills, there is none.
+off         the largest difference of any one caller's wait to the recursion, s (of skills: to skilled.py); of agents of
+            two speeds that are to be found out there is none.
 --confirm   instead: the recursion alone, with as many calls as its mean needs to be known within 1 %.
 """
 
@@ -22,7 +22,7 @@ import random
 import sys
 import time
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from erlang import Theory, apart, by_speed, erlang_a, erlang_b_c, erlang_c, recursion, shared_lines, two_speeds
 from estimates import by_batch, controlled, inputs, plain
+from skilled import skilled
 
 from cti.core.acd import Router
 from cti.core.acd_day import Caller, Shift
@@ -146,11 +147,12 @@ class Trunks(Router):
 
 def skills(case: Case, n: int) -> dict[str, int]:
     """The first is the one he is for; the others are dealt out evenly."""
-    if not case.skills:
-        return {"x": 1}
+    return {f"s{kind}": 1 if k else 9 for k, kind in enumerate(kinds_of(case, n))} if case.skills else {"x": 1}
+
+
+def kinds_of(case: Case, n: int) -> list[int]:
     first, turn = n % 6, n // 6
-    others = [(first + 1 + (turn + k) % 5) % 6 for k in range(case.skills - 1)]
-    return {f"s{first}": 9} | {f"s{k}": 1 for k in others}
+    return [first, *((first + 1 + (turn + k) % 5) % 6 for k in range(case.skills - 1))]
 
 
 # ---------------------------------------------------------------- estimates
@@ -213,9 +215,27 @@ def measure(job: tuple[Case, int, int]) -> dict[str, Any]:
     busy = sum(a.busy for a in outcome.agents.values())
     whole = busy + sum(a.idle for a in outcome.agents.values())
     loads = [a.calls for a in outcome.agents.values()]
-    off = max(abs(a - b) for a, b in zip(books[0][0].waits, tally.waits, strict=True))
+    other = {own: by_skill(case, drawn, own) for own in (False, True)} if case.skills else {}
+    alike = other[False] if other else books[0][0]
+    off = max(abs(a - b) for a, b in zip(alike.waits, tally.waits, strict=True))
     return {"case": case, "figures": figures, "occupancy": busy / whole, "skew": max(loads) / max(1, min(loads)),
-            "off": None if case.skills or case.order == "fastest" else off, "seconds": seconds}  # fmt: skip
+            "off": None if case.order == "fastest" else off, "seconds": seconds,
+            "other": {own: means(case, one) for own, one in other.items()}}  # fmt: skip
+
+
+def by_skill(case: Case, drawn: Sample, own_first: bool) -> Waited:
+    handles = [h * case.handle for h in drawn.handles]
+    waits, lost = skilled(drawn.kinds, [kinds_of(case, n) for n in range(case.agents)], case.agents + case.places,
+                          own_first, drawn.arrivals, handles)  # fmt: skip
+    there = [not one for one in lost]
+    return Waited(waits, there, there)
+
+
+def means(case: Case, one: Waited) -> list[float]:
+    """Mean wait and share in time of those who got in, and the share who did not."""
+    waits = [wait for wait, there in zip(one.waits, one.got_in, strict=True) if there]
+    return [math.fsum(waits) / len(waits), sum(w <= case.within for w in waits) / len(waits),
+            1 - len(waits) / len(one.waits)]  # fmt: skip
 
 
 def confirm(job: tuple[Case, int, int]) -> tuple[float, float]:
@@ -254,9 +274,26 @@ def main() -> int:
         titles = "mean wait, s", "answered in T, %", "lost, %"
         print(f"{'':32}" + "".join(f"| {title:31}| same callers " for title in titles))
         print(f"{'':32}" + f"| {head} " * 3 + f"| {'millions':>8} {'occupancy, %':>14} {'load':>5} {'off':>6} us/call")
-        for row in pool.map(measure, wanted):
-            print(line(row, args.calls), flush=True)
+        rows = list(told(pool.map(measure, wanted), args.calls))
+    show_others(rows)
     return 0
+
+
+def told(rows: Iterable[dict[str, Any]], calls: int) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        print(line(row, calls), flush=True)
+        yield row
+
+
+def show_others(rows: Sequence[dict[str, Any]]) -> None:
+    """The rows of skills by another program, by our rule and by the one of the table's source."""
+    for row in [row for row in rows if row["other"]]:
+        theory = row["case"].theory
+        print(f"\n{row['case'].name}: wait s, in time %, lost %; "
+              f"known: {theory.wait:.1f}, {theory.level * 100:.1f}, {theory.lost * 100:.3f}")  # fmt: skip
+        for own, (wait, level, lost) in row["other"].items():
+            rule = "one's first skill, then the oldest" if own else "the oldest, as our router"
+            print(f"  {rule:36}{wait:8.2f}{level * 100:8.2f}{lost * 100:8.3f}")
 
 
 def line(row: dict[str, Any], calls: int) -> str:

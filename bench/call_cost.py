@@ -9,6 +9,8 @@ clock for all; needs root.
 
 app_queue   as it is when nobody tunes it (retry 5 s), leastrecent, autofill, ringinuse=no
   tuned     retry 1 s, the least it takes, and timeoutrestart
+  records   tuned, and it keeps what can be looked up later by Asterisk's own means: CDR, channel events and the queue
+            log go into PostgreSQL, and somebody (not counted) reads its AMI events
 
 offer    from the caller's INVITE to the INVITE at the agent
 connect  from the caller's INVITE to the agent's first sound in his ear, known to 4 ms
@@ -28,7 +30,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -49,9 +51,11 @@ from cti.embedded import asterisk  # noqa: E402
 from cti.embedded.supervisor import running_pid  # noqa: E402
 from tests.embedded.conftest import left_nothing  # noqa: E402
 from tests.kit_home import RunningHome, clean  # noqa: E402
+from tests.kit_pg import Cluster  # noqa: E402
 
 PARTS = ("asterisk", "cti", "postgres", "redis")
 FEW = 10
+RECORDS = "  records"  # the rival that keeps them
 AGENTS_MEDIA, CALLERS_MEDIA = 22000, 27000  # four RTP ports a call, where nobody else is
 FLOW = """
 flow: {name}
@@ -130,13 +134,14 @@ class Cti:
 
 class Rival:
     def __init__(self, name: str, switch: AppQueue, secrets: Mapping[str, str], how: Mapping[str, str],
-                 wrap_up: int, record: bool) -> None:  # fmt: skip
-        self.name, self.switch, self.secrets = name, switch, secrets
+                 args: argparse.Namespace, records: Cluster | None = None) -> None:  # fmt: skip
+        self.name, self.switch, self.secrets, self.records = name, switch, secrets, records
         self.config, self.sip = switch.config, switch.sip
-        self.how, self.wrap_up, self.record = how, wrap_up, record
+        self.how, self.wrap_up, self.record = how, args.wrap_up, args.recording
 
     def cpu(self) -> dict[str, float]:
-        return {"asterisk": cpu_seconds(self.switch.kept.pid or 0)}
+        postgres = {"postgres": cpu_seconds(self.records.pid)} if self.records else {}
+        return {"asterisk": cpu_seconds(self.switch.kept.pid or 0), **postgres}
 
     async def staff(self, few: bool) -> None:
         await self.switch.queue(chosen(self.secrets, few), self.how, self.wrap_up, self.record)
@@ -233,6 +238,9 @@ def verdict(loads: Mapping[float, Sequence[Row]], few: Sequence[Row]) -> None:
             print(f"{rate:g}/s: cpu {rows[0].sum / least * 100:.0f} % of app_queue's: "
                   f"{'yes' if rows[0].sum <= least else 'NO'}; connect p50 {ours * 1000:.1f} ms, "
                   f"app_queue {fastest * 1000:.1f}: {'yes' if ours <= fastest else 'NO'}")  # fmt: skip
+            alike = [row.sum for row in rows if row.name == RECORDS]
+            if alike:
+                print(f"  {rows[0].sum / alike[0] * 100:.0f} % of what app_queue takes when it keeps records")
 
 
 # ---------------------------------------------------------------- the run
@@ -244,14 +252,24 @@ async def systems(folder: Path, home: RunningHome, args: argparse.Namespace) -> 
     secrets: dict[str, str] = {}
     for skill, stations in (("many", range(3000, 3000 + args.agents)), ("few", range(3900, 3900 + FEW))):
         secrets |= await hire(world, {f"a{station}": f"{station}" for station in stations}, {skill: 5})
-    async with app_queue.running(folder / "rival") as switch:
-        await switch.stations(secrets)
-        rivals = {"default": app_queue.DEFAULTS, "tuned": app_queue.TUNED}
-        names = {"default": "app_queue", "tuned": "  tuned"}
-        found: list[System] = [Cti(home, world, secrets)]
-        found += [Rival(names[one], switch, secrets, rivals[one], args.wrap_up, args.recording)
-                  for one in args.rivals.split(",") if one]  # fmt: skip
+    found: list[System] = [Cti(home, world, secrets)]
+    chosen_rivals = [one for one in args.rivals.split(",") if one]
+    async with AsyncExitStack() as stack:
+        if {"default", "tuned"} & set(chosen_rivals):
+            bare = await stack.enter_async_context(app_queue.running(folder / "rival"))
+            await bare.stations(secrets)
+            rivals = {"default": ("app_queue", app_queue.DEFAULTS), "tuned": ("  tuned", app_queue.TUNED)}
+            found += [Rival(rivals[one][0], bare, secrets, rivals[one][1], args) for one in chosen_rivals
+                      if one in rivals]  # fmt: skip
+        if "records" in chosen_rivals:
+            cluster = Cluster.start()
+            stack.callback(cluster.close)
+            kept = await stack.enter_async_context(app_queue.running(folder / "records", cluster))
+            await kept.stations(secrets)
+            found.append(Rival(RECORDS, kept, secrets, app_queue.TUNED, args, cluster))
         yield found
+        if "records" in chosen_rivals:
+            print("kept by app_queue:", ", ".join(f"{n} in {table}" for table, n in (await kept.rows()).items()))
 
 
 async def rounds(
@@ -312,7 +330,7 @@ def main() -> int:
     parser.add_argument("--wrap-up", type=int, default=0, help="seconds")
     parser.add_argument("--few-rate", type=float, default=4.5, help="calls a second for few agents; 0: not measured")
     parser.add_argument("--recording", action="store_true", help="every call, on both sides")
-    parser.add_argument("--rivals", default="default,tuned", help="of app_queue")
+    parser.add_argument("--rivals", default="default,tuned,records", help="of app_queue")
     args = parser.parse_args()
     print(f"{platform.platform()}, {os.cpu_count()} x {processor()}, Python {platform.python_version()}; callers and "
           f"phones on the same machine\n{args.rounds} rounds of {args.seconds:g} s; {args.agents} agents, "
@@ -328,7 +346,8 @@ def main() -> int:
                 home.start()
                 good = asyncio.run(bench(folder, home, args))
         finally:
-            left_nothing(folder / "rival")
+            for rival in ("rival", "records"):
+                left_nothing(folder / rival)
     print(f"load after {os.getloadavg()[0]:.1f}")
     return 0 if good else 1
 

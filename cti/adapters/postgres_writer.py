@@ -28,7 +28,7 @@ from cti.core.storable import storable
 from cti.errors import Unavailable
 
 BATCH = 1000
-GATHER = 0.1  # s that a batch may wait to fill
+GATHER = 0.25  # s that a batch may wait to fill; every call in it is folded once
 RETRY_FIRST, RETRY_MOST = 0.2, 5.0
 WRITE_SECONDS = 20.0  # a batch after a long outage, on a slow disk
 DAYS_AHEAD = 3

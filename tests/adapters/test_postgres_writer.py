@@ -340,4 +340,4 @@ def test_every_line_of_the_killed_writer_is_plain(tmp_path: Path) -> None:
 
 
 def test_batches_are_as_promised() -> None:
-    assert postgres_writer.BATCH <= 1000 and postgres_writer.GATHER <= 0.1
+    assert postgres_writer.BATCH <= 1000 and postgres_writer.GATHER <= 0.25

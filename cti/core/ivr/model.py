@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -333,12 +334,9 @@ class Book(msgspec.Struct, frozen=True):
 
     def flow_for(self, called: str) -> tuple[str, str] | None:
         """Flow and language of a called number, as entered in numbers.yaml or as E.164; None: not ours."""
-        spellings = (called, to_e164(called, self.country), to_e164(f"+{called}", self.country))
-        for spelling in spellings:
-            number = self.numbers.get(spelling) if spelling else None
-            if number:
-                return number.flow, number.language or self.flows[number.flow].language
-        return None
+        others = (to_e164(one, self.country) or "" for one in (called, f"+{called}"))
+        number = next((self.numbers[one] for one in chain([called], others) if one in self.numbers), None)
+        return None if number is None else (number.flow, number.language or self.flows[number.flow].language)
 
     def prompts(self) -> list[Prompt]:
         """Every prompt that does not depend on the call, to be made ready before the first call."""

@@ -43,9 +43,18 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _row(queue: QueueConfig, routing: Routing) -> dict[str, Any]:
-    """All settings of a queue, expressions as they are written; `routing` is that of all queues."""
+    """All settings of a queue by their names in queues.yaml, times in seconds, expressions as they are written;
+    `routing` is that of all queues."""
     found: dict[str, Any] = msgspec.to_builtins(queue, enc_hook=_source)
-    return {**found, "routing": msgspec.to_builtins(routing)}
+    announce, whisper = found["announce"], queue.whisper
+    found["raise"] = found.pop("raises")
+    announce["say"], announce["play"] = announce.pop("texts"), announce.pop("names")
+    found["whisper"] = {"play": whisper.name} if whisper.name else whisper.texts
+    return {**found, "skills": _skills(queue), "routing": msgspec.to_builtins(routing)}
+
+
+def _skills(queue: QueueConfig) -> Mapping[str, Any]:
+    return {queue.name: 1} if queue.skills is None else queue.skills
 
 
 def _source(value: Any) -> str:
@@ -70,7 +79,7 @@ def _line(queue: QueueConfig) -> str:
 
 
 def _needs(queue: QueueConfig) -> str:
-    skills: dict[str, Any] = {queue.name: 1} if queue.skills is None else queue.skills
+    skills = _skills(queue)
     plain = {name: level for name, level in skills.items() if name != "any"}
     needed = [_levels(plain)] if plain else []
     needed += ["or " + _levels(one) for one in skills.get("any", [])]

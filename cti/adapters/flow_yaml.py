@@ -138,7 +138,7 @@ class _Loader:
         if FLOAT.fullmatch(text):
             return float(text)
         if tag != "str" or NUMBER_ELSEWHERE.fullmatch(text):
-            hint = f'"{text[:40]}"' if tag != "bool" else f'"{text[:40]}"; write true or false where that is meant'
+            hint = f'"{text[:40]}"{_else_write(tag, text)}'
             self.wrong(event.start_mark, f"`{text[:40]}` must be quoted: {_read_as(tag, text)}", hint)
         return text
 
@@ -178,6 +178,14 @@ def _read_as(tag: str, text: str) -> str:
     if re.match(r"[-+]?0[0-9_]", text):
         return "a number with a leading zero is octal to YAML"
     return "YAML reads it as a date" if tag == "timestamp" else "YAML readers disagree about it"
+
+
+def _else_write(tag: str, text: str) -> str:
+    """What to write where no text is meant."""
+    if tag == "bool":
+        return "; write true or false where that is meant"
+    number = tag in ("int", "float") or NUMBER_ELSEWHERE.fullmatch(text)
+    return "; digits alone where a quantity is meant" if number and ":" not in text else ""
 
 
 def parse(file: str, text: str) -> Source:

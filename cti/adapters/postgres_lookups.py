@@ -239,7 +239,7 @@ READERS: dict[str, Callable[[str, ZoneInfo], Any]] = {
 
 
 async def customer(store: Store, country: str, *, number: str = "", customer_id: str = "") -> Found:
-    """found {what LookUpCustomer tells of one, and display_name}, none, many {count}. Raises Unavailable."""
+    """found {what LookUpCustomer tells of one}, none, many {count}. Raises Unavailable."""
     if customer_id:
         known = customer_id.isascii() and customer_id.isdigit() and len(customer_id) <= 18
         found = plain(await store.db.rows("find_customer", int(customer_id))) if known else []
@@ -248,4 +248,4 @@ async def customer(store: Store, country: str, *, number: str = "", customer_id:
         found = plain(await store.db.rows("find_customers", e164)) if e164 else []
     if len(found) != 1:
         return ("several", {"count": len(found)}) if found else ("none", {})
-    return "found", {**found[0], "display_name": found[0]["name"]}
+    return "found", found[0]

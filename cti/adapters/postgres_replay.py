@@ -13,18 +13,18 @@ SECONDS = 20.0  # a day of a large site
 
 async def record(store: Store, since: float, until: float) -> Record:
     """The visits that began in [since, until) and have ended, and what the agents did meanwhile. Raises Unavailable."""
-    people, _ = await store.load_people()
     link = await connect(store.dsn, SECONDS)
     try:
         visits = await link.fetch(QUERIES["replay_visits"], since, until)
         spells = await link.fetch(QUERIES["replay_spells"], since, until)
+        skills = await link.fetch(QUERIES["replay_skills"])
     except AWAY as e:
         raise unavailable(e) from e
     finally:
         await drop(link)
     return Record(
         since, until, tuple(_visit(row) for row in visits), tuple(Spell(**_plain(row)) for row in spells),
-        {one.agent: one.skills for one in people},
+        {row["agent"]: row["skills"] for row in skills},
     )  # fmt: skip
 
 

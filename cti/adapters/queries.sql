@@ -233,7 +233,7 @@ INSERT INTO crm.audit (actor, action, object, detail) VALUES ($1, $2, $3, $4)
 
 -- name: find_customers
 -- Everybody who has this number, for the screen-pop.
-SELECT c.customer_id, c.display_name AS name, c.tier, c.language, c.email, c.company, c.attributes,
+SELECT c.customer_id, c.display_name, c.display_name AS name, c.tier, c.language, c.email, c.company, c.attributes,
     (SELECT array_agg(n.number ORDER BY n.number) FROM crm.customer_numbers AS n
      WHERE n.customer_id = c.customer_id) AS numbers
 FROM crm.customer_numbers AS m JOIN crm.customers AS c USING (customer_id)
@@ -242,7 +242,7 @@ ORDER BY c.customer_id LIMIT 20
 
 -- name: find_customer
 -- The same of the customer with that id.
-SELECT c.customer_id, c.display_name AS name, c.tier, c.language, c.email, c.company, c.attributes,
+SELECT c.customer_id, c.display_name, c.display_name AS name, c.tier, c.language, c.email, c.company, c.attributes,
     coalesce((SELECT array_agg(n.number ORDER BY n.number) FROM crm.customer_numbers AS n
               WHERE n.customer_id = c.customer_id), '{}') AS numbers
 FROM crm.customers AS c WHERE c.customer_id = $1
@@ -251,7 +251,7 @@ FROM crm.customers AS c WHERE c.customer_id = $1
 -- For the screen-pop, in one answer because a caller waits for it: everybody who has the number $1, or the customer $2;
 -- the last 5 calls with that number or one of them, with what the agent noted last; their open cases.
 WITH who AS (
-    SELECT c.customer_id, c.display_name AS name, c.tier, c.language, c.email, c.company, c.attributes,
+    SELECT c.customer_id, c.display_name, c.display_name AS name, c.tier, c.language, c.email, c.company, c.attributes,
         ARRAY(SELECT n.number FROM crm.customer_numbers AS n WHERE n.customer_id = c.customer_id ORDER BY n.number)
             AS numbers
     FROM crm.customers AS c
@@ -592,6 +592,11 @@ LEFT JOIN LATERAL (SELECT * FROM crm.offers AS o
 WHERE v.entered_at >= to_timestamp($1) AND v.entered_at < to_timestamp($2)
     AND v.left_at IS NOT NULL AND v.queue IS NOT NULL AND v.result IS NOT NULL
 ORDER BY v.entered_at, v.call_id, v.seq
+
+-- name: replay_skills
+-- What everybody has now; who has left, had last.
+SELECT u.name AS agent, jsonb_object_agg(s.skill, s.level) AS skills
+FROM crm.users AS u JOIN crm.agent_skills AS s USING (user_id) GROUP BY u.user_id
 
 -- name: replay_spells
 -- What every agent wanted and did in [$1, $2), cut to it and to now.

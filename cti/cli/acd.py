@@ -60,11 +60,14 @@ def _replay(args: argparse.Namespace) -> int:
     record, files = database.run(args, lambda store: _read(store, *span)) if plan is None else (None, None)
     record, filled = completed(record) if record is not None else (None, ())
     present = Sources(files) if files is not None else flow_files.read_folder(config.paths.flows)
+    here = "the live version" if files is not None else config.paths.flows
     setups = []
     for where in [None, *([args.queues] if args.queues else [])]:
         book = _book(present if where is None else _other(present, where), config, where)
         if book is None:
             return 1
+        if not book.queues:
+            raise BadInput(f"{where or here}: there are no queues in it", "no_queues")
         setups.append(_setup(book, always_open=plan is not None))
     seeds = range(args.seed, args.seed + args.seeds)
     now, *rest = [list(_played(plan, record, setups[0], setup, seeds)) for setup in setups]

@@ -64,14 +64,15 @@ def _over(one: Row) -> str:
 
 
 def skills(needs: Any) -> str:
-    """english 3, sales 1, and one of dutch 1 / english 5."""
+    """english 3, sales 1, and one of dutch 1 / english 5. Empty: nothing is asked for, and anybody may take it."""
     if not isinstance(needs, Mapping):
         return ""
     parts = [f"{skill} {level}" for skill, level in needs.items() if skill not in ("any", "also")]
     groups = needs.get("any") or []
     for group in groups if groups and isinstance(groups[0], list) else [groups] if groups else []:
         parts.append("one of " + " / ".join(skills(way) for way in group))
-    return ", or ".join([", ".join(parts), *(skills(way) for way in needs.get("also") or ())])
+    also = [skills(way) for way in needs.get("also") or ()] if parts else []
+    return ", or ".join([", ".join(parts), *also])
 
 
 def of_call(said: Row, zone: tzinfo) -> Iterator[str]:

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from cti.adapters import flow_files
-from cti.cli import options
+from cti.cli import decision, options
 from cti.core.ivr.acts_queue import told
 from cti.core.ivr.expressions import Expression
 from cti.core.ivr.source import span
-from cti.core.queues import Capacity, QueueConfig, Relax, Routing
+from cti.core.queues import Capacity, QueueConfig, Relax, Routing, asked
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -50,11 +50,7 @@ def _row(queue: QueueConfig, routing: Routing) -> dict[str, Any]:
     found["raise"] = found.pop("raises")
     announce["say"], announce["play"] = announce.pop("texts"), announce.pop("names")
     found["whisper"] = {"play": whisper.name} if whisper.name else whisper.texts
-    return {**found, "skills": _skills(queue), "routing": msgspec.to_builtins(routing)}
-
-
-def _skills(queue: QueueConfig) -> Mapping[str, Any]:
-    return {queue.name: 1} if queue.skills is None else queue.skills
+    return {**found, "skills": asked(queue, {}), "routing": msgspec.to_builtins(routing)}
 
 
 def _source(value: Any) -> str:
@@ -79,11 +75,7 @@ def _line(queue: QueueConfig) -> str:
 
 
 def _needs(queue: QueueConfig) -> str:
-    skills = _skills(queue)
-    plain = {name: level for name, level in skills.items() if name != "any"}
-    needed = [_levels(plain)] if plain else []
-    needed += ["or " + _levels(one) for one in skills.get("any", [])]
-    return ", ".join(needed) or "nobody special"
+    return decision.skills(asked(queue, {})) or "nobody special"
 
 
 def _levels(skills: Mapping[str, int]) -> str:

@@ -102,9 +102,9 @@ def _node(d: Row, agent: str, queue: str) -> str:
 
 
 def _queued(d: Row, agent: str, queue: str) -> str:
-    skills = " ".join(f"{skill}={level}" for skill, level in (d.get("skills") or {}).items()) \
-        if isinstance(d.get("skills"), dict) else ""  # fmt: skip
-    return f"waits in queue {queue}, priority {d.get('priority', 0)}" + (f", needs {skills}" if skills else "")
+    skills = decision.skills(d.get("skills"))
+    raised = "".join(f", raised by {rule}" for rule in d.get("raised") or ())
+    return f"waits in queue {queue}, priority {d.get('priority', 0)}{raised}" + (f", needs {skills}" if skills else "")
 
 
 def _offered(d: Row, agent: str, queue: str) -> str:
@@ -113,10 +113,14 @@ def _offered(d: Row, agent: str, queue: str) -> str:
 
 
 def _wished_state(d: Row, agent: str, queue: str) -> str:
-    reason = f" ({d['reason']})" if d.get("reason") else ""
-    who = d.get("by")
+    then = f", then {_wish(d, agent, 'next_')}" if d.get("next_wish") else ""
+    return f"{agent} is {d.get('work')}, wants {_wish(d, agent)}{then}"
+
+
+def _wish(d: Row, agent: str, when: str = "") -> str:
+    reason, who = d.get(f"{when}reason"), d.get(f"{when}by")
     by = f", set by {who}" if who and who != agent and not agent.endswith(f"({who})") else ""
-    return f"{agent} is {d.get('work')}, wants {d.get('wish')}{reason}{by}"
+    return str(d.get(f"{when}wish")) + (f" ({reason})" if reason else "") + by
 
 
 def _over_limit(d: Row, agent: str, queue: str) -> str:

@@ -140,7 +140,7 @@ def skill_of(text: str) -> tuple[str, int]:
     """`english=3` as a pair. Raises BadInput."""
     name, sign, level = text.partition("=")
     if not sign or not (level.isascii() and level.isdigit() and len(level) < 3):
-        raise BadInput(f"--skill {text!r}: write it as english=3", "bad_skill")
+        raise BadInput(f"skill {text!r}: write it as english=3", "bad_skill")
     return name, int(level)
 
 

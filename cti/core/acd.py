@@ -288,12 +288,15 @@ class Router:
         return stand.personal or any(self.staff.can(needs) for _, needs in stand.ladder.steps[stand.step :])
 
     def overfull(self, key: str, waiting: int) -> str:
-        """Why his queue takes nobody more, when with him so many wait in it: size or ratio; empty: it does."""
+        """Why his queue takes nobody more, when with him so many wait in it: size or ratio; empty: it does. While
+        nobody is there `no_agents` decides instead of the ratio, where it is set."""
         queue = self.queue(self.stands[key].waiter.queue)
         if waiting > queue.max_size:
             return "size"
-        most = queue.overflow.ratio
-        return "ratio" if most and waiting > most * self.staff.matching(self.needs(key)) else ""
+        most, there = queue.overflow.ratio, self.staff.matching(self.needs(key)) if queue.overflow.ratio else 0
+        if not most or (not there and queue.overflow.no_agents is not None):
+            return ""
+        return "ratio" if waiting > most * there else ""
 
     def position(self, key: str) -> int:
         """1: the next in his queue."""

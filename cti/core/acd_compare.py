@@ -10,6 +10,7 @@ import msgspec
 
 from cti.core.acd import Router
 from cti.core.acd_day import Day
+from cti.core.acd_days import there
 from cti.core.acd_record import Handled, Record
 from cti.core.acd_sim import simulate
 from cti.core.acd_tally import AWAY, BUSY, IDLE, PAUSED, Outcome, Tally
@@ -80,11 +81,12 @@ def figures(outcome: Outcome) -> Figures:
 
 
 def as_recorded(record: Record, queues: Mapping[str, QueueConfig]) -> Figures:
-    """What the day itself came to, by the same formulas."""
-    tally = Tally(queues)
+    """What the day itself came to, by the same formulas: an agent on other calls is away for a while."""
+    tally, takes_calls = Tally(queues), there(record)
     for spell in sorted(record.spells, key=lambda one: one.since):
-        idle = IDLE if spell.wish == "ready" else PAUSED if spell.wish == "not_ready" else AWAY
-        tally.becomes(spell.agent, idle if spell.work == "idle" else BUSY, spell.since)
+        away = AWAY if (spell.wish, spell.work) == ("logged_out", "idle") else PAUSED
+        here = IDLE if spell.work == "idle" else BUSY
+        tally.becomes(spell.agent, here if takes_calls(spell) else away, spell.since)
     for agent in {spell.agent for spell in record.spells}:
         last = max((spell for spell in record.spells if spell.agent == agent), key=lambda one: one.until)
         tally.becomes(agent, AWAY, last.until)

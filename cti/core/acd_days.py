@@ -21,7 +21,7 @@ What it tells only in part:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -157,8 +157,7 @@ def unheard(record: Record, queues: Queues) -> list[tuple[str, str]]:
 
 def _shifts(record: Record, chance: Chance) -> Iterator[Shift]:
     """When who was signed on, and not ready or busy with something else than these calls meanwhile."""
-    offered = {one.call_id for one in record.visits} | {one.made for one in record.visits}
-    served = {(one.made or one.call_id, one.agent) for one in record.visits if one.served}
+    offered, takes_calls = _offered(record), there(record)
     rings: dict[str, list[float]] = {}
     for one in record.visits:
         if one.served:
@@ -170,7 +169,7 @@ def _shifts(record: Record, chance: Chance) -> Iterator[Shift]:
         own.sort(key=lambda one: one.since)
         misses = {n: _miss(own, n, chance) for n in _not_taken(own, offered)}
         here = [n for n, s in enumerate(own) if s.wish != "logged_out" or s.work != "idle"]
-        away = [own[n] for n in here if n not in misses and not _takes_calls(own[n], offered, served)]
+        away = [own[n] for n in here if n not in misses and not takes_calls(own[n])]
         ringing = rings.get(agent, [0.0])
         if here:
             yield Shift(agent=agent, skills=record.skills.get(agent, {}), spans=_joined(own[n] for n in here),
@@ -194,12 +193,23 @@ def _miss(own: Sequence[Spell], n: int, chance: Chance) -> Miss:
     return Miss(since, after.until, math.inf if after.reason == MISSED else rung.until - rung.since)
 
 
-def _takes_calls(spell: Spell, offered: set[str], served: set[tuple[str, str]]) -> bool:
-    if spell.work == "idle":
-        return spell.wish == "ready"
-    if spell.work == "reserved":
-        return spell.call_id in offered
-    return (spell.call_id, spell.agent) in served
+def _offered(record: Record) -> set[str]:
+    return {one.call_id for one in record.visits} | {one.made for one in record.visits}
+
+
+def there(record: Record) -> Callable[[Spell], bool]:
+    """Tells whether an agent was there for the calls of this day: free for them, or busy with one."""
+    offered = _offered(record)
+    served = {(one.made or one.call_id, one.agent) for one in record.visits if one.served}
+
+    def takes_calls(spell: Spell) -> bool:
+        if spell.work == "idle":
+            return spell.wish == "ready"
+        if spell.work == "reserved":
+            return spell.call_id in offered
+        return (spell.call_id, spell.agent) in served
+
+    return takes_calls
 
 
 def _joined(spells: Iterable[Spell]) -> tuple[tuple[float, float], ...]:

@@ -35,7 +35,7 @@ class Visit(msgspec.Struct, kw_only=True):
 
 
 class Offer(msgspec.Struct, kw_only=True):
-    """A visit proposed to an agent; after the connect, their conversation."""
+    """A visit proposed to an agent; after the connect, their conversation. `waited`: s, until it was proposed."""
 
     offer: str
     call_id: str
@@ -45,6 +45,7 @@ class Offer(msgspec.Struct, kw_only=True):
     station: str
     channel_id: str
     at: float
+    waited: float = 0.0
     recorded: bool = False
     decision: dict[str, Any] = {}
     connected_at: float | None = None
@@ -112,6 +113,7 @@ class Call(msgspec.Struct, kw_only=True):
     ended_at: float | None = None
     wrapped_at: float | None = None
     disposition: str = ""
+    note: str = ""
     stored_from: float = 0.0  # the clock was set back during the call: nothing more is stored as earlier than this
     seq: int = 0
 
@@ -340,6 +342,7 @@ def _offered(call: Call, event: Event) -> None:
         station=data["station"],
         channel_id=data["channel_id"],
         at=event.at,
+        waited=max(0.0, event.at - call.visit.entered_at) if call.visit is not None else 0.0,
         recorded=data.get("recorded", False),
         decision=data.get("decision") or {},
     )
@@ -400,7 +403,7 @@ def _recording_stopped(call: Call, event: Event) -> None:
 
 
 def _disposition(call: Call, event: Event) -> None:
-    call.disposition = event.data["code"]
+    call.disposition, call.note = event.data["code"], event.data.get("note") or ""
 
 
 _FOLDS = {

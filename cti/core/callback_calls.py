@@ -40,6 +40,7 @@ from cti.core.outbox import Outbox
 # How the customer's channel ended, by Q.850 cause; else: fail.
 CUSTOMER = {17: "busy", 21: "busy", 18: "no_answer", 19: "no_answer", 20: "no_answer", 16: "no_answer", 0: "no_answer",
             1: "invalid_number", 22: "invalid_number", 28: "invalid_number"}  # fmt: skip
+STOPPED = "stopped"  # by a supervisor
 AGENT_LEFT = "agent_left"  # of a call whose agent hung up while the customer's phone was rung
 OUTCOMES = ("busy", "no_answer", "invalid_number", "dropped")  # of v_calls; else: failed
 OFFER_ENDS = ("offer.missed", "offer.rejected", "offer.cancelled", "offer.caller_left")
@@ -54,6 +55,7 @@ class CallbackCalls:
         self.epoch = epoch
         self._names: dict[str, str] = {}  # channels of agents who are rung for a callback
         self._up: set[str] = set()  # customers who have answered and are not bridged yet
+        self._past: set[str] = set()  # nodes that have still to tell what there is now
         self.handlers: dict[type, Callable[[Any], None]] = {
             ChannelNew: self._channel_new, ChannelUp: self._channel_up, ChannelGone: self._channel_gone,
             OriginateFailed: self._originate_failed, CustomerFound: self._customer_found, SwitchUp: self._switch_up,
@@ -70,7 +72,8 @@ class CallbackCalls:
             self._up.discard(call.uniqueid if call is not None else "")
 
     def restored(self, at: float) -> None:
-        """What rings is taken up with SwitchUp."""
+        """What rings is taken up with SwitchUp; what is told before that may be long past."""
+        self._past = {call.node for call in self.calls.live.values() if call.calls_back}
 
     def react(self, event: Event) -> None:
         call = self.calls.live.get(event.call_id)
@@ -79,7 +82,7 @@ class CallbackCalls:
         if event.type in OFFER_ENDS and call.ended_at is None:
             self._without_agent(call, event.at)
         elif event.type == "call.identified" and call.calls_back:
-            self._show(call, event.at)
+            self._show(call)
         elif event.type == "call.connected":
             one = self.callbacks.open.get(call.callback)
             if one is not None:
@@ -87,14 +90,14 @@ class CallbackCalls:
 
     # ------------------------------------------------------------ the agent
 
-    def begin(self, match: Match, at: float) -> None:
-        """It is its turn, and this agent is free: he is rung."""
+    def begin(self, match: Match, at: float) -> bool:
+        """It is its turn, and this agent is free: he is rung, unless it may not be made (any more)."""
         one = self.callbacks.open[match.key.removeprefix(PREFIX)]
         if MAIN in self.floor.nodes_down:
-            return
-        if self.callbacks.hindered(one, at):
+            return False
+        if not self.callbacks.may_ring(one, at):
             self.callbacks.look(one, at)
-            return
+            return False
         channel = channel_id(self.epoch, offer_id(one.callback_id, one.calls + 1, self.epoch, at))
         made = placed_id(channel, at)
         self.out.emit(
@@ -107,16 +110,17 @@ class CallbackCalls:
         self.floor.offer(self.calls.live[made], match, at)
         self.out.command(LookUpCustomer(node=MAIN, call_id=made, caller=one.number))
         self.out.wake(at + self.floor.queue(one.queue).ring + RING_GRACE, "agent_phone", made)
+        return True
 
     def _customer_found(self, m: CustomerFound) -> None:
         """The page is told once more, with what is known of the number; of customers when `call.identified` says so."""
         call = self._underway(self.calls.live.get(m.call_id))
         if call is not None and not m.customer_id and not m.customers:
-            self._show(call, m.at)
+            self._show(call)
 
-    def _show(self, call: Call, at: float) -> None:
+    def _show(self, call: Call) -> None:
         if call.offer is not None:
-            self.out.command(Push(type="screen_pop", agent=call.offer.agent, data=self.floor.pop(call, at)))
+            self.out.command(Push(type="screen_pop", agent=call.offer.agent, data=self.floor.pop(call)))
 
     def _underway(self, call: Call | None) -> Call | None:
         """A call of ours whose two sides have not met."""
@@ -136,7 +140,8 @@ class CallbackCalls:
         call = self._of_agent(m.uniqueid)
         if call is not None:
             self.calls.answered.add(m.uniqueid)
-            self._place(call, m.at)
+            if call.node not in self._past | self.floor.nodes_down:
+                self._place(call, m.at)
         elif (call := self._of_customer(m.uniqueid)) is not None:
             self._up.add(m.uniqueid)
             self.out.wake(m.at + BRIDGE_WITHIN, "met", call.call_id)
@@ -159,11 +164,19 @@ class CallbackCalls:
     def _place(self, call: Call, at: float) -> None:
         """The agent waits for him: ring him, once."""
         assert call.offer is not None
-        if call.placed or call.offer.channel_id not in self._names:
+        if call.placed or call.offer.channel_id not in self._names or not self._may_ring(call, at):
             return
         self.out.emit("call.placed", at, call_id=call.call_id, agent=call.offer.agent, queue=call.offer.queue,
                       to=call.called, channel_id=call.uniqueid)  # fmt: skip
         self._ring_customer(call, at)
+
+    def _may_ring(self, call: Call, at: float) -> bool:
+        """Else the agent is let go: it has closed since his phone began to ring, say, or the number was barred."""
+        one = self.callbacks.open.get(call.callback)
+        may = one is not None and self.callbacks.may_ring(one, at)
+        if not may:
+            self.floor.withdraw(call, at, "cancelled", "not_now")
+        return may
 
     def _ring_customer(self, call: Call, at: float) -> None:
         assert call.offer is not None
@@ -198,8 +211,9 @@ class CallbackCalls:
             return
         rules = self.callbacks.rules(one)
         not_before = one.not_before if result == NO_AGENT else at + rules.every
+        tried = NO_AGENT if result == STOPPED and not call.placed else result
         self.out.emit("callback.failed", at, call_id=one.call_id, queue=one.queue, callback=one.callback_id,
-                      to=call.call_id, number=one.number, result=result, not_before=not_before or None)  # fmt: skip
+                      to=call.call_id, number=one.number, result=tried, not_before=not_before or None)  # fmt: skip
         if result == "invalid_number":
             self.callbacks.end(one, at, "failed", "system")
 
@@ -226,9 +240,10 @@ class CallbackCalls:
         call = self._underway(self.calls.live.get(m.call_id))
         if call is not None and not m.agent:
             self._hang_up_customer(call)
-            self._failed(call, m.at, "stopped")
+            self._failed(call, m.at, STOPPED)
 
     def _switch_up(self, m: SwitchUp) -> None:
+        self._past.discard(m.node)
         live = {channel.uniqueid: channel for channel in m.channels}
         for call in list(self.calls.live.values()):
             if call.calls_back and call.node == m.node:
@@ -258,7 +273,7 @@ class CallbackCalls:
             self._place(call, at)
         elif rung:
             self.out.wake(at + queue.callback.ring + RING_GRACE, "customer_phone", call.call_id)
-        else:
+        elif self._may_ring(call, at):
             self._ring_customer(call, at)
 
     # ------------------------------------------------------------ deadlines

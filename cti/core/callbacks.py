@@ -1,7 +1,7 @@
 """Callbacks: customers who are called when it is their turn, at the place they had in the queue.
 
     waits    stands in the router among the callers of its queue, or sleeps until it may be dialled: its next try, the
-             opening of its calendar, the end of another call to the same number
+             opening of its calendar, the end of the call in which it was asked for, or of another one to the number
     called   a call is made for it (`core.callback_calls`)
     over     done, expired, cancelled, merged, barred, failed
 
@@ -39,13 +39,15 @@ from cti.errors import Refused
 PREFIX = "callback/"
 LOOK_EVERY = 30.0  # s between two looks whether a calendar has opened or closed
 KEEP_OVER = 20_000
+MONTH = 30 * 86_400.0  # s, the longest that a queue may let a callback wait
+GONE = CallbackRules(tries=20, expires=MONTH)
 NO_AGENT = "no_agent"  # of a call for which no agent stayed: no try
 MOVES = {"since", "priority", "requested_at", "not_before"}  # what `callback.moved` may change
 
 
 class Callback(msgspec.Struct, kw_only=True):
     """One that is open. `call_id`: in which it was asked for. `made`: the call that is being made for it. `stored`: the
-    database has it. `wakes`: when it is looked at next."""
+    database has it; `cancelled`: no more, it was ended there. `wakes`: when it is looked at next."""
 
     callback_id: str
     call_id: str
@@ -63,6 +65,7 @@ class Callback(msgspec.Struct, kw_only=True):
     made: str = ""
     calls: int = 0  # made for it since this server started
     stored: bool = False
+    cancelled: bool = False
     wakes: float = 0.0
 
     @property
@@ -82,8 +85,10 @@ class Callbacks:
         self.country = country
         self.trunk = trunk
         self.book: ivr.Book | None = None  # the live version: which numbers are ours
+        self.calendars: set[str] = set()  # of all versions that serve
         self.open: dict[str, Callback] = {}
-        self._of: dict[str, dict[str, Callback]] = {}  # by number, then id
+        self._of: dict[str, dict[str, Callback]] = {}  # by number, and by the call in which it was asked for; then id
+        self._calling: dict[str, str] = {}  # by number: the call that we made to it, until it is over
         self._over: dict[str, None] = {}
         self.handlers: dict[type, Callable[[Any], None]] = {
             CallbacksFound: self._found, CancelCallback: self._cancel, CalendarsForced: self._calendars,
@@ -93,9 +98,9 @@ class Callbacks:
             "callback": self._due, "callbacks": lambda _, at: self._look_all(at),
         }  # fmt: skip
 
-    def of(self, number: str) -> list[Callback]:
-        """The open ones of a number, in the order in which they came."""
-        return list(self._of.get(number, {}).values())
+    def of(self, name: str) -> list[Callback]:
+        """The open ones of a number, or of the call in which they were asked for, in the order in which they came."""
+        return list(self._of.get(name, {}).values())
 
     def told(self, number: str) -> dict[str, Any]:
         """What a flow may know: which queue is to call the number back (the first, where several are), and how often it
@@ -108,7 +113,9 @@ class Callbacks:
         return Counter(one.queue for one in self.open.values())
 
     def rules(self, one: Callback) -> CallbackRules:
-        return self.floor.queue(one.queue).callback
+        """Of a queue that is gone, and may be back: those that end nothing before its time."""
+        queue = self.router.queues.get(one.queue)
+        return queue.callback if queue is not None else GONE
 
     def configured(self, at: float) -> None:
         """Other settings hold."""
@@ -119,6 +126,10 @@ class Callbacks:
     def apply(self, event: Event) -> None:
         if event.type == "callback.requested":
             self._requested(event)
+        elif event.type == "call.arrived" and event.data.get("callback"):
+            self._calling[event.data["called"]] = event.call_id
+        elif event.type == "call.ended" and (number := self._called(event)):
+            self._calling.pop(number, None)
         one = self.open.get(event.data.get("callback", "")) if event.type.startswith("callback.") else None
         if one is None:
             return
@@ -134,6 +145,11 @@ class Callbacks:
         else:  # it has ended
             self._forget(one)
 
+    def _called(self, event: Event) -> str:
+        """The number that this call was made to, if it was made for a callback."""
+        call = self.calls.live.get(event.call_id)
+        return call.called if call is not None and call.callback else ""
+
     def _requested(self, event: Event) -> None:
         data, call = event.data, self.calls.live.get(event.call_id)
         self._keep(
@@ -147,15 +163,17 @@ class Callbacks:
 
     def _keep(self, one: Callback) -> None:
         self.open[one.callback_id] = one
-        self._of.setdefault(one.number, {})[one.callback_id] = one
+        for name in (one.number, one.call_id):
+            self._of.setdefault(name, {})[one.callback_id] = one
 
     def _forget(self, one: Callback) -> None:
         self.router.leave(one.key)
         del self.open[one.callback_id]
-        same = self._of[one.number]
-        del same[one.callback_id]
-        if not same:
-            del self._of[one.number]
+        for name in (one.number, one.call_id):
+            same = self._of[name]
+            del same[one.callback_id]
+            if not same:
+                del self._of[name]
         self._over[one.callback_id] = None
         while len(self._over) > KEEP_OVER:
             del self._over[next(iter(self._over))]
@@ -174,6 +192,9 @@ class Callbacks:
             self._returned(event)
         elif event.type in ("callback.failed", "callback.ended"):
             for other in self.of(event.data["number"]):
+                self._free_again(other, event.at)
+        elif event.type == "call.ended":
+            for other in [*self.of(event.call_id), *self.of(self._called(event))]:
                 self._free_again(other, event.at)
 
     # ------------------------------------------------------------ one per number and queue
@@ -238,7 +259,9 @@ class Callbacks:
         if one.made or one.callback_id not in self.open:
             return
         over = self._is_over(one, at)
-        if over:
+        if one.cancelled:
+            self._forget(one)
+        elif over:
             self.end(one, at, over, "system")
         elif self.hindered(one, at):
             self.router.leave(one.key)
@@ -251,24 +274,37 @@ class Callbacks:
         if one.barred:
             return "barred"
         rules = self.rules(one)
-        if one.tries >= rules.tries or for_callback(one.number, self.country, rules.countries).refused:
-            return "failed"
-        if self.book is not None and self.book.flow_for(one.number) is not None:  # it would ring here
+        if one.tries >= rules.tries or (rules is not GONE and self._may_never(one.number, rules)):
             return "failed"
         return "expired" if at >= one.requested_at + rules.expires else ""
 
+    def _may_never(self, number: str, rules: CallbackRules) -> bool:
+        ours = self.book is not None and self.book.flow_for(number) is not None  # it would ring here
+        return ours or bool(for_callback(number, self.country, rules.countries).refused)
+
     def hindered(self, one: Callback, at: float) -> str:
-        """What keeps it from being called now: later (its next try), no_queue, no_trunk, number (it is being called
-        already), closed (the calendar). Empty: nothing but who comes before."""
+        """What keeps it from being called now: later (its next try), no_queue, no_trunk, number (that is being called,
+        or served, already), on_line (the call in which it was asked for goes on), soon (the database has still to tell
+        whether the number may be called), closed (the calendar). Empty: nothing but who comes before."""
         queue = self.router.queues.get(one.queue)
         if at < one.not_before:
             return "later"
         if queue is None or not self.trunk:
             return "no_trunk" if queue is not None else "no_queue"
-        if any(other.made for other in self.of(one.number)):
+        if self._calling.get(one.number, one.made) != one.made:
             return "number"
+        asked = self.calls.live.get(one.call_id)
+        if asked is not None and asked.ended_at is None:
+            return "on_line"
+        if not one.stored:
+            return "soon"
         calendar = queue.callback.calendar or queue.calendar
-        return "" if not calendar or self.router.is_open(calendar, at) else "closed"
+        known = calendar in self.calendars  # else it went with the queue's version
+        return "closed" if calendar and not (known and self.router.is_open(calendar, at)) else ""
+
+    def may_ring(self, one: Callback, at: float) -> bool:
+        """Whether the customer may be rung now."""
+        return not (one.cancelled or self._is_over(one, at) or self.hindered(one, at))
 
     def turn(self, one: Callback) -> tuple[bool, bool, tuple[float, float]]:
         """In which order those of a queue are shown: who is called, who stands by his place, who sleeps by his next
@@ -293,6 +329,7 @@ class Callbacks:
     def _due(self, name: str, at: float) -> None:
         one = self.open.get(name)
         if one is not None:
+            one.wakes = 0.0
             self.look(one, at)
 
     def _look_all(self, at: float) -> None:
@@ -311,19 +348,19 @@ class Callbacks:
         is known here; only whether they may be called is its to say."""
         found = {due.callback_id for due in m.callbacks}
         for one in list(self.open.values()):
-            if one.stored and one.callback_id not in found and not one.made:
-                self._forget(one)
+            if one.stored and one.callback_id not in found:
+                one.cancelled = True
+                self.look(one, m.at)
         for due in m.callbacks:
             known = self.open.get(due.callback_id)
             if known is not None:
-                known.stored = True
-                self._bar(known, due.barred, m.at)
+                self._is_known(known, due.barred, m.at)
             elif due.callback_id not in self._over:
                 self._take(due, m.at)
 
-    def _bar(self, one: Callback, barred: bool, at: float) -> None:
-        if one.barred != barred:
-            one.barred = barred
+    def _is_known(self, one: Callback, barred: bool, at: float) -> None:
+        if (one.stored, one.barred) != (True, barred):
+            one.stored, one.barred = True, barred
             self.look(one, at)
 
     def _take(self, due: CallbackDue, at: float) -> None:

@@ -63,7 +63,7 @@ class Floor:
         self.expect = Expect()
         self.customers: dict[str, dict[str, Any]] = {}
         self.nodes_down: set[str] = set()
-        self.callbacks: Callable[[Match, float], None] = lambda match, at: None  # an agent for a callback
+        self.callbacks: Callable[[Match, float], bool] = lambda match, at: True  # an agent for a callback
         self.final: Callable[[Call], bool] = lambda call: False  # whether the call is over with the conversation
         self._talks: dict[str, tuple[str, float]] = {}  # by agent: the queue of his conversation, and when it began
         self.handlers: dict[type, Callable[[Any], None]] = {
@@ -132,10 +132,12 @@ class Floor:
             self._meet(match, at)
 
     def route_agent(self, agent: str, at: float) -> None:
-        """Offer this agent a call, if he is free and one waits for him."""
-        match = None if self.nodes_down else self.router.caller_for(agent, at)
-        if match is not None:
-            self._meet(match, at)
+        """Offer this agent a call, if he is free and one waits for him. A callback that may not be made just now waits
+        in line no more: the next one is looked at."""
+        while not self.nodes_down:
+            match = self.router.caller_for(agent, at)
+            if match is None or self._meet(match, at):
+                return
 
     def route_all(self, at: float) -> None:
         for agent in list(self.router.agents):
@@ -155,12 +157,13 @@ class Floor:
         for key in self.router.in_turn(queue, at):
             self.route_call(key, at)
 
-    def _meet(self, match: Match, at: float) -> None:
+    def _meet(self, match: Match, at: float) -> bool:
+        """Whether the agent has him; not when it is a callback that may not be made."""
         call = self.calls.live.get(match.key)
         if call is None:
-            self.callbacks(match, at)
-        else:
-            self.offer(call, match, at)
+            return self.callbacks(match, at)
+        self.offer(call, match, at)
+        return True
 
     def can_serve(self, agent: Agent, queue: str) -> bool:
         """Whether the agent has what a queue's own rule asks for, without relaxation."""
@@ -181,7 +184,7 @@ class Floor:
             decision=msgspec.to_builtins(match.decision),
         )  # fmt: skip
         self.people.move(agent, at, call_id=call.call_id, work="reserved")
-        self.out.command(Push(type="screen_pop", agent=agent.agent, data=self.pop(call, at)))
+        self.out.command(Push(type="screen_pop", agent=agent.agent, data=self.pop(call)))
         self._ring(call, agent, channel, match.queue, offer if recorded else "")
         self.out.wake(at + self.queue(match.queue).ring + RING_GRACE, "ring", channel)
 
@@ -198,15 +201,15 @@ class Floor:
     def _whisper(self, call: Call, queue: str) -> tuple[Prompt, ...]:
         return whisper_prompts(self.queue(queue).whisper, call.language, call.version)
 
-    def pop(self, call: Call, at: float) -> dict[str, Any]:
-        """The screen-pop's data: all that the page needs to draw it."""
-        queue = call.visit.queue if call.visit else call.offer.queue if call.offer else ""
-        waited = at - call.visit.entered_at if call.visit else 0.0
+    def pop(self, call: Call) -> dict[str, Any]:
+        """The screen-pop's data: all that the page needs to draw it, the same while it rings and during the talk."""
+        offer = call.offer
         about = {
             "call_id": call.call_id, "direction": call.direction, "caller": call.caller or call.caller_entered or None,
-            "caller_name": call.caller_name, "called": call.called, "queue": queue, "flow_path": list(call.path),
-            "variables": dict((call.line or {}).get("vars", {})), "waited_seconds": round(max(0.0, waited), 1),
-            "identified_by": call.by or None, "decision": call.offer.decision if call.offer else None,
+            "caller_name": call.caller_name, "called": call.called, "queue": offer.queue if offer else "",
+            "flow_path": list(call.path), "variables": dict((call.line or {}).get("vars", {})),
+            "waited_seconds": round(offer.waited, 1) if offer else 0.0, "identified_by": call.by or None,
+            "decision": offer.decision if offer else None,
         }  # fmt: skip
         if call.callback:
             about["callback"] = {"requested_at": call.requested_at, "tries": call.tries}

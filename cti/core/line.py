@@ -36,6 +36,7 @@ from cti.core.messages import (
     Pause,
     Play,
     Release,
+    SwitchDown,
     SwitchUp,
     TaskDone,
 )  # fmt: skip
@@ -75,6 +76,7 @@ class Lines:
             ChannelNew: self._channel_new, LineReady: self._line_ready, LineDone: self._line_done,
             LineLost: self._line_lost, CustomerFound: self._customer_found, ChannelGone: self._channel_gone,
             OriginateFailed: self.dials.originate_failed, Bridged: self.dials.bridged, SwitchUp: self._switch_up,
+            SwitchDown: self.dials.switch_down,
             TaskDone: self.work.task_done, CalendarsForced: self._calendars_forced,
         }  # fmt: skip
         self._heard_of: dict[str, Callable[[Event], None]] = {

@@ -5,11 +5,12 @@ from __future__ import annotations
 from cti.core import ivr
 from cti.core.call import Call
 from cti.core.ids import channel_id, offer_id
-from cti.core.messages import Bridged, ChannelGone, Event, HangUp, OriginateFailed, Ring, SwitchUp
+from cti.core.messages import Bridged, ChannelGone, Event, HangUp, OriginateFailed, Ring, SwitchDown, SwitchUp
 from cti.core.outbox import Outbox
 
 # How the dialled channel ended, by Q.850 cause, when nobody answered; else: fail.
 RESULTS = {17: "busy", 21: "busy", 18: "no_answer", 19: "no_answer", 16: "no_answer", 0: "no_answer"}
+GRACE = 5.0  # s on top of the ring time before a phone without any fact is given up
 
 
 class Dials:
@@ -20,6 +21,7 @@ class Dials:
         self.epoch = epoch
         self.trunk = trunk
         self.ringing: dict[str, Call] = {}
+        self._down: set[str] = set()  # nodes whose link is down
 
     def apply(self, event: Event, call: Call) -> None:
         if event.type == "call.dialed" and call.dial is not None:
@@ -38,7 +40,7 @@ class Dials:
                 caller_name=call.caller_name,
             )
         )  # fmt: skip
-        self.out.wake(at + action.timeout + 5.0, "dial", channel)
+        self.out.wake(at + action.timeout + GRACE, "dial", channel)
 
     def bridged(self, m: Bridged) -> None:
         call = self.ringing.get(m.uniqueid)
@@ -51,9 +53,13 @@ class Dials:
             self._over(call, m.at, "no_answer" if m.reason == "no_answer" else "fail")
 
     def due(self, channel: str, at: float) -> None:
-        """Long enough."""
+        """Long enough; while the link is down nobody knows what the phone does: it has time."""
         call = self.ringing.get(channel)
-        if call is not None and not _met(call):
+        if call is None or _met(call):
+            return
+        if call.node in self._down:
+            self.out.wake(at + GRACE, "dial", channel)
+        else:
             self.out.command(HangUp(node=call.node, uniqueid=channel))
             self._over(call, at, "no_answer")
 
@@ -70,7 +76,11 @@ class Dials:
         self._over(call, at, "answered" if met else "caller_left")
         return met
 
+    def switch_down(self, m: SwitchDown) -> None:
+        self._down.add(m.node)
+
     def switch_up(self, m: SwitchUp) -> None:
+        self._down.discard(m.node)
         live = {channel.uniqueid for channel in m.channels}
         for channel, call in list(self.ringing.items()):
             if call.node == m.node and channel not in live:

@@ -353,12 +353,13 @@ class CancelCallback(Request, frozen=True, kw_only=True):
 
 
 class SetDisposition(Request, frozen=True, kw_only=True):
-    """How a call ended; it ends the agent's wrap-up, but for a draft (what a page keeps while he types)."""
+    """How a call ended; it ends the agent's wrap-up, but for a draft (what a page keeps while he types). `note` None:
+    as it was."""
 
     call_id: str
     agent: str
     code: str
-    note: str = ""
+    note: str | None = None
     draft: bool = False
 
 
@@ -413,7 +414,8 @@ class Event(Message, frozen=True, kw_only=True):
     call.wrapped          agent; how (finish, disposition, timer, supervisor, none: the queue has none), by
     call.disposition_set  agent; code, note
     agent.state_changed   agent; wish, reason, by (who stated it; empty: the system), work, station, next_wish,
-                          next_reason, next_by, idle_since, wrap_until, extended, keeps_idle (call_id while busy)
+                          next_reason, next_by, idle_since, wrap_until, extended, keeps_idle (call_id while busy);
+                          since: the clock was set, and he is in his state since then
     agent.over_limit      agent; reason, since: he is not ready for longer than the site allows for that reason
     """
 

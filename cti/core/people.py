@@ -69,6 +69,7 @@ class People:
         agent.call_id = event.call_id if agent.work != "idle" else ""
         if (agent.state, agent.reason) != shown or not agent.since:
             agent.since, agent.over_since = event.at, None
+        agent.since = event.data.get("since", agent.since)
         agent.disposed = agent.disposed and agent.work != "talking"
         self._sort(agent, event.at)
 
@@ -147,10 +148,12 @@ class People:
     def _clock_stepped(self, m: ClockStepped) -> None:
         """Who has been idle for how long, and how long a wrap-up still goes, is as it was."""
         for agent in self.agents.values():
-            agent.since += m.by if agent.since else 0.0
-            if agent.wish != "logged_out" or agent.work != "idle":
+            since = agent.since + m.by if agent.since else 0.0
+            if agent.wish == "logged_out" and agent.work == "idle":
+                agent.since = since
+            else:
                 until = agent.wrap_until + m.by if agent.wrap_until is not None else None
-                self.move(agent, m.at, idle_since=agent.idle_since + m.by, wrap_until=until)
+                self.move(agent, m.at, idle_since=agent.idle_since + m.by, wrap_until=until, since=since)
 
     def _wrap_up(self, m: WrapUp) -> None:
         """Finishing what a disposition has just finished is no mistake."""
@@ -244,16 +247,18 @@ class People:
                 self._state_wish(agent, m.at, "logged_out", REMOVED)
         for station in sorted(before.keys() | self.stations.keys()):
             if before.get(station, False) != self.stations.get(station, False):
-                self._phone(station, m.at)
+                self._phone(station, m.at, self.stations.get(station, False))
 
     def _station(self, m: StationState) -> None:
         self.heard[m.station] = m.reachable
         if m.station in self.stations:
+            back = m.reachable and not self.stations[m.station]
             self.stations[m.station] = m.reachable
-            self._phone(m.station, m.at)
+            self._phone(m.station, m.at, back)
 
-    def _phone(self, station: str, at: float) -> None:
-        """An agent whose phone is lost is not ready(link), and ready again when it is back."""
+    def _phone(self, station: str, at: float, back: bool) -> None:
+        """An agent whose phone is lost is not ready(link), and ready again when it is back; but not by being told once
+        more that one is there which could not be rung."""
         reachable = self.stations.get(station, False)
         for agent in self.agents.values():
             if agent.station != station:
@@ -261,7 +266,7 @@ class People:
             self._sort(agent, at)
             if agent.work == "idle" and agent.wish == "ready" and not reachable:
                 self._state_wish(agent, at, "not_ready", LINK)
-            elif reachable and (agent.wish, agent.reason, agent.work) == ("not_ready", LINK, "idle"):
+            elif back and (agent.wish, agent.reason, agent.work) == ("not_ready", LINK, "idle"):
                 self._state_wish(agent, at, "ready", "")
 
     def _switch_up(self, m: SwitchUp) -> None:

@@ -26,7 +26,7 @@ class Requirement(msgspec.Struct, frozen=True):
 
 
 class Relax(msgspec.Struct, frozen=True):
-    """After so many seconds of waiting: these levels instead (0: not needed), agents with these skills too, or any."""
+    """After so many seconds of waiting: only these levels (0: not needed), agents with these skills too, or any."""
 
     after: float
     skills: dict[str, int] = {}
@@ -171,11 +171,12 @@ def asked(queue: QueueConfig, extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def relaxed(requirement: Requirement, step: Relax) -> Requirement:
-    """What is still required after one more step, which overrides the earlier ones."""
+    """What is still required after one more step. It shuts nobody out: a level that it gives counts where the skill is
+    asked for, in whichever alternative, at a higher one."""
     if step.any_agent:
         return Requirement()
     return Requirement(
-        _relaxed(requirement.needs, step.skills, add=True),
+        _relaxed(requirement.needs, step.skills),
         tuple(tuple(_relaxed(one, step.skills) for one in group) for group in requirement.any),
         (*requirement.also, _frozen(step.also)) if step.also else requirement.also,
     )
@@ -211,7 +212,5 @@ def _frozen(levels: Mapping[str, int]) -> Levels:
     return tuple(sorted((skill, level) for skill, level in levels.items() if level > 0))
 
 
-def _relaxed(needs: Levels, changed: Mapping[str, int], add: bool = False) -> Levels:
-    """`changed` levels instead; skills that were not required only come in with `add`."""
-    before = dict(needs)
-    return _frozen({**before, **{s: level for s, level in changed.items() if add or s in before}})
+def _relaxed(needs: Levels, changed: Mapping[str, int]) -> Levels:
+    return _frozen({skill: min(level, changed.get(skill, level)) for skill, level in needs})

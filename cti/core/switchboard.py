@@ -167,7 +167,7 @@ class Switchboard:
         found = {"customers": list(m.customers), "history": list(m.history), "cases": list(m.cases)}
         self.floor.customers[m.call_id] = found
         if call.offer is not None and m.customer_id:
-            pop = self.floor.pop(call, m.at)
+            pop = self.floor.pop(call)
             self.out.command(Push(type="screen_pop", agent=call.offer.agent, data=pop))
 
     def _recorded(self, m: RecordingFinished) -> None:
@@ -248,13 +248,16 @@ class Switchboard:
         earlier = {name: queue for version in sorted(beside) for name, queue in beside[version].queues.items()}
         self.waits.configure(live.queues if live else {}, message.at, earlier, live.routing if live else Routing())
         self.callbacks.book = live
+        self.callbacks.calendars = {name for one in lines.books.values() for name in one.calendars}
         self.callbacks.configured(message.at)
 
     def _is_open(self, calendar: str, at: float) -> bool:
-        """Whether a calendar of the live version is open; one that it does not know is."""
-        book = self.lines.books.get(self.lines.serving.live)
-        if book is None or calendar not in book.calendars:
+        """Whether a calendar is open, of the live version or else of another that serves; one that none knows is."""
+        live = self.lines.books.get(self.lines.serving.live)
+        books = [book for book in (live, *self.lines.books.values()) if book is not None and calendar in book.calendars]
+        if not books:
             return True
+        book = books[0]
         return hours(book.calendars[calendar], at, book.zone, self.lines.forced.get(calendar)).state == "open"
 
     def _versions_in_use(self) -> set[int]:

@@ -148,7 +148,8 @@ class Talk:
         wraps_up = agent is not None and agent.call_id == m.call_id
         if call is None or not (wraps_up or m.agent in (call.agent, "")):
             raise Refused("this call is closed or another agent's", "call_gone")
-        self.out.emit("call.disposition_set", m.at, call_id=m.call_id, agent=m.agent, code=m.code, note=m.note)
+        note = call.note if m.note is None else m.note
+        self.out.emit("call.disposition_set", m.at, call_id=m.call_id, agent=m.agent, code=m.code, note=note)
         if agent is not None and wraps_up and agent.work == "wrap_up" and not m.draft:
             self.people.end_wrap_up(agent, m.at, "disposition", m.by)
 

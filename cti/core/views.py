@@ -53,7 +53,7 @@ def live_call(call: Call, now: float) -> Row:
         "queue": waiting.queue if waiting else offer.queue if offer else None,
         "agent": offer.agent if offer else call.agent or None, "started_at": call.arrived_at,
         "queued_at": waiting.entered_at if waiting else None, "connected_at": call.connected_at,
-        "ended_at": call.ended_at, "disposition": call.disposition or None,
+        "ended_at": call.ended_at, "disposition": call.disposition or None, "note": call.note or None,
     }  # fmt: skip
 
 
@@ -149,7 +149,7 @@ def desk(board: Switchboard, stats: Stats, name: str, now: float) -> Row:
     call = board.calls.live.get(agent.call_id)
     return {
         "agent": agent_row(board, stats, agent, now),
-        "pop": board.floor.pop(call, now) if call else None,
+        "pop": board.floor.pop(call) if call else None,
         "call": live_call(call, now) if call else None,
         "stations": stations(board, agent),
     }

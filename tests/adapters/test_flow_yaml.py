@@ -34,6 +34,21 @@ def test_what_readers_disagree_about_must_be_quoted(word: str) -> None:
     assert parse("x", f'k: "{word}"\n').data == {"k": word}
 
 
+@pytest.mark.parametrize(
+    ("word", "instead"),
+    [
+        ("1_000", "; digits alone where a quantity is meant"),  # in quotes it would be refused as no number
+        ("+5", "; digits alone where a quantity is meant"),
+        ("12345678901234567", "; digits alone where a quantity is meant"),
+        ("no", "; write true or false where that is meant"),
+        ("8:30", ""),
+        ("2026-12-31", ""),
+    ],
+)
+def test_what_to_write_where_no_text_is_meant(word: str, instead: str) -> None:
+    assert parse("x", f"k: {word}\n").problems[0].hint == f'"{word}"{instead}'
+
+
 @pytest.mark.parametrize("word", ["hello", "10", "0", "-0", "-7", "1.25", "true", "False", "null", "5s", "a:b", "y"])
 def test_what_all_readers_agree_about_is_plain(word: str) -> None:
     assert parse("x", f"k: {word}\n").problems == ()

@@ -291,7 +291,7 @@ async def test_a_customer_by_number_as_written_here_or_by_id(store: Store) -> No
         "company": "Sari", "attributes": {"since": 2019}, "numbers": ["+6281234567890"],
     }  # fmt: skip
     assert await customer(store, "ID", customer_id=ani) == ("found", row)
-    assert {**(await store.find_customer("+6281234567890")).customers[0], "display_name": "Ani"} == row
+    assert (await store.find_customer("+6281234567890")).customers[0] == row, "who only called is known as well"
     await store.add_customer("Budi", [("+6281234567890", "")])
     assert await customer(store, "ID", number="+6281234567890") == ("several", {"count": 2})
 

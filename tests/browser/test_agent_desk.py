@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import msgspec
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from cti.core.messages import ChangePriority, MoveCall, SetAgentState, SetDisposition, WrapUp
 from tests.kit_until import until
@@ -154,6 +155,62 @@ async def test_a_disposition_is_a_draft_until_it_is_finished(desk: Any) -> None:
     last = inputs(site, SetDisposition)[-1]
     assert (last.code, last.note, last.draft) == ("sold", "two boxes", False)
     assert inputs(site, WrapUp) == []  # the disposition has ended it
+
+
+async def test_what_was_written_in_another_window_stands_in_this_one(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    site.engine.change("anna", wish="ready")
+    await desk.login("anna")
+    call_id = site.engine.ring("anna")
+    site.engine.change("anna", work="wrap_up", wrap_up_until=time.time() + 60)
+    await page.wait_for_selector("#wrap")
+    other = {"call_id": call_id, "disposition": "other", "note": "two boxes"}
+    site.hub.push("call", {"event": "call.disposition_set", "call": other}, "anna")
+    await expect(page.locator("#note")).to_have_value("two boxes")
+    await page.click("#wrap label:has-text('Sold')")
+    await page.press("#note", "End")
+    await page.type("#note", ", red")
+    site.hub.push("call", {"event": "call.disposition_set", "call": other | {"note": "two"}}, "anna")
+    await page.click("#finish")
+    await page.wait_for_selector("#idle")
+    last = inputs(site, SetDisposition)[-1]
+    assert (last.code, last.note, last.draft) == ("sold", "two boxes, red", False)
+
+
+async def test_a_note_is_sent_once_though_the_end_of_the_wrap_up_is_told_before_the_answer(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    site.engine.change("anna", wish="ready")
+    await desk.login("anna")
+    site.engine.ring("anna")
+    site.engine.change("anna", work="wrap_up", wrap_up_until=time.time() + 60)
+
+    async def late(route: Any) -> None:
+        answer = await route.fetch()
+        if not json.loads(route.request.post_data)["draft"]:
+            await page.wait_for_selector("#idle")
+        await route.fulfill(response=answer)
+
+    await page.route("**/disposition", late)
+    await page.fill("#note", "two boxes")
+    await page.click("#finish")
+    await page.wait_for_selector("#idle")
+    await expect(page.locator("#note")).to_have_count(0)
+    await page.reload()  # what is not saved is sent again
+    await page.wait_for_selector("#idle")
+    assert [(m.note, m.draft) for m in inputs(site, SetDisposition)] == [("two boxes", False)]
+
+
+async def test_the_key_for_ready_takes_back_what_it_has_set_during_a_call(desk: Any) -> None:
+    site, page = desk.site, desk.page
+    site.engine.change("anna", wish="ready")
+    await desk.login("anna")
+    site.engine.ring("anna")
+    site.engine.change("anna", work="talking")
+    await page.wait_for_selector("#talk")
+    await page.keyboard.press("Alt+Shift+KeyR")
+    await page.wait_for_selector("#take-back")
+    await page.keyboard.press("Alt+Shift+KeyR")
+    await page.wait_for_selector("#take-back", state="detached")
 
 
 async def test_the_wallboard_lists_who_waits_and_acts(desk: Any) -> None:

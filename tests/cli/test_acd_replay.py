@@ -108,6 +108,14 @@ def test_a_recorded_day_through_a_shorter_wrap_up(on_record: Cti, dsn: str, tmp_
     assert code == 0 and "difference" not in out and "+-" not in out.split("\n", 2)[2]
 
 
+def test_who_has_left_since_then_works_on_that_day(on_record: Cti) -> None:
+    on_record("user", "add", "ani", "--role", "agent", "--skill", "sales=5")
+    on_record("user", "disable", "ani")
+    code, out, _ = on_record("acd", "replay", "--day", "2026-03-02", "--seeds", "2", "--json")
+    answered = json.loads(out)["queues"]["sales"]["answered"]
+    assert code == 0 and answered["now"]["mean"] == pytest.approx(answered["recorded"], abs=2)
+
+
 def test_a_day_that_is_not_there(on_record: Cti) -> None:
     for day, words in (("2026-03-01", "nobody waited"), ("2026-13-01", "write it as"), ("3026-03-01", "has not begun")):
         code, out, err = on_record("acd", "replay", "--day", day)
@@ -165,8 +173,17 @@ def test_other_queues_that_are_none(cti: Cti, tmp_path: Path) -> None:
     assert (code, out) == (1, "") and "bad.yaml:2:11" in err
     bad.write_bytes(b"\xff\xfe")
     assert cti(*words, str(bad))[0] == 2
+    (tmp_path / "empty").mkdir()
+    code, out, err = cti(*words, str(tmp_path / "empty"))
+    assert (code, out) == (2, "") and "empty: there are no queues in it" in err
     assert cti("acd", "replay", "--generate", "calls=5", "--seeds", "0")[0] == 2
     assert cti("acd", "replay")[0] == 2
+
+
+def test_a_site_that_has_no_queues(cti: Cti, flows: Path) -> None:
+    (flows / "queues.yaml").unlink()
+    code, out, err = cti("acd", "replay", "--generate", "calls=5")
+    assert (code, out) == (2, "") and "flows: there are no queues in it" in err
 
 
 def test_a_database_that_is_away(monkeypatch: Any, capsys: Any, tmp_path: Path, flows: Path) -> None:

@@ -197,7 +197,7 @@ def test_the_story_of_a_call(cti: Cti, dsn: str, tmp_path: Path) -> None:
         "  Wednesday 15 November 2023 05:13:20 WIB, lasted 50.5 s",
         "  Outcome: answered, waited 16.5 s, ended by the caller, cause 16, disposition sold",
     ]
-    for line in ("05:13:20.500     +0.500  waits in queue sales, priority 3, needs english=1",
+    for line in ("05:13:20.500     +0.500  waits in queue sales, priority 3, needs english 1",
                  "05:13:35.600    +15.600  zoe did not pick up (no_answer)",
                  "05:13:37.000    +17.000  talks to Ann Lee (ann)",
                  "05:14:07.000    +47.000  conversation with Ann Lee (ann) ended by the agent"):  # fmt: skip

@@ -48,7 +48,7 @@ LINES = """routing: priority alone decides; whose queue is furthest behind its g
 a call out leaves the idle time of an agent as it is
 plain            needs plain 1                      ring 15s  wrap-up 30s  at most 10m  goal 80 % in 20s
     callbacks: 3 tries, one every 10m, within 1d
-sales            needs english 2, or dutch 1, or german 1, french 2 ring 15s  wrap-up 30s  at most 10m  \
+sales            needs english 2, one of dutch 1 / french 2, german 1 ring 15s  wrap-up 30s  at most 10m  \
 goal 80 % in 20s
     relaxed: after 30s english 1, also support 3; after 1m any agent
     agents: fastest, before that who is idle for 5m, the last one alone for 20s, 2 kept for callers

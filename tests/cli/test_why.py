@@ -54,7 +54,7 @@ def test_skills_and_lengths() -> None:
     assert skills({"sales": 1, "any": [{"dutch": 1}, {"english": 5}]}) == "sales 1, one of dutch 1 / english 5"
     both = {"any": [[{"dutch": 1}], [{"tea": 2}]], "also": [{"boss": 1}]}
     assert skills(both) == "one of dutch 1, one of tea 2, or boss 1"
-    assert skills(None) == skills({}) == ""
+    assert skills(None) == skills({}) == skills({"also": [{"boss": 1}]}) == "", "whoever it is"
     said = [length(seconds) for seconds in (0, 59.4, 60, 3599, 3900, None)]
     assert said == ["0 s", "59 s", "1 min", "1 h 0 min", "1 h 5 min", "?"]
 

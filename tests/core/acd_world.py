@@ -17,6 +17,7 @@ from cti.core.ids import callback_id
 from cti.core.messages import (
     AgentInfo,
     Bridged,
+    CalendarsForced,
     CallbackDue,
     CallbacksFound,
     ChannelGone,
@@ -28,6 +29,7 @@ from cti.core.messages import (
     Fact,
     FinishRecording,
     FlowsPublished,
+    Forced,
     HangUp,
     HangupRequested,
     Hold,
@@ -63,11 +65,13 @@ QUEUES: dict[str, dict[str, Any]] = {
     "sales": {
         "skills": {"sales": 3}, "ring": "10s", "wrap_up": "5s", "max_wait": "60s",
         "relax": [{"after": "10s", "skills": {"sales": 1}}, {"after": "25s", "any_agent": True}],
-        "return_within": "1m", "last_agent": "8s", "callback": {"tries": 2, "every": "1m", "ring": "10s"},
+        "return_within": "1m", "last_agent": "8s",
+        "callback": {"tries": 2, "every": "1m", "ring": "10s", "calendar": "calls"},
     },
     "support": {
         "announce": {"position": True, "wait": True, "first": "5s", "every": "10s"}, "ring": "8s", "wrap_up": "0s",
         "max_wait": "40s", "agents": "fastest", "overflow": {"no_agents": "9s"},
+        "callback": {"tries": 3, "every": "1m", "ring": "8s", "expires": "5m"},
     },
     "vips": {
         "skills": {"any": [{"sales": 3}, {"english": 2}]}, "relax": [{"after": "12s", "also": {"support": 1}}],
@@ -85,7 +89,9 @@ NODES: dict[str, dict[str, Any]] = {
     "6003": {"wait": {"do": "queue", "queue": "vips", "then": "hangup"}},
     "6007": {"wait": {"do": "queue", "queue": "sales", "options": {"1": "call_me"}, "timeout": "call_me",
                       "then": "hangup"},
-             "call_me": {"do": "callback", "queue": "sales", "then": "hangup"}},
+             "call_me": {"do": "callback", "queue": "sales", "ask": False, "then": "hangup"}},
+    "6008": {"call_me": {"do": "callback", "queue": "support", "ask": False, "then": "on"},
+             "on": {"do": "queue", "queue": "sales", "timeout": "call_me", "then": "hangup"}},
     "6004": {"wait": {"do": "queue", "queue": "small", "options": {"1": "more"}, "then": "hangup"},
              "more": {"do": "queue", "queue": "support", "options": {"2": "hangup"}, "then": "hangup"}},
     "6006": {"wait": {"do": "queue", "queue": "sales", "agent": "dewi", "agent_for": "20s", "options": {"1": "wait"},
@@ -97,7 +103,8 @@ VERSIONS: list[dict[str, dict[str, Any]]] = [
     QUEUES,
     {name: queue for name, queue in QUEUES.items() if name != "vips"},
     QUEUES | {"sales": QUEUES["sales"] | {"skills": {"sales": 1}, "relax": [], "max_wait": "30s"}},
-    QUEUES | {"support": QUEUES["support"] | {"capacity": 1, "max_wait": "20s"}},
+    QUEUES | {"support": QUEUES["support"] | {"capacity": 1, "max_wait": "20s"},
+              "sales": QUEUES["sales"] | {"keep_idle": 1}},
     QUEUES | {"vips": {"skills": {"chinese": 9}, "max_wait": "25s"}, "small": {"skills": {}, "max_size": 1}},
     {"support": QUEUES["support"] | {"skills": {"support": 2}}},
 ]
@@ -107,11 +114,14 @@ def site_book(version: int) -> ivr.Book:
     """One of the site's versions: the numbers whose queues are there."""
     queues = VERSIONS[version]
     routing = {"aging": ["60s", "0s", "5s"][version % 3], "balance": version == 2}
-    files: dict[str, Any] = {"queues.yaml": {"queues": queues, "routing": routing}, "numbers.yaml": {"numbers": {}}}
+    files: dict[str, Any] = {
+        "queues.yaml": {"queues": queues, "routing": routing}, "numbers.yaml": {"numbers": {}},
+        "calendars.yaml": {"calendars": {"calls": {"time_zone": "UTC", "week": {"mon-sun": ["00:00-24:00"]}}}},
+    }  # fmt: skip
     for number, nodes in NODES.items():
         if all(node.get("queue", "support") in queues for node in nodes.values()):
             flow = f"f{number}"
-            files[f"{flow}.yaml"] = {"flow": flow, "language": "en", "start": "wait", "nodes": nodes}
+            files[f"{flow}.yaml"] = {"flow": flow, "language": "en", "start": next(iter(nodes)), "nodes": nodes}
             files["numbers.yaml"]["numbers"][number] = flow
     made = ivr.load_book({name: ivr.Source(file=name, data=data) for name, data in files.items()})
     assert isinstance(made, ivr.Book), made
@@ -166,6 +176,8 @@ class World:
     untold: list[Fact] = field(default_factory=list)
     errands: list[Any] = field(default_factory=list)  # commands the switch has still to obey
     callbacks: dict[str, CallbackDue] = field(default_factory=dict)  # open ones, as the database has them
+    barred: set[str] = field(default_factory=set)  # numbers that may not be called
+    after_hours: bool = False  # somebody has closed the calendar of callbacks
     holds: dict[str, Hold] = field(default_factory=dict)  # what each caller hears, while he hears music
     calls: int = 0
     late: bool = False  # it is being told of what is long past
@@ -202,6 +214,7 @@ class World:
                     since=about.get("since") or event.at, priority=about.get("priority") or 0,
                     skills=about.get("skills") or {}, requested_at=event.at,
                 )  # fmt: skip
+                self.errands.append(event)
             elif event.type == "callback.ended":
                 self.callbacks.pop(about["callback"], None)
             elif event.type == "callback.failed" and about["callback"] in self.callbacks:
@@ -210,13 +223,33 @@ class World:
                 self.callbacks[due.callback_id] = msgspec.structs.replace(
                     due, tries=tries, not_before=about["not_before"] or 0.0
                 )
+            elif event.type == "callback.moved" and about["callback"] in self.callbacks:
+                due, kept = self.callbacks[about["callback"]], CallbackDue.__struct_fields__
+                changed = {name: value for name, value in about.items() if name in kept}
+                self.callbacks[due.callback_id] = msgspec.structs.replace(due, **changed)
+
+    def found(self) -> None:
+        """What the database has of callbacks."""
+        due = (msgspec.structs.replace(one, barred=one.number in self.barred) for one in self.callbacks.values())
+        self.do(CallbacksFound(at=self.at, callbacks=tuple(due)))
+
+    def hours(self) -> None:
+        """What the database has of calendars."""
+        closed = {"calls": Forced("closed", self.at + 1e6)} if self.after_hours else {}
+        self.do(CalendarsForced(at=self.at, calendars=closed))
+        self.let_fall(self.at)
 
     def judge(self, events: list[Event]) -> None:
         """Whoever tests looks at what was decided, at this very moment."""
 
+    def dials(self, ring: Ring) -> None:
+        """Whoever tests looks whether this customer may be called back now."""
+
     def take(self, commands: list[Any]) -> None:
         for command in commands:
             if isinstance(command, Ring):
+                if "@" in command.endpoint:
+                    self.dials(command)
                 self.legs[command.channel_id] = Leg(command, self.now)
             elif isinstance(command, Hold):
                 self.holds[command.uniqueid] = command
@@ -270,7 +303,8 @@ class World:
         self.people()
         for number in sorted({*used, len(self.published)} - {0}):
             self.board.publish(BOOKS[self.published[number - 1]], FlowsPublished(at=self.at, version=number))
-        self.do(CallbacksFound(at=self.at, callbacks=tuple(self.callbacks.values())))
+        self.hours()
+        self.found()
 
     def switch_down(self) -> None:
         self.do(SwitchDown(at=self.at))
@@ -407,7 +441,9 @@ class World:
             self.carry_out(self.errands.pop(0))
 
     def carry_out(self, command: Any) -> None:
-        if isinstance(command, FinishRecording):
+        if isinstance(command, Event):  # the database tells what is new there
+            self.found()
+        elif isinstance(command, FinishRecording):
             self.do(RecordingFinished(
                 at=self.at, recording_id=command.recording_id, call_id=command.call_id, agent=command.agent,
                 path="x.wav", started_at=command.started_at, seconds=1.0, channels=2, bytes=9, sha256="",

@@ -141,6 +141,7 @@ def test_who_was_called_back_is_so_once() -> None:
     was, again = as_recorded(told, SALES), play(day, setup)
     assert was["queues"]["sales"]["called_back"] == again["queues"]["sales"]["called_back"] == 1
     assert was["agents"]["ani"]["calls"] == again["agents"]["ani"]["calls"] == 1
+    assert was["agents"]["ani"] == again["agents"]["ani"], "the call in vain counts in neither"
     assert again["agents"]["ani"]["busy"] == 100
     (said,) = notes(told, SALES)
     assert said.startswith("Who asked for a callback while he waited: 2, of whom reached: 1. ")

@@ -10,6 +10,7 @@ from cti.core.agent import MOMENT
 from cti.core.call import Call
 from cti.core.messages import (
     AgentInfo,
+    ChannelGone,
     ClockStepped,
     Event,
     PeopleChanged,
@@ -107,6 +108,22 @@ def test_a_limit_goes_on_after_a_restart_and_when_the_clock_is_set() -> None:
     assert len(overs(o)) == 1
 
 
+@pytest.mark.parametrize("past", ["whole", "last"])
+def test_a_state_lasts_as_long_after_the_clock_was_set_and_a_restart(past: str) -> None:
+    """From the events of his call, or from his last one alone."""
+    o = office()
+    call = wrapping(o)
+    o.wait(10)
+    o.do(ClockStepped(at=o.at + 3600, by=3600))
+    o.at += 3600
+    reborn = Switchboard(2, Settings())
+    known = [e for e in o.events if e.call_id == call] if past == "whole" else []
+    reborn.restore([*known, o.last("agent.state_changed")], o.at)
+    assert reborn.people.agents["ani"].since == ani(o).since == o.at - 10
+    output = reborn.handle(WrapUp(at=o.at, by="ani", agent="ani", action="extend"))
+    assert output.events[-1].data["wrap_until"] == o.at + 20 + 30
+
+
 # ---------------------------------------------------------------- forced and next states
 
 
@@ -146,6 +163,13 @@ def test_the_next_state_is_taken_back_also_while_the_phone_is_lost() -> None:
     caller.hangs_up()
     o.wait(31)
     assert o.state("ani") == ("ready", "")
+
+
+def test_who_signs_off_takes_no_station_and_only_who_is_not_ready_has_a_reason() -> None:
+    o = office()
+    wish(o, "logged_out", station="9999")
+    wish(o, "ready", reason="break")
+    assert (o.state("ani"), ani(o).station) == (("ready", ""), "2001")
 
 
 def test_the_colleague_who_has_the_station_is_named() -> None:
@@ -263,6 +287,19 @@ def test_what_idle_time_outlives() -> None:
     o.wait(1)
     wish(o, "ready")
     assert ani(o).idle_since == o.at  # a rest begins it anew
+
+
+def test_a_phone_that_fails_is_rung_once_whatever_else_is_told_of_it() -> None:
+    """Each change of its state, ringing or not, tells that it is registered: that is not to have come back."""
+    o = office()
+    caller = o.waiting_caller()
+    o.do(ChannelGone(at=o.at, uniqueid=caller.leg, cause=38))
+    assert o.state("ani") == ("not_ready", "link")
+    phone(o, True)
+    assert (o.state("ani"), len(caller.rings)) == (("not_ready", "link"), 1)
+    phone(o, False)
+    phone(o, True)
+    assert (o.state("ani")[0], len(caller.rings)) == ("reserved", 2)
 
 
 def test_a_phone_that_is_away_for_longer_begins_idle_time_anew() -> None:

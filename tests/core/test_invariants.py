@@ -23,12 +23,14 @@ from cti.core.callbacks import Callback
 from cti.core.floor import RING_GRACE
 from cti.core.messages import (
     AnswerCall,
+    CancelCallback,
     ChangePriority,
     Event,
     HangUpCall,
     Input,
     MoveCall,
     RejectCall,
+    Ring,
     SetAgentState,
     StationState,
     WrapUp,
@@ -38,7 +40,7 @@ from cti.errors import CtiError
 from tests.core.acd_world import AGENTS, NODES, QUEUES, STATIONS, VERSIONS, World
 
 CHOICES: dict[str, Sequence[Any]] = {
-    "pick": range(12), "key": ["1", "1", "2"], "number": range(12), "called": [*NODES, "6007", "6007"],
+    "pick": range(12), "key": ["1", "1", "2"], "number": range(12), "called": [*NODES, "6007", "6007", "6008"],
     "lost": [False, True], "seed": range(100),
     "cause": [17, 19, 21, 34, 0], "station": sorted(STATIONS.values()), "yes": [True, True, True, False],
     "told": [True, False],
@@ -62,6 +64,7 @@ class Acd(RuleBasedStateMachine):
     def open(self, signed_on: set[str]) -> None:
         self.world = World()
         self.world.judge = self.was_fair  # type: ignore[method-assign]
+        self.world.dials = self.may_be_called  # type: ignore[method-assign]
         self.apart: dict[tuple[str, str], float] = {}  # (agent, call) -> since when they could talk and do not
         self.entered: dict[tuple[str, int], float] = {}  # a visit -> when it was seen first
         self.down_at = 0.0  # when the link was seen down last
@@ -89,7 +92,7 @@ class Acd(RuleBasedStateMachine):
 
     @given("called", "number")
     def arrives(self, called: str, number: int) -> None:
-        self.world.arrives(f"+62812000{number:04d}", called)
+        self.world.arrives(number_of(number), called)
         self.world.obey()
 
     @given("pick", "lost")
@@ -194,6 +197,57 @@ class Acd(RuleBasedStateMachine):
         if self.serves:
             self.world.publish(which)
 
+    # ------------------------------------------------------------ callbacks
+
+    @given("yes")
+    def callbacks_open_or_close(self, yes: bool) -> None:
+        self.world.after_hours = not yes
+        if self.serves:
+            self.world.hours()
+
+    @given("number", "yes")
+    def may_not_be_called(self, number: int, yes: bool) -> None:
+        (self.world.barred.discard if yes else self.world.barred.add)(number_of(number))
+        if self.serves:
+            self.world.found()
+
+    @given("pick", "told")
+    def cancels_a_callback(self, pick: int, told: bool) -> None:
+        """On the page; or in the database, which has not heard yet that it is being called."""
+        if names := list(self.world.callbacks):
+            name = names[pick % len(names)]
+            if told:
+                self.ask(CancelCallback(at=self.world.at, by="sup", callback_id=name))
+            else:
+                if self.serves:
+                    self.world.found()
+                if self.world.callbacks.pop(name, None) is not None and self.serves:
+                    self.world.found()
+
+    def may_be_called(self, ring: Ring) -> None:
+        call, number = self.world.board.calls.live[ring.call_id], ring.endpoint.partition("@")[0]
+        assert call.callback in self.world.callbacks, "it is over"
+        due = self.world.callbacks[call.callback]
+        queue = self.world.board.floor.queue(due.queue)
+        assert number == due.number and number not in self.world.barred
+        assert not (queue.callback.calendar and self.world.after_hours)
+        assert self.world.at < due.requested_at + queue.callback.expires
+        asked = self.world.board.calls.live.get(due.call_id)
+        assert asked is None or asked.ended_at is not None, "he is on the line still"
+        others = [leg for name, leg in self.world.legs.items() if name != ring.channel_id]
+        assert ring.endpoint not in [leg.ring.endpoint for leg in others], "he is rung, or served, already"
+
+    @invariant()
+    def no_callback_is_lost(self) -> None:
+        """It stands in line, is being made, or something keeps it from that."""
+        board = self.world.board
+        if not self.up:
+            return
+        open_ = {name: one for name, one in board.callbacks.open.items() if not one.cancelled}
+        assert open_.keys() == self.world.callbacks.keys()
+        for one in open_.values():
+            assert one.made or one.key in board.router.stands or board.callbacks.hindered(one, self.world.at)
+
     # ------------------------------------------------------------ time and trouble
 
     @given("seconds")
@@ -278,9 +332,17 @@ class Acd(RuleBasedStateMachine):
             if call.visit is not None and not call.visit.offer and self.has_room(call.visit.queue):
                 yield from ((a.agent, call.call_id) for a in free if self.may_serve(a, call.visit))
         for one in callbacks(self.world) if free else ():
-            if self.has_room(one.queue):
-                waits = Visit(number=0, queue=one.queue, entered_at=one.since, since=one.since, skills=one.skills)
-                yield from ((a.agent, one.key) for a in free if self.may_serve(a, waits))
+            if self.has_room(one.queue) and self.has_spare(one):
+                yield from ((a.agent, one.key) for a in free if self.may_serve(a, self.waits_of(one)))
+
+    def has_spare(self, one: Callback) -> bool:
+        """Whether enough are left for callers."""
+        agents, waits = self.world.board.people.agents.values(), self.waits_of(one)
+        free = sum(self.is_free(a) and self.may_serve(a, waits) for a in agents)
+        return free > self.world.board.floor.queue(one.queue).keep_idle
+
+    def waits_of(self, one: Callback) -> Visit:
+        return Visit(number=0, queue=one.queue, entered_at=one.since, since=one.since, skills=one.skills)
 
     def is_free(self, agent: Agent) -> bool:
         return self.serves_when_free(agent) and (agent.wish, agent.work) == ("ready", "idle")
@@ -398,6 +460,10 @@ class Acd(RuleBasedStateMachine):
         assert len(answered) == sum(e.type == "call.connected" and e.data["visit"] is not None for e in events)
 
 
+def number_of(number: int) -> str:
+    return f"+62812000{number:04d}"
+
+
 def callbacks(world: World) -> list[Callback]:
     """Those whose turn it may be."""
     return [one for one in world.board.callbacks.open.values() if one.key in world.board.router.stands]
@@ -419,6 +485,7 @@ STEPS = {
     "presses": 5, "phone_declines": 2, "agent_hangs_up": 4, "registers": 4, "wishes": 14, "wants_anothers_station": 1,
     "acts": 4, "changes_a_priority": 1, "moves_a_caller": 1, "ends_a_call": 0.5, "changes_skills": 1,
     "leaves_or_joins_the_company": 0.5, "publishes": 1, "time_passes": 10, "the_clock_is_set": 0.3,
+    "callbacks_open_or_close": 1, "may_not_be_called": 1, "cancels_a_callback": 0.5,
     "an_old_fact_comes_again": 3, "the_link_breaks": 0.5, "killed": 0.5, "is_back": 6, "killed_and_back": 0.5,
 }  # fmt: skip
 INVARIANTS = [name for name in vars(Acd) if hasattr(vars(Acd)[name], "hypothesis_stateful_invariant")]

@@ -18,11 +18,14 @@ from cti.core.messages import (
     Hold,
     LineDone,
     LineLost,
+    LiveChannel,
     LookUpCustomer,
     OriginateFailed,
     Play,
     Release,
     Ring,
+    SwitchDown,
+    SwitchUp,
     Tick,
     Unbridged,
 )  # fmt: skip
@@ -165,6 +168,22 @@ def test_a_dialled_station_that_cannot_be_reached_or_never_says_a_word() -> None
         else:
             office.do(OriginateFailed(at=office.at, uniqueid=caller.leg, reason="unreachable"))
             assert office.last("call.dial_ended").data["result"] == "fail"
+
+
+def test_a_dialled_station_that_answers_while_the_link_is_down_was_answered() -> None:
+    office = Office(flow=DIAL)
+    caller = office.caller()
+    caller.arrive()
+    office.do(SwitchDown(at=office.at))
+    office.wait(120)
+    assert "call.dial_ended" not in office.types()
+    office.do(Bridged(at=office.at - 100, uniqueid=caller.leg, bridge="b"))
+    both = [(caller.uniqueid, caller.channel), (caller.leg, "PJSIP/7001-1")]
+    live = tuple(LiveChannel(uniqueid=u, channel=name, context="line", bridge="b") for u, name in both)
+    office.do(SwitchUp(at=office.at, channels=live))
+    office.wait(120)
+    office.do(ChannelGone(at=office.at, uniqueid=caller.leg))
+    assert office.last("call.dial_ended").data["result"] == "answered"
 
 
 @pytest.mark.parametrize("met", [True, False])

@@ -40,6 +40,14 @@ def test_the_time_begins_anew_when_somebody_was_there_meanwhile() -> None:
     assert left(made) == [("no_agents", 230)]
 
 
+@pytest.mark.parametrize(("no_agents", "ends"), [("0s", 0), ("60s", 60)])
+def test_while_nobody_is_there_it_decides_and_not_how_many_wait_for_each_agent(no_agents: str, ends: int) -> None:
+    made = Office(overflow={"no_agents": no_agents, "ratio": 3})
+    made.waiting_caller()
+    made.wait(ends)
+    assert left(made) == [("no_agents", ends)]
+
+
 def test_the_only_skill_is_taken_away() -> None:
     made = office("0s")
     wish(made, "not_ready", "break")

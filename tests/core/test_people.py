@@ -166,6 +166,8 @@ def test_disposition_of_my_call_and_of_others() -> None:
     office.do(SetDisposition(at=office.at, by="ani", agent="ani", call_id=call_id, code="sold", note="two"))
     assert office.last("call.disposition_set").data == {"code": "sold", "note": "two"}
     assert office.board.calls.live[call_id].disposition == "sold"
+    office.do(SetDisposition(at=office.at, by="ani", agent="ani", call_id=call_id, code="other", draft=True))
+    assert office.last("call.disposition_set").data == {"code": "other", "note": "two"}, "the note stays"
     for agent, call in (("budi", call_id), ("ani", "no-such-call")):
         with pytest.raises(Refused):
             office.do(SetDisposition(at=office.at, by=agent, agent=agent, call_id=call, code="sold"))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cti.core.ladder import ladder_of
 from cti.core.queues import QueueConfig, Relax, Requirement, matches, required_skills
@@ -42,7 +44,7 @@ def test_merging_and_matching(
         assert not matches(requirement, unable)
 
 
-def test_relaxing_overrides_step_by_step() -> None:
+def test_relaxing_lowers_step_by_step() -> None:
     relax = (
         Relax(after=30, skills={"english": 1}),
         Relax(after=60, skills={"english": 0, "vip": 2}),
@@ -55,7 +57,39 @@ def test_relaxing_overrides_step_by_step() -> None:
     assert start == need(first)
     assert lower.needs == (("english", 1),)
     assert lower.any == (((("a", 1), ("english", 1)), (("b", 1),)),)
-    assert other.needs == (("vip", 2),)
+    assert other.needs == (), "what nobody asked for is not asked for now"
     assert other.any == (((("a", 1),), (("b", 1),)),)
     assert anybody == Requirement()
     assert matches(anybody, {})
+
+
+@pytest.mark.parametrize(
+    ("skills", "node", "step", "stays"),
+    [
+        ({"any": [{"english": 3}, {"dutch": 1}]}, {}, {"english": 1}, {"dutch": 1}),  # the other alternative
+        ({"english": 3}, {}, {"englsh": 1}, {"english": 3}),  # a slip of the pen
+        ({"english": 1}, {}, {"polish": 3}, {"english": 1}),  # that only another node asks for
+        ({"english": 1}, {"polish": 2}, {"polish": 3}, {"english": 1, "polish": 2}),
+    ],
+)
+def test_a_step_shuts_nobody_out(
+    skills: dict[str, object], node: dict[str, object], step: dict[str, int], stays: dict[str, int]
+) -> None:
+    queue = QueueConfig(name="q", skills=skills, relax=(Relax(after=30, skills=step),))
+    assert [matches(needs, stays) for _, needs in ladder_of(queue, node).steps] == [True, True]
+
+
+LEVELS = st.dictionaries(st.sampled_from("abc"), st.integers(0, 4), max_size=2)
+NEEDS = st.builds(
+    lambda needs, ways: needs | ({"any": ways} if ways else {}), LEVELS, st.lists(LEVELS, max_size=3)
+)  # fmt: skip
+STEPS = st.lists(st.builds(Relax, after=st.just(1.0), skills=LEVELS, also=LEVELS), min_size=1, max_size=3)
+
+
+@given(queue=NEEDS, node=NEEDS, relax=STEPS, agent=LEVELS)
+def test_who_may_take_a_call_may_take_it_after_every_later_step(
+    queue: dict[str, object], node: dict[str, object], relax: list[Relax], agent: dict[str, int]
+) -> None:
+    steps = ladder_of(QueueConfig(name="q", skills=queue, relax=tuple(relax)), node).steps
+    may = [matches(needs, agent) for _, needs in steps]
+    assert may == sorted(may)

@@ -68,6 +68,19 @@ def test_live_calls_and_the_desk() -> None:
     assert (nobody["agent"], nobody["pop"], nobody["call"]) == (None, None, None)
 
 
+def test_a_page_that_is_loaded_during_the_talk_shows_what_it_showed_while_it_rang() -> None:
+    office = Office()
+    caller = office.waiting_caller()
+    office.wait(40)
+    office.ready()
+    rang = views.desk(office.board, Stats(office.at), "ani", office.at)["pop"]["call"]
+    assert rang["waited_seconds"] == rang["decision"]["waited"] >= 40.0
+    caller.answer()
+    office.wait(20)
+    desk = views.desk(office.board, Stats(office.at), "ani", office.at)
+    assert desk["agent"]["work"] == "talking" and desk["pop"]["call"] == rang
+
+
 def test_a_call_that_is_over_and_wrapped_up_still_shows_on_the_desk() -> None:
     office, stats = office_with_calls()
     call = office.board.calls.live[office.board.people.agents["ani"].call_id]

@@ -1,5 +1,6 @@
 """PostgreSQL is away for minutes (CTI_OUTAGE_SECONDS) while callers come and go, agents change their states and
-customers ask to be called back: nobody notices, and afterwards every row is there as it was."""
+customers ask to be called back: nobody notices, and afterwards every row is there as it was. Only who asks meanwhile is
+not called before PostgreSQL has told that his number may be."""
 
 from __future__ import annotations
 
@@ -92,15 +93,14 @@ async def gives_up(world: World, story: Story) -> None:
     story.left[caller.number] = caller.call.at("ended")
 
 
-async def asks(world: World, customers: Customers, story: Story, busy: bool) -> None:
-    number = new_number()
+async def asks(world: World, customers: Customers, story: Story) -> None:
+    number, busy = new_number(), len(story.asked) > len(story.busy)
     if busy:
         customers.busy.add(number)
     else:
         customers.answer[number] = 0.1
     await (await Caller(world.sip, ASK, number=number, hz=0, listen=False).start()).wait()
     (story.busy if busy else story.asked).append(number)
-    await customers.rung(number)
 
 
 async def keeps_his_place(world: World, story: Story) -> None:
@@ -123,10 +123,14 @@ async def changes(world: World, name: str, station: str, wish: str, story: Story
     story.wishes[name].append((time.time(), wish))
 
 
-async def a_round(world: World, phones: dict[str, Agent], customers: Customers, story: Story) -> None:
+async def a_round(
+    world: World, phones: dict[str, Agent], customers: Customers, story: Story, away: bool = False
+) -> None:
     """Everything that people do, once."""
     await asyncio.gather(talks(world, phones, story), gives_up(world, story), keeps_his_place(world, story))
-    await asks(world, customers, story, busy=len(story.asked) > len(story.busy))
+    await asks(world, customers, story)
+    if not away:
+        await called(customers, story)
     for name, phone in phones.items():
         await world.until(lambda d: all(r["work"] == "idle" for r in d["items"]), "/agents", "boss")
         await changes(world, name, phone.phone.number, "not_ready", story)
@@ -144,21 +148,29 @@ async def test_postgres_is_away_for_minutes_and_no_row_is_missing(cut_off: Runni
     ):
         story.wishes = {name: [(time.time(), "ready")] for name in phones}
         await a_round(world, phones, customers, story)
+        known = set(customers.calls)
         config.rename(config.with_suffix(".away"))  # it cannot start again
         try:
             siege.kill(world.path, "postgres", signal.SIGKILL)
             back, rounds = time.monotonic() + SECONDS, 0
             await world.serves(False)
             while time.monotonic() < back:
-                await a_round(world, phones, customers, story)
+                await a_round(world, phones, customers, story, away=True)
                 rounds += 1
+            assert customers.calls.keys() == known
         finally:
             config.with_suffix(".away").rename(config)
         await world.serves(True, 40)
+        await called(customers, story)
         await a_round(world, phones, customers, story)
         print(f"\n{rounds} rounds in {SECONDS:.0f} s without PostgreSQL")
         assert rounds >= 3
         await same(world, story, customers)
+
+
+async def called(customers: Customers, story: Story) -> None:
+    """Returns when all who have asked were rung."""
+    await asyncio.gather(*(customers.rung(number, timeout=60) for number in (*story.asked, *story.busy)))
 
 
 async def same(world: World, story: Story, customers: Customers) -> None:

@@ -168,6 +168,7 @@ function drawAll() {
   const key = [work, agent.call_id, pop?.call, work === "reserved" && desk.can_answer, agent.wrap_up_until,
     work === "idle" && [agent.wish, agent.reason, agent.reachable, agent.station, agent.over_limit_since], agent.extended];
   draw(at("centre"), key, () => centre(agent, pop));
+  follow();
   drawPop(at("pop"), pop);
   draw(at("recent"), recent, () => recentTable(recent));
   alertRing(work === "reserved" ? whoIs(pop) : null, callId());
@@ -222,8 +223,10 @@ function signOn(agent) {
     el("button", { class: "primary", id: "sign-on" }, t("do.sign_on")));
 }
 
+const wished = (agent) => (agent.work !== "idle" && agent.next_wish ? agent.next_wish : agent.wish);
+
 function wishes(agent, open) {
-  const wish = agent.work !== "idle" && agent.next_wish ? agent.next_wish : agent.wish;
+  const wish = wished(agent);
   const item = (content, state, reason) => el("button", { type: "button", id: `wish-${reason ?? state}`, onclick: () => setState(state, reason) }, content);
   const choice = ({ reason, limit }) => item([el("span", {}, reasonName(reason)), limit ? el("small", {}, length(limit)) : null], "not_ready", reason);
   return el("div", { class: "wishes" },
@@ -294,6 +297,15 @@ function keepDraft() {
   keep(callId(), code, at("note").value);
 }
 
+/** What was written in another window stands here, too, as long as nothing is written here. */
+function follow() {
+  const [note, id, call] = [at("note"), callId(), desk.call];
+  if (!note || call?.call_id !== id || "note" in draft(id)) return;
+  const code = at("centre").querySelector(`input[name=code][value="${call.disposition}"]`);
+  if (code) code.checked = true;
+  if (note.value !== (call.note ?? "")) note.value = call.note ?? "";
+}
+
 function noteField() {
   const field = el("textarea", { id: "note", maxlength: 4000, placeholder: t("wrap.note_hint"), oninput: keepDraft });
   field.value = draft(callId()).note ?? "";
@@ -329,7 +341,7 @@ function press(id) {
 wireKeys({
   KeyA: () => press("answer"),
   KeyX: () => (at("hangup") ? press("hangup") : press("reject")),
-  KeyR: () => desk.agent && (desk.agent.wish === "logged_out" ? press("sign-on") : setState(desk.agent.wish === "ready" ? "not_ready" : "ready")),
+  KeyR: () => desk.agent && (desk.agent.wish === "logged_out" ? press("sign-on") : setState(wished(desk.agent) === "ready" ? "not_ready" : "ready")),
   KeyS: () => {
     const menu = at("state").querySelector(".menu");
     if (menu) { menu.open = true; menu.querySelector(".items button").focus(); }

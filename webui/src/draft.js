@@ -24,9 +24,21 @@ export function keep(id, code, note) {
   timer = setTimeout(() => save(id).catch(() => {}), Math.max(0, Math.min(PAUSE, since + LONGEST - Date.now())));
 }
 
+const underway = new Map(); // by call, what is being sent: whatever is sent next waits for it
+
 /** To the server, once; a note without a choice is "other". Throws when it cannot be reached: then it is sent later.
  * `last`: it is no draft any more and ends the wrap-up. True when the server has taken it so. */
-export async function save(id, last = false) {
+export function save(id, last = false) {
+  const before = underway.get(id)?.catch(() => {});
+  if (before && !last) return before.then(() => underway.get(id) ?? save(id));
+  const sent = before ? before.then(() => send(id, last)) : send(id, last);
+  const over = () => underway.get(id) === sent && underway.delete(id);
+  underway.set(id, sent);
+  sent.then(over, over);
+  return sent;
+}
+
+async function send(id, last) {
   clearTimeout(timer);
   since = 0;
   const { code, note = "", saved } = draft(id);

@@ -49,10 +49,10 @@ class MePatch(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Disposition(msgspec.Struct, forbid_unknown_fields=True):
-    """`draft`: kept while the agent still types; it does not end his wrap-up."""
+    """`draft`: kept while the agent still types; it does not end his wrap-up. Without `note` that stays as it is."""
 
     code: Name
-    note: Annotated[str, msgspec.Meta(max_length=4000)] = ""
+    note: Annotated[str, msgspec.Meta(max_length=4000)] | None = None
     draft: bool = False
 
 

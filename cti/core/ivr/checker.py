@@ -17,6 +17,7 @@ from cti.core.ivr.number_source import read_numbers
 from cti.core.ivr.problems import Problem
 from cti.core.ivr.queue_names import (
     check_calendars,
+    check_relaxed,
     note_callbacks,
     note_languages,
     note_music,
@@ -117,6 +118,8 @@ def load_book(
     if "queues.yaml" in sound and ("calendars.yaml" in sound or "calendars.yaml" not in readers):
         check_calendars(sound["queues.yaml"], queues, calendars)
     known: dict[str, Mapping[str, Any]] = {"queues.yaml": queues, "calendars.yaml": calendars, **around.names}
+    if "queues.yaml" in sound and not any(reader.problems for reader in readers.values()):
+        check_relaxed(sound["queues.yaml"], queues, [node for draft in drafts for node in draft.made.values()])
     check_references(drafts, known, {file for file in readers if file not in sound}, settings.scripts)
     args = {draft.name: draft.args for draft in drafts}
     numbers = read_numbers(sound.get("numbers.yaml"), args, country, readers == sound)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from cti.core.ivr.model import Callback, Node, Queue
+from cti.core.ivr.queue_skills import highest
 from cti.core.ivr.readers import KEYS
 from cti.core.ivr.source import Path, Reader
 from cti.core.queues import WHISPER_MOST, QueueConfig
@@ -26,6 +27,25 @@ def _calendars(queue: QueueConfig) -> Iterator[tuple[Path, str]]:
     yield ("callback", "calendar"), queue.callback.calendar
     for at, one in enumerate(queue.capacity):
         yield ("capacity", at, "calendar"), one.calendar
+
+
+def check_relaxed(reader: Reader, queues: Mapping[str, QueueConfig], nodes: Iterable[Node]) -> None:
+    """A step of `relax` lowers what the queue, or a node that leads to it, asks for."""
+    asked = {key: set(highest({key: 1} if queue.skills is None else queue.skills)) for key, queue in queues.items()}
+    for node in nodes:
+        if isinstance(node.spec, Queue) and node.spec.queue in asked:
+            asked[node.spec.queue] |= set(highest(node.spec.skills))
+    for path, skill in _lowered(queues, reader.source.data):
+        if skill not in asked[str(path[1])] and not reader.kept:
+            message = f"neither the queue nor a node asks for `{skill[:60]}`, so there is nothing to lower"
+            reader.unknown(path, message, skill[:60], asked[str(path[1])], of_key=True)
+
+
+def _lowered(queues: Mapping[str, QueueConfig], written: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Where a step lowers a skill, and which."""
+    for key in (key for key, queue in queues.items() if queue.relax):
+        for at, step in enumerate(written["queues"][key]["relax"]):
+            yield from ((("queues", key, "relax", at, "skills", skill), skill) for skill in step.get("skills", ()))
 
 
 def note_languages(reader: Reader, queues: Mapping[str, QueueConfig], spoken_in: Mapping[str, list[str]]) -> None:

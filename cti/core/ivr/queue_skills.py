@@ -35,7 +35,7 @@ def skills(reader: Reader, path: Path, value: Any) -> dict[str, Any]:
     found: dict[str, Any] = levels(reader, path, {key: level for key, level in held.items() if key != ANY})
     if ANY in held:
         listed = a_list(reader, (*path, ANY), held[ANY], "`any`")
-        if not 1 <= len(listed) <= MAX_ALTERNATIVES:
+        if isinstance(held[ANY], list) and not 1 <= len(listed) <= MAX_ALTERNATIVES:
             reader.wrong((*path, ANY), f"`any` needs 1 to {MAX_ALTERNATIVES} alternatives")
         listed = listed[:MAX_ALTERNATIVES]
         found[ANY] = [_alternative(reader, (*path, ANY, at), one) for at, one in enumerate(listed)]
@@ -75,7 +75,7 @@ def _step(reader: Reader, path: Path, value: Any) -> Relax | None:
     ways = [key for key in HOW if key in found]
     if not ways or (len(ways) > 1 and "any_agent" in ways):
         reader.wrong(path, "a relax step needs `skills` or `also`, or `any_agent: true` alone")
-    if found.get("any_agent") is False:
+    if ways and value.get("any_agent") is False:
         reader.wrong((*path, "any_agent"), "`any_agent: false` changes nothing", "write true or remove it")
     for key in ("skills", "also"):
         if key in found and value[key] == {}:
@@ -85,10 +85,18 @@ def _step(reader: Reader, path: Path, value: Any) -> Relax | None:
     return None if len(reader.problems) > before else Relax(**found)
 
 
+def highest(needs: Mapping[str, Any]) -> dict[str, int]:
+    """The level of each skill that is asked for, in all alternatives the highest."""
+    found: dict[str, int] = {}
+    for way in ({skill: level for skill, level in needs.items() if skill != ANY}, *needs.get(ANY, ())):
+        found |= {skill: max(level, found.get(skill, 0)) for skill, level in way.items()}
+    return found
+
+
 def check_ladder(reader: Reader, needs: Mapping[str, Any], steps: Steps) -> None:
     """Each step comes at a time of its own and lets somebody in whom the one before did not. A skill that the queue
-    does not need may be one of a queue node's: of it nothing is said. `needs`: of the queue at first."""
-    now, also, anybody, last = {**needs}, list[dict[str, int]](), False, -1.0
+    does not need may be one of a queue node's: `queue_names` knows. `needs`: of the queue at first."""
+    now, also, anybody, last = highest(needs), list[dict[str, int]](), False, -1.0
     for place, step in steps:
         if step.after == last:
             hint = "put them into one, or choose another time"
@@ -100,7 +108,7 @@ def check_ladder(reader: Reader, needs: Mapping[str, Any], steps: Steps) -> None
         also.append(step.also)
 
 
-def _fault(now: Mapping[str, Any], also: list[dict[str, int]], anybody: bool, step: Relax) -> tuple[str, str] | None:
+def _fault(now: Mapping[str, int], also: list[dict[str, int]], anybody: bool, step: Relax) -> tuple[str, str] | None:
     """What is wrong with a step, and a hint; `now`: the levels until it comes."""
     if anybody:
         return "this relax step changes nothing: any agent may take the call already", "remove it"

@@ -119,13 +119,16 @@ def _first(reader: Reader) -> list[Problem]:
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 DURATION = re.compile(r"([0-9]{1,6})(ms|s|m|h|d)")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+CLOSE = re.compile(r"[a-z_]+:\S")  # a key, and its value too near
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][A-Za-z]{1,3})?")
 
 
 def a_map(reader: Reader, path: Path, value: Any, what: str) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
-    reader.wrong(path, f"{what} must be a map, `key: value`", "write {} for an empty one" if value is None else "")
+    close = isinstance(value, str) and CLOSE.match(value)
+    hint = "write {} for an empty one" if value is None else "a blank after the `:`" if close else ""
+    reader.wrong(path, f"{what} must be a map, `key: value`", hint)
     return {}
 
 
@@ -196,7 +199,8 @@ def whole(low: int, high: int) -> Read:
     def read(reader: Reader, path: Path, value: Any) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
-        reader.wrong(path, f"`{path[-1]}` must be a whole number from {low} to {high}")
+        hint = "without quotes" if isinstance(value, str) and value.isdecimal() else ""
+        reader.wrong(path, f"`{path[-1]}` must be a whole number from {low} to {high}", hint)
         return low
 
     return read
@@ -206,7 +210,11 @@ def one_of(*words: str) -> Read:
     def read(reader: Reader, path: Path, value: Any) -> str:
         if isinstance(value, str) and value in words:
             return value
-        reader.unknown(path, f"`{path[-1]}` must be one of {', '.join(words)}", str(value)[:60], words)
+        message = f"`{path[-1]}` must be one of {', '.join(words)}"
+        if isinstance(value, str):
+            reader.unknown(path, message, value[:60], words)
+        else:
+            reader.wrong(path, message)
         return words[0]
 
     return read

@@ -44,12 +44,17 @@ class Desk(Office):
     def found(self, *due: CallbackDue) -> list[Any]:
         return self.do(CallbacksFound(at=self.at, callbacks=due))
 
+    def stored(self, *more: CallbackDue) -> None:
+        """The database has those that are open, and more, and tells so."""
+        self.found(*map(due_of, self.board.callbacks.open.values()), *more)
+
     def asks(self, number: str = NUMBER) -> Callback:
         """A caller asks to be called back and leaves."""
         caller = self.caller(number)
         caller.arrive()
         caller.heard()
         self.do(caller.facts(ChannelGone))
+        self.stored()
         asked = self.last("callback.requested")
         return self.board.callbacks.open[callback_id(asked.call_id, asked.seq)]
 

@@ -95,8 +95,8 @@ def test_without_a_trunk_or_its_queue_it_waits(office: Desk) -> None:
     office.ready()
     assert office.standing() == []
     office.board.callbacks.trunk = "t"
-    office.found(CallbackDue(callback_id="b", call_id="c", queue="gone", number="+62812000888", since=1.0,
-                             requested_at=office.at))  # fmt: skip
+    office.stored(CallbackDue(callback_id="b", call_id="c", queue="gone", number="+62812000888", since=1.0,
+                              requested_at=office.at))  # fmt: skip
     assert "callback.dialed" not in office.types()
     office.wait(31)
     assert office.made().call.called == NUMBER and len(office.board.callbacks.open) == 2

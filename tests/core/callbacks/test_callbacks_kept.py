@@ -27,7 +27,8 @@ from tests.core.office import START, book
 
 
 def test_what_the_database_has_no_more_was_ended_there(office: Desk) -> None:
-    one = office.asks()
+    office.caller(NUMBER).arrive()
+    (one,) = office.board.callbacks.open.values()
     office.found()
     assert list(office.board.callbacks.open) == [one.callback_id]  # it does not have it yet
     office.found(due_of(one))

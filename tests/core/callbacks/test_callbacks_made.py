@@ -101,6 +101,7 @@ def test_what_waits_keeps_its_place_priority_and_skills() -> None:
     office.wait(61)
     caller.heard()
     office.do(caller.facts(ChannelGone))
+    office.stored()
     data = office.last("callback.requested").data
     assert (data["since"], data["priority"], data["skills"], data["language"]) == (entered, 4, {"english": 2}, "en")
     later = office.caller("0812000002")
@@ -116,7 +117,7 @@ def test_a_callback_is_called_in_its_turn_among_the_callers(office: Desk) -> Non
     one = office.asks()
     due = CallbackDue(callback_id="b" * 8, call_id="c1", queue="sales", number="+62812000888", since=START - 90,
                       requested_at=START - 90)  # fmt: skip
-    office.found(due)
+    office.stored(due)
     office.ready()
     assert office.made().call.called == "+62812000888"
     assert office.standing() == [one.key]

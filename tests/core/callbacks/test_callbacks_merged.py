@@ -32,7 +32,7 @@ def test_the_better_of_both_places_is_kept(office: Desk) -> None:
     one = office.asks()
     better = CallbackDue(callback_id="b2", call_id="c2", queue="sales", number=NUMBER, since=START - 500, priority=2,
                          requested_at=START - 500)  # fmt: skip
-    office.found(better)
+    office.stored(better)
     moved = office.last("callback.moved")
     assert (moved.call_id, moved.data["since"], moved.data["priority"]) == (one.call_id, START - 500, 2)
     assert (one.since, one.priority, list(office.board.callbacks.open)) == (START - 500, 2, [one.callback_id])
@@ -42,8 +42,8 @@ def test_the_better_of_both_places_is_kept(office: Desk) -> None:
 def test_without_aging_priority_alone_makes_a_place_better(office: Desk) -> None:
     office.board.waits.configure({"sales": QueueConfig(name="sales")}, office.at, {}, Routing(aging=0))
     one = office.asks()
-    office.found(CallbackDue(callback_id="b2", call_id="c2", queue="sales", number=NUMBER, since=START + 50,
-                             priority=1, requested_at=START))  # fmt: skip
+    office.stored(CallbackDue(callback_id="b2", call_id="c2", queue="sales", number=NUMBER, since=START + 50,
+                              priority=1, requested_at=START))  # fmt: skip
     assert (one.since, one.priority) == (START + 50, 1)
 
 
@@ -52,7 +52,7 @@ def test_one_number_is_called_once_at_a_time_whatever_the_queue() -> None:
     office.asks()
     support = CallbackDue(callback_id="b2", call_id="c2", queue="support", number=NUMBER, since=START,
                           requested_at=START)  # fmt: skip
-    office.found(support)
+    office.stored(support)
     office.ready("ani")
     made = office.made()
     office.ready("budi")

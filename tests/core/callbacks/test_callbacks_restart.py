@@ -8,6 +8,7 @@ from cti.core.call import Call
 from cti.core.messages import (
     AgentInfo,
     ChannelGone,
+    ChannelNew,
     ChannelUp,
     CustomerFound,
     FlowsPublished,
@@ -18,6 +19,7 @@ from cti.core.messages import (
     SwitchDown,
     SwitchUp,
 )
+from cti.core.queues import CallbackRules
 from cti.core.switchboard import Settings, Switchboard
 from tests.core.callbacks.desk import AT_ONCE, NUMBER, Desk, Made, due_of
 from tests.core.office import book
@@ -213,7 +215,8 @@ def test_killed_while_he_who_asked_is_still_on_the_line(office: Desk) -> None:
     caller.arrive()
     (one,) = office.board.callbacks.open.values()
     after = restarted(office, (LiveChannel(uniqueid=caller.uniqueid, channel=caller.channel, context="line"),))
-    assert list(after.board.callbacks.open) == [one.callback_id] and after.standing() == [one.key]
+    assert list(after.board.callbacks.open) == [one.callback_id]
+    assert after.board.callbacks.hindered(after.board.callbacks.open[one.callback_id], after.at) == "on_line"
     after.found()
     assert after.board.callbacks.open == {}
 
@@ -228,3 +231,30 @@ def test_a_start_that_has_only_the_beginning_of_a_call_waits_for_the_switch(offi
     after = restarted(office, (), (known, gone))
     assert not [c for c in after.commands if isinstance(c, Push) and c.type == "screen_pop"]
     assert after.last("callback.failed").data["result"] == "busy"
+
+
+def test_a_try_that_is_told_late_to_have_failed_is_made_again(office: Desk) -> None:
+    office.asks()
+    office.ready()
+    made = office.made()
+    made.agent_answers()
+    failed = ChannelGone(at=office.at + 5, uniqueid=made.customer, cause=17)
+    office.do(SwitchDown(at=office.at))
+    office.wait(300)
+    office.do(failed)
+    office.do(SwitchUp(at=office.at, channels=(), reachable=("2001",)))
+    office.wait(office.rules.every)
+    assert office.types().count("callback.dialed") == 2
+
+
+def test_an_answer_that_is_told_of_the_past_rings_nobody_whose_time_is_over() -> None:
+    office = Desk(rules=CallbackRules(expires=60))
+    office.asks()
+    office.ready()
+    made = office.made()
+    made.rung()
+    rung = ChannelNew(at=office.at, uniqueid=made.agent, channel=made.channel, context="agent")
+    answered = ChannelUp(at=office.at + 1, uniqueid=made.agent)
+    office.at += 90
+    after = restarted(office, (channel(made, "agent"),), (rung, answered))
+    assert (after.rings(), after.ended()["state"]) == ([], "expired") and made.agent in after.hung_up()

@@ -107,6 +107,8 @@ def test_routing_of_all_queues(routing: str, problem: str) -> None:
         ("relax: [{after: 5s, skills: {sales: 2}}]", "cannot ask for more: `sales` is 1 before it (lower it; 0: not"),
         ("skills: {en: 3, fr: 2}, relax: [{after: 5s, skills: {en: 2, fr: 1}}, {after: 9s, skills: {en: 3}}]",
          "cannot ask for more: `en` is 2 before it"),
+        ("skills: {any: [{en: 3}, {id: 2}]}, relax: [{after: 5s, skills: {en: 4}}]", "more: `en` is 3 before it"),
+        ("skills: {any: [{en: 3}, {id: 2}]}, relax: [{after: 5s, skills: {en: 3}}]", "relax step changes nothing"),
         ("relax: [{after: 5s, also: {x: 1}}, {after: 9s, also: {x: 1}}]", "this relax step changes nothing"),
         ("relax: [{after: 5s, any_agent: true}, {after: 9s, also: {x: 1}}]",
          "changes nothing: any agent may take the call already (remove it)"),
@@ -122,6 +124,12 @@ def test_routing_of_all_queues(routing: str, problem: str) -> None:
         ("skills: {any: [5]}", "skills must be a map"),
         # agents
         ("agents: random", "must be one of longest_idle, fastest, best_level"),
+        ("agents: [longest_idle, fastest]", "`agents` must be one of longest_idle, fastest, best_level"),
+        ("skills: {any: {english: 3, dutch: 1}}", "1:32: `any` must be a list, `[...]`"),
+        ('relax: [{after: 5s, any_agent: "true"}]', "1:49: `any_agent` must be true or false"),
+        ("relax: [{after: 5s, any_agent: false}]", "`any_agent: false` changes nothing"),
+        ('priority: "5"', "`priority` must be a whole number from -1000 to 1000 (without quotes)"),
+        ("overflow: wait:5m", "`overflow` must be a map, `key: value` (a blank after the `:`)"),
         ("idle_limit: 25h", "`idle_limit` must be from 0s to 1d"),
         ("last_agent: 2m, max_wait: 1m", "1:30: nobody waits so long for one agent: `max_wait` is 1m"),
         ("keep_idle: -1", "`keep_idle` must be a whole number from 0 to 1000"),
@@ -191,10 +199,14 @@ def test_what_is_wrong_is_told_once(queue: str, problem: str) -> None:
     assert len(found) == 1 and problem in found[0], found
 
 
+def test_a_list_where_a_word_is_meant_has_no_strange_letter() -> None:
+    assert told("agents: [longest_idle, fastest]")[0].endswith("best_level")
+
+
 @pytest.mark.parametrize(
     "queue",
     [
-        "relax: [{after: 5s, skills: {polish: 0}}]",  # one that a node may ask for
+        "skills: {}, relax: [{after: 5s, skills: {polish: 0}}]",  # that a node asks for
         "relax: [{after: 5s, skills: {polish: 3}}, {after: 9s, skills: {polish: 1}}]",
         "skills: {}, relax: [{after: 5s, any_agent: true}]",
         "skills: {any: [{en: 3}, {id: 3}]}, relax: [{after: 5s, skills: {en: 1}}]",
@@ -206,7 +218,23 @@ def test_what_is_wrong_is_told_once(queue: str, problem: str) -> None:
     ],
 )
 def test_what_makes_sense_is_not_refused(queue: str) -> None:
-    assert told(queue) == []
+    other = WAIT.replace("then", "skills: {polish: 4}, then").replace("a:", "b:")
+    assert problems_of(WAIT + other, queues=f"queues: {{sales: {{{queue}}}}}\n", calendars=CALENDARS) == []
+
+
+def test_a_step_that_lowers_what_nobody_asks_for_is_told() -> None:
+    """Once the flows can be read: else a node may ask for it."""
+    relax = "relax: [{after: 9s, skills: {any_english: 0}}, {after: 5s, skills: {englsh: 1}}]"
+    queue = f"skills: {{any: [{{english: 3}}, {{dutch: 1}}]}}, {relax}"
+    assert told(queue) == [
+        "queues.yaml:1:90: neither the queue nor a node asks for `any_english`, so there is nothing to lower"
+        " (did you mean `english`?)",
+        "queues.yaml:1:129: neither the queue nor a node asks for `englsh`, so there is nothing to lower"
+        " (did you mean `english`?)",
+    ]
+    assert [one.split(":")[0] for one in told(queue, u="flow: [\n")] == ["u.yaml"]
+    kept = {"queues": {"sales": {"relax": [{"after": "5s", "skills": {"englsh": 1}}]}}}
+    assert isinstance(load_book({"queues.yaml": Source("queues.yaml", kept)}, version=7), Book)
 
 
 def test_a_version_that_was_published_is_served_though_a_step_of_it_changes_nothing() -> None:

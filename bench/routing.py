@@ -3,8 +3,9 @@
 So many callers wait, 2,000 agents are signed on, 50 skills of levels 1 to 9. A call needs 1 to 3 skills (one in five
 has alternatives), an agent has 2 to 8; relax steps lower and drop them; priorities 0 to 10. Then:
 
-freed      an agent's call ends: he is free, and takes his caller of all who wait (Router.free, caller_for, leave, busy)
-caller     a caller enters and looks for an agent, while a few hundred are idle (Router.wait, agent_for)
+freed      an agent's call ends: he is free, and takes his caller of all who wait (Router.free, for_agent, leave, busy)
+caller     a caller enters and looks for an agent, while a few hundred are idle (Router.wait, and
+           what for_call asks)
 step       a relax step of one who waits falls due (Router.wait)
 naive      the same choice by looking at everybody, as app_queue does, in the same run and on the same callers
 
@@ -147,7 +148,7 @@ class Centre:
         skills, slow = self.skills[name], 0.0
         began = time.thread_time()
         self.router.free(name, skills, self.at)
-        match = self.router.caller_for(name, self.at)
+        match = self.router.for_agent(name, self.at)
         taken = time.thread_time() - began
         if check:
             self.naive.free[name] = skills, self.at
@@ -170,6 +171,8 @@ class Centre:
         began = time.thread_time()
         self.router.wait(one, self.at)
         match = self.router.agent_for(one.key, self.at)
+        if match is not None:  # as for_call does; it might find one of those who wait, at whom nobody has looked here
+            self.router.first_of(match.agent, self.at, 1)
         taken = time.thread_time() - began
         self.naive.waiters[one.key] = one
         if check:

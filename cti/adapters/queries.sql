@@ -106,12 +106,17 @@ WHERE NOT EXISTS (SELECT FROM unnest($2::uuid[]) AS other(id) WHERE other.id = o
 GROUP BY 1, 2
 
 -- name: left_lately
--- Who left a queue in the last day before he was served, the last time for each caller and queue: oldest first.
-SELECT caller, queue, extract(epoch FROM entered_at)::float8 AS since, extract(epoch FROM left_at)::float8 AS left_at
-FROM (SELECT DISTINCT ON (c.caller, v.queue) c.caller, v.queue, v.entered_at, v.left_at, v.result
+-- Who left a queue in the last day before he was served, the last time for each caller and queue, with the place he had:
+-- oldest first. Who waits there again has used it.
+SELECT caller, queue, extract(epoch FROM left_at)::float8 AS left_at, extract(epoch FROM least(entered_at, (
+        SELECT min(crm.moment(e.data -> 'since')) FROM crm.events AS e
+        WHERE e.call_id = last.call_id AND e.at > now() - interval '2 days'
+            AND e.type IN ('call.queued', 'call.place_kept') AND crm.int(e.data -> 'visit') = last.seq
+    )))::float8 AS since
+FROM (SELECT DISTINCT ON (c.caller, v.queue) c.caller, v.*
       FROM crm.queue_visits AS v JOIN crm.calls AS c USING (call_id)
-      WHERE v.entered_at > now() - interval '1 day' AND v.left_at IS NOT NULL AND c.caller <> ''
-      ORDER BY c.caller, v.queue, v.left_at DESC) AS last
+      WHERE v.entered_at > now() - interval '1 day' AND c.caller <> ''
+      ORDER BY c.caller, v.queue, v.left_at DESC NULLS FIRST) AS last
 WHERE result IN ('abandoned', 'short_abandon')
 ORDER BY left_at
 

@@ -24,6 +24,7 @@ CALL_WHY = {
     "preferred": "it waits for {for} alone until {until}",
     "keep_idle": "idle agents are kept for callers",
     "ringing": "it rings at {for}",
+    "switch_away": "an agent is free, but the telephone system does not answer",
 }
 AGENT_WHY = {
     "logged_out": "is signed off", "not_ready": "is not ready",

@@ -16,14 +16,16 @@ The rule
 
 from __future__ import annotations
 
+import heapq
+import math
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
-from cti.core.acd_lines import FreeAgents, Line, Lines, Place
+from cti.core.acd_lines import FreeAgents, Line, Lines, Place, rank_of
 from cti.core.ladder import Ladder, Staff, ladder_of
 from cti.core.queues import QueueConfig, Requirement, Routing, matches
 
@@ -55,9 +57,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Why this agent: stored with the offer.
 
     rule: longest_idle, fastest, best_level, idle_limit, named_agent, last_agent (the call chose among free agents), or
-    next_caller (the agent became free and took the first). `candidates`: how many were compared. `over`: who came next:
-    {agent, idle}, or {call_id, queue, priority, waited}. `waited`, `idle`: seconds. `step`: of the ladder, 0 the first.
-    `levels`: the agent's, of what was needed. `handling`: mean seconds that the fastest takes."""
+    next_caller (the agent became free and took the first). `candidates`: how many were compared, of callers at most
+    SHOWN + 1. `over`: who came next: {agent, idle}, or {call_id, queue, priority, waited}. `waited`, `idle`: seconds.
+    `step`: of the ladder, 0 the first. `levels`: the agent's, of what was needed. `handling`: mean seconds that the
+    fastest takes."""
 
     rule: str
     waited: float
@@ -158,9 +161,25 @@ class Router:
     def handled(self, agent: str, queue: str, seconds: float, calls: float = 1.0) -> None:
         """An agent has dealt with calls of a queue, in so many seconds in all, wrap-up included."""
         for name in (agent, ""):
-            count, total = self._handled.get((name, queue), (0.0, 0.0))
-            fade = min(1.0, KNOWN / (count + calls))
-            self._handled[name, queue] = (count + calls) * fade, (total + seconds) * fade
+            self._add(name, queue, calls, seconds)
+
+    def known(self, handled: Iterable[tuple[str, str, int, float]]) -> dict[str, tuple[int, float]]:
+        """What agents have dealt with before: (agent, queue, calls, seconds). All of a queue count together, whoever is
+        told of last; returns them by queue: (calls, seconds)."""
+        together: dict[str, tuple[int, float]] = {}
+        for agent, queue, calls, seconds in handled:
+            self._add(agent, queue, calls, seconds)
+            before = together.get(queue, (0, 0.0))
+            together[queue] = before[0] + calls, before[1] + seconds
+        for queue, (calls, seconds) in together.items():
+            self._add("", queue, calls, seconds)
+        return together
+
+    def _add(self, name: str, queue: str, calls: float, seconds: float) -> None:
+        """`name`: of an agent; empty: all of the queue."""
+        count, total = self._handled.get((name, queue), (0.0, 0.0))
+        fade = min(1.0, KNOWN / (count + calls))
+        self._handled[name, queue] = (count + calls) * fade, (total + seconds) * fade
 
     def handling(self, agent: str, queue: str) -> float:
         """Mean seconds he takes for a call of the queue; the fewer are known the more it is the queue's mean."""
@@ -181,17 +200,27 @@ class Router:
 
     def has_room(self, queue: str, at: float) -> bool:
         """Whether one more of the queue's calls may go to an agent."""
+        return self.busy_with[queue] < self.most(queue, at)
+
+    def most(self, queue: str, at: float) -> float:
+        """How many of the queue's calls may be with agents at once."""
         for limit in self.queue(queue).capacity:
             if not limit.calendar or self.is_open(limit.calendar, at):
-                return self.busy_with[queue] < limit.calls
-        return True
+                return limit.calls
+        return math.inf
 
     def in_turn(self, queue: str, at: float) -> Iterator[str]:
-        """Who waits in a queue that may have more agents than before: in order, as long as there is room."""
-        for place in list(self.order.get(queue, ())):
-            if not self.has_room(queue, at):
-                return
+        """Who is to be looked at when a queue may have more agents than before, as long as there is room: in order, of
+        each line the first; as he leaves it, the next; and who waits for one agent alone."""
+        alone = [place for places in self.personal.values() for place in places if self._queue_of(place.key) == queue]
+        heads: list[tuple[Place, Line | None]] = [(place, None) for place in alone]
+        heads += [(line.members[0], line) for line in self.lines if line.queue == queue]
+        heapq.heapify(heads)
+        while heads and self.has_room(queue, at):
+            place, line = heapq.heappop(heads)
             yield place.key
+            if line is not None and line.members and line.members[0] != place:
+                heapq.heappush(heads, (line.members[0], line))
 
     # ------------------------------------------------------------ callers
 
@@ -290,10 +319,12 @@ class Router:
     def overfull(self, key: str, waiting: int) -> str:
         """Why his queue takes nobody more, when with him so many wait in it: size or ratio; empty: it does. While
         nobody is there `no_agents` decides instead of the ratio, where it is set."""
-        queue = self.queue(self.stands[key].waiter.queue)
+        stand = self.stands[key]
+        queue = self.queue(stand.waiter.queue)
         if waiting > queue.max_size:
             return "size"
-        most, there = queue.overflow.ratio, self.staff.matching(self.needs(key)) if queue.overflow.ratio else 0
+        most = queue.overflow.ratio
+        there = (self.staff.matching(self.needs(key)) or int(stand.personal)) if most else 0
         if not most or (not there and queue.overflow.no_agents is not None):
             return ""
         return "ratio" if waiting > most * there else ""
@@ -317,6 +348,21 @@ class Router:
         return [agent for agent in self.serving if matches(needs, self.staff.skills[agent])]
 
     # ------------------------------------------------------------ decisions
+
+    def for_call(self, key: str, at: float) -> Match | None:
+        """Who meets when an agent is looked for this waiter: the two, unless that agent would take another one first,
+        who may have been passed over when it was not his turn, or there was no room; then that one and his agent."""
+        match = self.agent_for(key, at)
+        while match is not None and self.first_of(match.agent, at, 1) != [match.key]:
+            match = self.agent_for(self.first_of(match.agent, at, 1)[0], at)
+        return match
+
+    def for_agent(self, agent: str, at: float) -> Match | None:
+        """Who meets when this agent is free: he and his first, unless others are free for that one, too."""
+        first = self.caller_for(agent, at)
+        if first is None or self.stands[first.key].personal or not self.agents.more_than(1, self.needs(first.key)):
+            return first
+        return self.for_call(first.key, at)
 
     def agent_for(self, key: str, at: float) -> Match | None:
         """The agent for this waiter, when one is free and he may have one now."""
@@ -355,25 +401,21 @@ class Router:
         """The waiter for this free agent, when there is one he may have."""
         if agent not in self.agents:
             return None
-        balance = at if self.routing.balance else 0.0
-        heads = self.lines.heads(self.agents.skills(agent), lambda line: self._open(line, at), balance)
-        keys = [place.key for place, _ in heads]
-        own = [place for place in self.personal.get(agent, ()) if self.has_room(self._queue_of(place.key), at)]
-        if own:
-            rank = self._rank(own[0], at)
-            keys.insert(sum(self._rank(place, at) < rank for place, _ in heads), own[0].key)
+        keys = self.first_of(agent, at, SHOWN + 1)
         if not keys:
             return None
         stand = self.stands[keys[0]]
-        line = heads[0][1].members[1 : SHOWN + 1] if heads else []
-        others = [place for place in (*(head for head, _ in heads), *own[: SHOWN + 1], *line) if place.key != keys[0]]
-        over = [self._shown(key, at) for *_, key in sorted(self._rank(place, at) for place in others)[:SHOWN]]
+        over = [self._shown(key, at) for key in keys[1 : SHOWN + 1]]
         rule = f"{stand.waiter.prefer_why}_agent" if stand.personal else "next_caller"
-        return self._match(stand, agent, rule, at, 1 + len(others), over)
+        return self._match(stand, agent, rule, at, len(keys), over)
 
-    def _rank(self, place: Place, at: float) -> tuple[float, float, str]:
-        target = self._target(self._queue_of(place.key))
-        return place.major, (place.virtual - at) / target if target else place.virtual, place.key
+    def first_of(self, agent: str, at: float, most: int) -> list[str]:
+        """The first of all whom this free agent may take, in order, at most so many."""
+        now = at if self.routing.balance else 0.0
+        found = self.lines.first(self.agents.skills(agent), lambda line: self._open(line, at), now, most)
+        own = [place for place in self.personal.get(agent, ()) if self.has_room(self._queue_of(place.key), at)]
+        found += [rank_of(place, self._target(self._queue_of(place.key)), now) for place in own]
+        return [key for *_, key in sorted(found)[:most]]
 
     def _queue_of(self, key: str) -> str:
         return self.stands[key].waiter.queue

@@ -56,8 +56,7 @@ def play(day: Day, setup: Setup) -> Figures:
     router = Router()
     router.is_open = setup.is_open
     if isinstance(day.handling, Handled):
-        for agent, queue, seconds, calls in day.handling.told():
-            router.handled(agent, queue, seconds, calls)
+        router.known((agent, queue, calls, seconds) for agent, queue, seconds, calls in day.handling.told())
     return figures(simulate(day.callers, day.shifts, setup.queues, setup.routing, day.handling, router=router))
 
 

@@ -25,6 +25,7 @@ class Place(NamedTuple):
     key: str
 
 
+Rank = tuple[float, float, str]  # of a place among those of all queues, smaller first
 Anchor = tuple[str, int]  # skill, level; ("", 0): none, every agent may fit
 
 
@@ -106,31 +107,34 @@ class Lines:
             elif not bucket:
                 del levels[(level, line.target)]
 
-    def heads(self, skills: Mapping[str, int], allowed: Callable[[Line], bool], at: float) -> list[tuple[Place, Line]]:
-        """Of each bucket that these skills open the first who fits, the best of them first; `at`: 0, or now where the
-        wait counts in proportion to the target."""
-        found: dict[int, tuple[tuple[float, float, str], Place, Line]] = {}
-        best: tuple[float, float, str] | None = None
-        for (_, target), bucket in self._opened(skills):
+    def first(
+        self, skills: Mapping[str, int], allowed: Callable[[Line], bool], at: float, most: int
+    ) -> list[Rank]:
+        """The first callers whom an agent with these skills may take, of all lines, in order; at most so many. `at`: 0,
+        or now where the wait counts in proportion to the target."""
+        found: list[Rank] = []
+        seen: set[int] = set()  # one with alternatives stands in several buckets
+        for target, bucket in self._opened(skills):
             for head, number in bucket:
-                rank = (head.major, (head.virtual - at) / target if target else head.virtual, head.key)
-                if best is not None and rank >= best:
+                if len(found) == most and rank_of(head, target, at) > found[-1]:
                     break
                 line = self._by_number[number]
-                if matches(line.needs, skills) and allowed(line):
-                    best = rank
-                    found[number] = (rank, head, line)
-                    break
-        return [(head, line) for _, head, line in sorted(found.values(), key=lambda one: one[0])]
+                if number not in seen and matches(line.needs, skills) and allowed(line):
+                    seen.add(number)
+                    found = sorted([*found, *(rank_of(place, target, at) for place in line.members[:most])])[:most]
+        return found
 
-    def _opened(self, skills: Mapping[str, int]) -> Iterator[tuple[tuple[int, float], list[tuple[Place, int]]]]:
-        for levels in (self._buckets.get(""),):
-            if levels:
-                yield from levels.items()
-        for skill, level in skills.items():
-            for name, bucket in self._buckets.get(skill, {}).items():
-                if name[0] <= level:
-                    yield name, bucket
+    def _opened(self, skills: Mapping[str, int]) -> Iterator[tuple[float, list[tuple[Place, int]]]]:
+        """The buckets of these skills, with their target."""
+        for skill, most in (("", 0), *skills.items()):
+            for (level, target), bucket in self._buckets.get(skill, {}).items():
+                if level <= most:
+                    yield target, bucket
+
+
+def rank_of(place: Place, target: float, at: float) -> Rank:
+    """In which order an agent takes those of all queues: by place, or by the wait in proportion to the target."""
+    return (place.major, (place.virtual - at) / target, place.key) if target else place
 
 
 class FreeAgents:

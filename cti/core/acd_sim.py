@@ -144,7 +144,8 @@ class _Day:
 
     def _free(self, agent: str) -> None:
         """A call for him, if he may have one, and for those who may be served by others than before."""
-        self._offer(self.router.caller_for(agent, self.agenda.at))
+        while (match := self.router.for_agent(agent, self.agenda.at)) is not None:
+            self._offer(match)
         for key in self.router.take_moved():
             if not self._nobody(self.waits[key]):
                 self._routed(key)
@@ -163,7 +164,8 @@ class _Day:
 
     def _routed(self, key: str) -> None:
         self.router.moved.discard(key)
-        self._offer(self.router.agent_for(key, self.agenda.at))
+        while key in self.router.stands and (match := self.router.for_call(key, self.agenda.at)) is not None:
+            self._offer(match)
 
     def _route_queue(self, queue: str) -> None:
         for key in self.router.in_turn(queue, self.agenda.at):
@@ -232,9 +234,7 @@ class _Day:
 
     # ------------------------------------------------------------ offers and talks
 
-    def _offer(self, match: Match | None) -> None:
-        if match is None:
-            return
+    def _offer(self, match: Match) -> None:
         wait, desk = self.waits[match.key], self.desks.of[match.agent]
         wait.agent = match.agent
         self.desks.takes(desk)

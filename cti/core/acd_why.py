@@ -21,14 +21,14 @@ def why_idle(router: Router, agent: str, skills: Mapping[str, int], at: float) -
     another agent, `for`, `until`), or empty: nothing, he is being offered one."""
     rows = [_of_line(router, line, skills, at) for line in router.lines]
     for other, places in router.personal.items():
-        if other != agent:
-            rows += [_of_preferred(router, other, place.key) for place in places]
+        rows += [_of_preferred(router, agent, other, place.key, at) for place in places]
     merged: dict[str, Row] = {}
     for row in rows:
         name = repr((row["queue"], row["why"], row["lacks"], row["for"]))
         known = merged.setdefault(name, {**row, "waiting": 0})
         known["waiting"] += row["waiting"]
-        known["longest_since"] = min(known["longest_since"], row["longest_since"])
+        for moment in ("longest_since", "opens_at", "until"):
+            known[moment] = min((one[moment] for one in (known, row) if one[moment] is not None), default=None)
     return sorted(merged.values(), key=lambda row: row["longest_since"])
 
 
@@ -46,10 +46,12 @@ def _of_line(router: Router, line: Line, skills: Mapping[str, int], at: float) -
     return row
 
 
-def _of_preferred(router: Router, agent: str, key: str) -> Row:
+def _of_preferred(router: Router, agent: str, other: str, key: str, at: float) -> Row:
     waiter = router.stands[key].waiter
-    return {"queue": waiter.queue, "waiting": 1, "longest_since": waiter.since, "why": "preferred", "lacks": [],
-            "opens_at": None, "for": agent, "until": waiter.prefer_until}  # fmt: skip
+    row = {"queue": waiter.queue, "waiting": 1, "longest_since": waiter.since, "why": "preferred", "lacks": [],
+           "opens_at": None, "for": other, "until": waiter.prefer_until}  # fmt: skip
+    his = row | {"why": "" if router.has_room(waiter.queue, at) else "capacity", "for": None, "until": None}
+    return his if other == agent else row
 
 
 def _opens_at(router: Router, key: str, skills: Mapping[str, int]) -> float | None:

@@ -51,7 +51,8 @@ class Admission:
     def expected(self, key: str, at: float, longest: float = LONGEST) -> float | None:
         """Seconds that one who waits will wait yet; None: not known, or longer than that."""
         queue = self.router.stands[key].waiter.queue
-        return self.expect.wait(queue, self.router.ahead(key), self.router.servants(key), at, longest)
+        most = self.router.most(queue, at)
+        return self.expect.wait(queue, self.router.ahead(key), self.router.servants(key), at, longest, most)
 
     # ------------------------------------------------------------ kept places
 
@@ -62,10 +63,11 @@ class Admission:
             while len(self._left) > KEPT_PLACES:
                 del self._left[next(iter(self._left))]
 
-    def place_of(self, caller: str, queue: str, at: float) -> float | None:
-        """Since when he waits who has called again in time. It is his once."""
+    def place_of(self, caller: str, queue: str, called: float) -> float | None:
+        """Since when he waits who has called again in time, at `called`. It is his once."""
         since, left_at = self._left.pop((caller, queue), (None, 0.0))
-        return since if at - left_at <= self.router.queue(queue).return_within else None
+        within = self.router.queue(queue).return_within
+        return since if within and called - left_at <= within else None
 
     # ------------------------------------------------------------ nobody is there
 

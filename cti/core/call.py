@@ -95,7 +95,7 @@ class Call(msgspec.Struct, kw_only=True):
     messages: int = 0  # recorded by the caller
     visit: Visit | None = None
     visits: int = 0
-    last_visit: dict[str, Any] = {}  # the wait before, that ended without an agent: queue, since, priority, skills
+    waited: dict[str, dict[str, Any]] = {}  # by queue, the last wait since an agent talked: since, priority, skills
     rings: int = 0
     offer: Offer | None = None
     let_go_at: float = 0.0  # when the last offer ended
@@ -303,8 +303,7 @@ def _clock_set(call: Call, event: Event) -> None:
         for name in moments:
             if getattr(held, name, None):
                 setattr(held, name, getattr(held, name) + by)
-    if "since" in call.last_visit:
-        call.last_visit = call.last_visit | {"since": call.last_visit["since"] + by}
+    call.waited = {queue: wait | {"since": wait["since"] + by} for queue, wait in call.waited.items()}
 
 
 def _priority_changed(call: Call, event: Event) -> None:
@@ -320,11 +319,10 @@ def _announced(call: Call, event: Event) -> None:
 def _dequeued(call: Call, event: Event) -> None:
     visit, call.visit = call.visit, None
     if event.data["result"] == "answered":  # who was served begins to wait anew
-        call.last_visit = {}
+        call.waited = {}
     elif visit is not None:
-        call.last_visit = {
-            "queue": visit.queue, "since": visit.since, "priority": visit.priority, "skills": visit.skills,
-        }  # fmt: skip
+        kept = {"since": visit.since, "priority": visit.priority, "skills": visit.skills}
+        call.waited = call.waited | {visit.queue: kept}
     if event.data["result"] != "answered" and not event.data.get("to"):
         call.dequeued = event.data["result"]
         call.pressed = event.data.get("key") or ""

@@ -90,14 +90,14 @@ class CallbackCalls:
 
     # ------------------------------------------------------------ the agent
 
-    def begin(self, match: Match, at: float) -> bool:
+    def begin(self, match: Match, at: float) -> None:
         """It is its turn, and this agent is free: he is rung, unless it may not be made (any more)."""
         one = self.callbacks.open[match.key.removeprefix(PREFIX)]
         if MAIN in self.floor.nodes_down:
-            return False
+            return
         if not self.callbacks.may_ring(one, at):
             self.callbacks.look(one, at)
-            return False
+            return
         channel = channel_id(self.epoch, offer_id(one.callback_id, one.calls + 1, self.epoch, at))
         made = placed_id(channel, at)
         self.out.emit(
@@ -110,7 +110,6 @@ class CallbackCalls:
         self.floor.offer(self.calls.live[made], match, at)
         self.out.command(LookUpCustomer(node=MAIN, call_id=made, caller=one.number))
         self.out.wake(at + self.floor.queue(one.queue).ring + RING_GRACE, "agent_phone", made)
-        return True
 
     def _customer_found(self, m: CustomerFound) -> None:
         """The page is told once more, with what is known of the number; of customers when `call.identified` says so."""

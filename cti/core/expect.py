@@ -6,6 +6,8 @@ agents      who are signed on and may take his call
 handling    mean seconds of the queue's last LAST calls, wrap-up included
 part        of the queue's calls of the last WINDOW seconds, those that these agents took; of his own queue: all
 
+A queue of which only so many calls may be with agents at once has no more agents than that for its own calls.
+
 With one queue this is his position over the calls that its agents finish a second. With more it counts what they have
 to do for others before they come to him. It is silent (None) when it cannot know: fewer than FEWEST calls of his queue
 were finished lately, nobody is there to take one, or it would be longer than LONGEST.
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from math import ceil
+from math import ceil, inf
 
 import msgspec
 
@@ -63,18 +65,19 @@ class Expect:
         return sum(last) / len(last) if last else None
 
     def wait(
-        self, queue: str, ahead: Mapping[str, float], agents: Iterable[str], at: float, longest: float = LONGEST
-    ) -> float | None:
+        self, queue: str, ahead: Mapping[str, float], agents: Iterable[str], at: float, longest: float = LONGEST,
+        most: float = inf,
+    ) -> float | None:  # fmt: skip
         """Seconds that he will wait. `ahead`: by queue, callers and callbacks whose place is before his; in his own
-        queue with himself, so that is his position."""
+        queue with himself, so that is his position. `most`: so many of its calls may be with agents at once."""
         self._forget(at - WINDOW)
         there = [self._of.get(agent, Counter[str]()) for agent in agents]
         calls = sum(one[queue] for one in there)
-        if calls < FEWEST:
+        if calls < FEWEST or not most:
             return None
         handling = {name: self.handling(name) or 0.0 for name in ahead}
         work = sum(many * self._part(name, queue, there) * handling[name] for name, many in ahead.items())
-        wait = work / len(there)
+        wait = max(work / len(there), ahead[queue] * handling[queue] / most)
         return wait if wait <= longest else None
 
     def _part(self, name: str, own: str, there: Iterable[Counter[str]]) -> float:

@@ -63,9 +63,9 @@ class Floor:
         self.expect = Expect()
         self.customers: dict[str, dict[str, Any]] = {}
         self.nodes_down: set[str] = set()
-        self.callbacks: Callable[[Match, float], bool] = lambda match, at: True  # an agent for a callback
+        self.callbacks: Callable[[Match, float], None] = lambda match, at: None  # an agent for a callback
         self.final: Callable[[Call], bool] = lambda call: False  # whether the call is over with the conversation
-        self._talks: dict[str, tuple[str, float]] = {}  # by agent: the queue of his conversation, and when it began
+        self._talks: dict[tuple[str, str], tuple[str, float]] = {}  # (call, agent): the queue, and when it began
         self.handlers: dict[type, Callable[[Any], None]] = {
             PeopleChanged: self._people_changed, AnswerCall: self._answer, RejectCall: self._reject,
             ChannelUp: self._channel_up, ChannelGone: self._channel_gone, OriginateFailed: self._originate_failed,
@@ -73,7 +73,7 @@ class Floor:
             ClockStepped: self._clock_stepped,
         }  # fmt: skip
         self.deadlines: dict[str, Callable[[str, float], None]] = {
-            "bridge": self._due_bridge, "ring": self._due_ring,
+            "bridge": self._due_bridge, "ring": self._due_ring, "moved": lambda _, at: self.route_moved(at),
         }  # fmt: skip
 
     def queue(self, name: str) -> QueueConfig:
@@ -89,14 +89,14 @@ class Floor:
         elif event.type in LET_GO:
             self.router.done(event.queue)
         elif event.type == "call.connected":
-            self._talks[event.agent] = event.queue, event.at
-        elif event.type == "agent.state_changed" and event.data["work"] == "idle":
+            self._talks[event.call_id, event.agent] = event.queue, event.at
+        elif event.type == "call.wrapped":
             self._handled(event)
         elif event.type == "call.identified":
             self._identified(event)
 
     def _handled(self, event: Event) -> None:
-        queue, began = self._talks.pop(event.agent, ("", 0.0))
+        queue, began = self._talks.pop((event.call_id, event.agent), ("", 0.0))
         if queue:
             seconds = max(0.0, event.at - began)
             self.router.handled(event.agent, queue, seconds)
@@ -122,21 +122,21 @@ class Floor:
             self._room_made(event.queue, event.at)
 
     def route_call(self, key: str, at: float) -> None:
-        """Offer this call, if it waits and an agent is free for it."""
+        """Offer this call, if it waits and an agent is free for it who has nobody to take before."""
         self.router.moved.discard(key)
         call = self.calls.live.get(key)
-        if key not in self.router.stands or (call is not None and call.node in self.nodes_down):
+        if call is not None and call.node in self.nodes_down:
             return
-        match = self.router.agent_for(key, at)
-        if match is not None:
-            self._meet(match, at)
+        while key in self.router.stands:
+            match = self.router.for_call(key, at)
+            if match is None or not self._meet(match, at):
+                return
 
     def route_agent(self, agent: str, at: float) -> None:
-        """Offer this agent a call, if he is free and one waits for him. A callback that may not be made just now waits
-        in line no more: the next one is looked at."""
+        """Offer this agent a call, if he is free and one waits for him."""
         while not self.nodes_down:
-            match = self.router.caller_for(agent, at)
-            if match is None or self._meet(match, at):
+            match = self.router.for_agent(agent, at)
+            if match is None or not self._meet(match, at):
                 return
 
     def route_all(self, at: float) -> None:
@@ -158,12 +158,13 @@ class Floor:
             self.route_call(key, at)
 
     def _meet(self, match: Match, at: float) -> bool:
-        """Whether the agent has him; not when it is a callback that may not be made."""
+        """Whether he waits no more: he is offered, or is a callback that may not be dialled after all."""
         call = self.calls.live.get(match.key)
         if call is None:
-            return self.callbacks(match, at)
-        self.offer(call, match, at)
-        return True
+            self.callbacks(match, at)
+        else:
+            self.offer(call, match, at)
+        return match.key not in self.router.stands
 
     def can_serve(self, agent: Agent, queue: str) -> bool:
         """Whether the agent has what a queue's own rule asks for, without relaxation."""
@@ -312,7 +313,7 @@ class Floor:
 
     def _clock_stepped(self, m: ClockStepped) -> None:
         self.expect.shift(m.by)
-        self._talks = {agent: (queue, began + m.by) for agent, (queue, began) in self._talks.items()}
+        self._talks = {talk: (queue, began + m.by) for talk, (queue, began) in self._talks.items()}
 
     def _switch_down(self, m: SwitchDown) -> None:
         self.nodes_down.add(m.node)

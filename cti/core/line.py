@@ -266,7 +266,7 @@ class Lines:
         about = {"id": call.call_id, "caller": call.caller, "caller_name": call.caller_name, "called": call.called}
         return ivr.Context(
             call=about | self.callers.past(call, at) | self.called_back(call.caller),
-            customer=self.callers.customer(call), at=at, forced=self.forced, waited=call.last_visit,
+            customer=self.callers.customer(call), at=at, forced=self.forced, waited=call.waited,
             besides=self.callers.besides(call),
         )  # fmt: skip
 

@@ -58,12 +58,12 @@ class Holding:
     def announced(self, event: Event) -> None:
         call = self.calls.live[event.call_id]
         step = self.step(call)
-        if not step.present or call.visit is None or call.visit.offer:
+        if not step.present or call.visit is None or call.visit.offer or step.says == step.op:
             return
         about, queue = event.data, self._queue(call, event.queue)
         prompts = announcement(self.book(call), queue.announce, call.language, about["position"], about["minutes"])
         if prompts:
-            step.op += 1
+            step.says = step.op = step.op + 1
             self.out.command(
                 Play(node=call.node, uniqueid=call.uniqueid, op=step.op, prompts=prompts,
                      barge_in=bool(call.visit.keys))

@@ -39,6 +39,7 @@ class Step(msgspec.Struct):
     task: float = 0.0  # when the task that runs is given up; 0: none does
     recording: str = ""  # the message whose file the flow waits for
     trouble: bool = False  # it could not be recorded
+    says: int = -1  # the op of the last announcement; it goes on as long as that is `op`
     answer: ivr.Answer | None = None  # how work ended while the channel was away: the flow goes on when it is back
     left: Left | None = None
 

@@ -182,13 +182,15 @@ def why_agent(board: Switchboard, name: str, now: float) -> Row:
 
 def why_call(board: Switchboard, call_id: str, now: float) -> Row | None:
     """Why a call waits (`core.acd_why.why_waiting`); why: ringing, with `for` the agent, while a phone rings for it;
-    None: it does not wait."""
+    switch_away, when an agent is free and cannot be rung. None: it does not wait."""
     call = board.calls.live.get(call_id)
     if call is None or call.visit is None:
         return None
     visit, told = call.visit, {"entered_at": call.visit.entered_at, "raised": list(call.visit.raised)}
     if call_id in board.router.stands:
-        return why_waiting(board.router, call_id, now) | told
+        row = why_waiting(board.router, call_id, now) | told
+        away = not row["why"] and call.node in board.floor.nodes_down
+        return row | {"why": "switch_away"} if away else row
     agent = call.offer.agent if call.offer is not None else None
     return {
         "call_id": call_id, "queue": visit.queue, "priority": visit.priority, "since": visit.since, "why": "ringing",

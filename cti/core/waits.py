@@ -65,13 +65,13 @@ class Waits:
             self._follow(event)
         if event.type in ("call.dequeued", "call.offered", "call.ended"):
             self.admission.gone(event.call_id)
-        elif event.type in WAITS_AGAIN:
+        elif event.type in WAITS_AGAIN and not event.data.get("closed"):  # else he leaves at once
             self._wait(event.call_id, event.at)
 
     def _remember(self, event: Event) -> None:
         call = self.calls.live.get(event.call_id)
-        caller, since = (call.caller, call.last_visit.get("since", event.at)) if call is not None else ("", 0.0)
-        self.admission.leaves_place(caller, event.queue, event.data["result"], since, event.at)
+        if call is not None and (wait := call.waited.get(event.queue)) is not None:
+            self.admission.leaves_place(call.caller, event.queue, event.data["result"], wait["since"], event.at)
 
     def _who(self, event: Event) -> tuple[str, str]:
         call = self.calls.live.get(event.call_id)
@@ -164,10 +164,11 @@ class Waits:
 
     def _keep_place(self, call: Call, visit: Visit, at: float) -> None:
         """Who waited in this queue before, in this call or in one just before, has his place again."""
-        before, why = call.last_visit, "again"
-        since = before["since"] if before.get("queue") == visit.queue else None
+        before, why = call.waited.get(visit.queue), "again"
+        since = before["since"] if before is not None else None
         if since is None:
-            since, why = self.admission.place_of(call.caller, visit.queue, at), "returned"
+            called = call.arrived_at if call.connected_at is None else at
+            since, why = self.admission.place_of(call.caller, visit.queue, called), "returned"
         if since is not None and since < visit.since:
             self.keep_place(call, visit, since, why, at)
 
@@ -229,8 +230,9 @@ class Waits:
         if call is None or call.visit is None or call.visit.offer:
             return
         self._wait(call.call_id, at)
-        if not self._nobody(call, call.visit, at):
-            self.floor.route_call(call.call_id, at)
+        if not self._nobody(call, call.visit, at):  # others who wait may be let in at the same time, and be before him
+            self.router.moved.add(call.call_id)
+            self.out.wake(at, "moved", "")
 
     def _due_no_agents(self, key: str, at: float) -> None:
         call = self._visitor(key)
@@ -310,8 +312,7 @@ class Waits:
     def _past(self, m: PastFound) -> None:
         for one in m.left:
             self.admission.leaves_place(one.caller, one.queue, "abandoned", one.since, one.left_at)
-        for agent, queue, calls, seconds in m.handled:
-            self.router.handled(agent, queue, seconds, calls)
+        for queue, (calls, seconds) in self.router.known(m.handled).items():
             self.floor.expect.before(queue, calls, seconds)
 
     def _clock_stepped(self, m: ClockStepped) -> None:

@@ -186,3 +186,23 @@ async def test_who_left_a_queue_and_how_long_agents_take_is_known_again(store: S
     back = kit_story.answered(at=now - 50, caller="+62811", seed=8)
     await keep(store, tmp_path / "later", back.events)
     assert not (await postgres_start.past(store, now)).left
+
+
+async def test_who_left_again_left_the_place_that_he_had_and_who_waits_again_has_used_it(
+    store: Store, tmp_path: Path
+) -> None:
+    now = time.time()
+    left = kit_story.Story(now - 100, random.Random(7))
+    left.say("call.arrived", 0, direction="inbound", caller="+62811", called="6000", node="main")
+    left.say("call.queued", 1, queue="sales", visit=1, priority=0, skills={}, entered_at=left.at + 1)
+    left.say("call.place_kept", 1, queue="sales", visit=1, since=left.at - 500, why="returned")
+    left.say("call.dequeued", 20, queue="sales", visit=1, result="abandoned")
+    left.say("call.ended", 20, cause=16, side="caller", flow_result="")
+    await keep(store, tmp_path, left.events)
+    found = (await postgres_start.past(store, now)).left
+    assert [(one.queue, round(one.since - now), round(one.left_at - now)) for one in found] == [("sales", -600, -80)]
+    back = kit_story.Story(now - 50, random.Random(8))
+    back.say("call.arrived", 0, direction="inbound", caller="+62811", called="6000", node="main")
+    back.say("call.queued", 1, queue="sales", visit=1, priority=0, skills={}, entered_at=back.at + 1)
+    await keep(store, tmp_path / "later", back.events)
+    assert not (await postgres_start.past(store, now)).left

@@ -80,6 +80,11 @@ QUEUES: dict[str, dict[str, Any]] = {
     },
     "small": {"skills": {}, "max_size": 2, "max_wait": "15s", "wrap_up": "1s", "ring": "6s",
               "overflow": {"no_agents": "0s"}},
+    "desk": {
+        "skills": {}, "calendar": "desk", "overflow": {"closing": True}, "wrap_up": "0s", "ring": "8s",
+        "capacity": [{"calls": 1, "calendar": "desk"}, {"calls": 2}], "keep_idle": 1, "max_wait": "70s",
+        "callback": {"tries": 2, "every": "1m", "ring": "10s"},
+    },
 }  # fmt: skip
 NODES: dict[str, dict[str, Any]] = {
     "6000": {"wait": {"do": "queue", "queue": "sales", "answered": "more", "timeout": "more", "then": "hangup"},
@@ -92,6 +97,8 @@ NODES: dict[str, dict[str, Any]] = {
              "call_me": {"do": "callback", "queue": "sales", "ask": False, "then": "hangup"}},
     "6008": {"call_me": {"do": "callback", "queue": "support", "ask": False, "then": "on"},
              "on": {"do": "queue", "queue": "sales", "timeout": "call_me", "then": "hangup"}},
+    "6009": {"wait": {"do": "queue", "queue": "desk", "options": {"1": "call_me"}, "then": "call_me"},
+             "call_me": {"do": "callback", "queue": "desk", "ask": False, "then": "hangup"}},
     "6004": {"wait": {"do": "queue", "queue": "small", "options": {"1": "more"}, "then": "hangup"},
              "more": {"do": "queue", "queue": "support", "options": {"2": "hangup"}, "then": "hangup"}},
     "6006": {"wait": {"do": "queue", "queue": "sales", "agent": "dewi", "agent_for": "20s", "options": {"1": "wait"},
@@ -116,7 +123,8 @@ def site_book(version: int) -> ivr.Book:
     routing = {"aging": ["60s", "0s", "5s"][version % 3], "balance": version == 2}
     files: dict[str, Any] = {
         "queues.yaml": {"queues": queues, "routing": routing}, "numbers.yaml": {"numbers": {}},
-        "calendars.yaml": {"calendars": {"calls": {"time_zone": "UTC", "week": {"mon-sun": ["00:00-24:00"]}}}},
+        "calendars.yaml": {"calendars": {"calls": {"time_zone": "UTC", "week": {"mon-sun": ["00:00-24:00"]}},
+                                         "desk": {"time_zone": "UTC"}}},
     }  # fmt: skip
     for number, nodes in NODES.items():
         if all(node.get("queue", "support") in queues for node in nodes.values()):
@@ -182,6 +190,7 @@ class World:
     calls: int = 0
     late: bool = False  # it is being told of what is long past
     looked_at: float = 0.0  # when it was last compared which channels there are
+    open_until: float = 0.0  # until then the desk is open
 
     def __post_init__(self) -> None:
         self.board = Switchboard(self.epoch, Settings(country="ID", trunk="t"))
@@ -234,9 +243,9 @@ class World:
         self.do(CallbacksFound(at=self.at, callbacks=tuple(due)))
 
     def hours(self) -> None:
-        """What the database has of calendars."""
+        """What the database has of calendars. The desk is opened by hand alone, and closes by itself."""
         closed = {"calls": Forced("closed", self.at + 1e6)} if self.after_hours else {}
-        self.do(CalendarsForced(at=self.at, calendars=closed))
+        self.do(CalendarsForced(at=self.at, calendars=closed | {"desk": Forced("open", self.open_until)}))
         self.let_fall(self.at)
 
     def judge(self, events: list[Event]) -> None:

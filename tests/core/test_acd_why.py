@@ -35,7 +35,32 @@ def test_what_keeps_the_waiting_from_an_agent() -> None:
     assert sales["waiting"] == 2 and sales["longest_since"] == 0.0 and sales["opens_at"] == 30.0
     assert sales["lacks"] == [{"skill": "sales", "needs": 5, "has": 2}]
     assert (rows["own", "preferred"]["for"], rows["own", "preferred"]["until"]) == ("budi", 99.0)
-    assert [row["queue"] for row in why_idle(made, "budi", {"sales": 9}, 10.0)] == ["sales", "full", "back", "back"]
+    others = [row["queue"] for row in why_idle(made, "budi", {"sales": 9}, 10.0)]
+    assert others == ["sales", "full", "own", "back", "back"]
+
+
+def test_of_those_who_lack_the_same_the_first_moment_is_told() -> None:
+    made = router(sales={"skills": {"sales": 5}, "relax": (Relax(after=30.0, skills={"sales": 2}),)}, own={})
+    hire(made, "ani", sales=2)
+    made.sign_on("budi", {"sales": 9}, 0.0)
+    wait(made, "late", 20.0)
+    wait(made, "callback/early", 5.0, callback=True)
+    for key, until in (("b1", 99.0), ("b2", 60.0)):
+        wait(made, key, 20.0, queue="own", prefer="budi", prefer_until=until)
+    first, other = why_idle(made, "ani", {"sales": 2}, 21.0)
+    assert (first["why"], first["waiting"], first["opens_at"], first["longest_since"]) == ("skills", 2, 35.0, 5.0)
+    assert (other["why"], other["waiting"], other["opens_at"], other["until"]) == ("preferred", 2, None, 60.0)
+
+
+def test_who_waits_for_this_agent_alone_is_told_of_too() -> None:
+    made = router(full={"capacity": (Capacity(calls=0),)}, own={})
+    hire(made, "ani", own=1)
+    wait(made, "f", 0.0, queue="full", prefer="ani", prefer_until=99.0)
+    wait(made, "o", 1.0, queue="own", prefer="ani", prefer_until=99.0)
+    rows = why_idle(made, "ani", {"own": 1}, 10.0)
+    assert [(row["queue"], row["why"], row["for"], row["until"]) for row in rows] == [
+        ("full", "capacity", None, None), ("own", "", None, None)
+    ]  # fmt: skip
 
 
 def test_the_way_that_lacks_least_is_told() -> None:
@@ -87,6 +112,10 @@ def test_what_the_pages_show_of_it() -> None:
     office.board.people.stations["2002"] = True
     office.do(SwitchDown(at=office.at))
     assert see("budi") == "switch_away"
+    office.do(SetAgentState(at=office.at, by="ani", agent="ani", wish="ready"))
+    waiting = office.waiting_caller()
+    row = views.why_call(office.board, waiting.call_id, office.at)
+    assert row is not None and row["why"] == "switch_away"
     office.do(SetAgentState(at=office.at, by="ani", agent="ani", wish="not_ready", reason="lunch"))
     assert views.why_agent(office.board, "ani", office.at)["reason"] == "lunch"
     office.do(StationState(at=office.at, station="2002", reachable=False))

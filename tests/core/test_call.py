@@ -58,4 +58,4 @@ def test_what_is_told_of_a_wait_that_is_not_known_changes_nothing() -> None:
     call.apply(event("call.priority_changed", priority=5))
     call.apply(event("call.announced", minutes=3))
     call.apply(event("call.dequeued", result="abandoned"))
-    assert call.visit is None and call.last_visit == {} and call.dequeued == "abandoned"
+    assert call.visit is None and call.waited == {} and call.dequeued == "abandoned"

@@ -47,6 +47,46 @@ def test_he_has_his_place_as_soon_as_it_is_told() -> None:
     assert visit is not None and abs(made.at - visit.since - 40.05) < 0.01
 
 
+def test_in_a_queue_without_that_nobody_has_it_who_calls_at_the_same_moment() -> None:
+    made = office(return_within=0.0)
+    first = made.waiting_caller(HIS)
+    made.wait(20)
+    first.hangs_up()
+    made.waiting_caller(HIS)
+    assert kept(made) == []
+
+
+def test_it_is_when_he_calls_that_counts_not_when_he_has_gone_through_the_menu() -> None:
+    for after, places in ((50, 1), (70, 0)):
+        made = office()
+        first = made.waiting_caller(HIS)
+        made.wait(20)
+        first.hangs_up()
+        made.wait(after)
+        again = made.caller(HIS)
+        again.arrive()
+        made.wait(20)
+        again.heard()
+        assert len(kept(made)) == places
+
+
+def test_who_was_served_in_the_call_has_no_place_of_the_call_before() -> None:
+    nodes = {"first": {"do": "queue", "queue": "support", "then": "second"},
+             "second": {"do": "queue", "queue": "sales", "then": "hangup"}}  # fmt: skip
+    made = Office({"flow": "main", "language": "en", "start": "first", "nodes": nodes}, {"ani": {"support": 1}})
+    made.board.waits.configure(
+        {"sales": queue(return_within=60.0), "support": QueueConfig(name="support")}, made.at, {}, Routing()
+    )  # fmt: skip
+    made.board.waits.admission.leaves_place("+62812000001", "sales", "abandoned", made.at - 60, made.at)
+    made.ready()
+    again = made.caller(HIS)
+    again.arrive()
+    again.answer()
+    made.wait(100)
+    again.agent_hangs_up()
+    assert made.last("call.queued").queue == "sales" and kept(made) == []
+
+
 def test_the_place_is_taken_once() -> None:
     made = office()
     _, other, again = two_of_his(made)

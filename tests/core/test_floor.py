@@ -5,6 +5,7 @@ from __future__ import annotations
 from cti.core.messages import (
     Bridged,
     ChannelGone,
+    Event,
     FlowsPublished,
     HangUp,
     HangupRequested,
@@ -22,6 +23,12 @@ JUNIOR = {"ani": {"sales": 1}}
 
 def live(*callers: Caller) -> tuple[LiveChannel, ...]:
     return tuple(LiveChannel(uniqueid=c.uniqueid, channel=c.channel, context="line") for c in callers)
+
+
+def test_a_wrap_up_of_a_talk_that_is_not_known_tells_nothing_of_how_long_talks_are() -> None:
+    floor = Office().board.floor
+    floor.apply(Event(type="call.wrapped", at=9.0, call_id="c", agent="ani", data={"how": "timer"}))
+    assert floor.expect.handling("") is None
 
 
 def test_requirements_relax_while_a_caller_waits() -> None:

@@ -20,7 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from cti.core.agent import Agent
 from cti.core.call import Call, Visit
 from cti.core.callbacks import Callback
-from cti.core.floor import RING_GRACE
+from cti.core.floor import LET_GO, RING_GRACE
+from cti.core.ladder import ladder_of
 from cti.core.messages import (
     AnswerCall,
     CancelCallback,
@@ -48,7 +49,8 @@ CHOICES: dict[str, Sequence[Any]] = {
     "wish": ["ready", "ready", "ready", "ready", "not_ready", "logged_out"],
     "by": ["", "sup"], "reason": ["lunch", "training"], "priority": range(-5, 21), "queue": [*QUEUES, "nowhere"],
     "skills": [{}, {"sales": 3}, {"support": 2, "english": 1}, {"chinese": 9}], "which": range(len(VERSIONS)),
-    "seconds": [0.01, 0.3, 1.0, 2.0, 5.0, 9.0, 20.0, 70.0], "step": [-3600.0, -3.0, 3.0, 3600.0],
+    "long": [5.0, 40.0, 200.0], "seconds": [0.01, 0.3, 1.0, 2.0, 5.0, 9.0, 20.0, 70.0],
+    "step": [-3600.0, -3.0, 3.0, 3600.0],
 }  # fmt: skip
 STUCK = 1.0  # s that a free agent and a caller for him may be apart
 SLACK = 0.01
@@ -197,6 +199,12 @@ class Acd(RuleBasedStateMachine):
         if self.serves:
             self.world.publish(which)
 
+    @given("long")
+    def opens_the_desk(self, long: float) -> None:
+        self.world.open_until = self.world.at + long
+        if self.serves:
+            self.world.hours()
+
     # ------------------------------------------------------------ callbacks
 
     @given("yes")
@@ -231,6 +239,7 @@ class Acd(RuleBasedStateMachine):
         queue = self.world.board.floor.queue(due.queue)
         assert number == due.number and number not in self.world.barred
         assert not (queue.callback.calendar and self.world.after_hours)
+        assert not queue.calendar or self.world.at < self.world.open_until
         assert self.world.at < due.requested_at + queue.callback.expires
         asked = self.world.board.calls.live.get(due.call_id)
         assert asked is None or asked.ended_at is not None, "he is on the line still"
@@ -358,20 +367,20 @@ class Acd(RuleBasedStateMachine):
         taken = sum(c.offer is not None and c.offer.queue == name for c in self.world.board.calls.live.values())
         return all(taken < limit.calls for limit in self.world.board.floor.queue(name).capacity)
 
-    def may_serve(self, agent: Agent, visit: Visit) -> bool:
+    def may_serve(self, agent: Agent, visit: Visit, slack: float = SLACK) -> bool:
         preferred = self.world.board.people.agents.get(visit.prefer)
         if preferred is not None and self.world.at < visit.prefer_until and self.serves_when_free(preferred):
             return agent is preferred
-        return matches(self.needs(visit), agent.skills)
+        return matches(self.needs(visit, slack), agent.skills)
 
-    def needs(self, visit: Visit) -> Requirement:
+    def needs(self, visit: Visit, slack: float) -> Requirement:
         """What his queue asks for after so long a wait, or later if nobody signed on has that now."""
         queue = self.world.board.floor.queue(visit.queue)
         signed_on = [a.skills for a in self.world.board.people.agents.values() if self.is_signed_on(a)]
         asked = [required_skills(queue, visit.skills)]
         for step in queue.relax:
             asked.append(relaxed(asked[-1], step))
-        due = sum(step.after <= self.world.at - visit.since + SLACK for step in queue.relax)
+        due = sum(step.after <= self.world.at - visit.since + slack for step in queue.relax)
         return next((one for one in asked[due:] if any(matches(one, s) for s in signed_on)), asked[due])
 
     @invariant()
@@ -387,22 +396,41 @@ class Acd(RuleBasedStateMachine):
                 assert self.world.now - self.entered[key] <= visit.max_wait + SLACK, visit
 
     def was_fair(self, events: list[Event]) -> None:
-        """Whom an agent took who became free: nobody whom he may serve, and who waits still, was before him."""
-        took = [e for e in events if e.type == "call.offered"]
-        if self.world.late or len(took) != 1 or took[0].data["decision"]["rule"] != "next_caller":
-            return
+        """Whom an agent took, whatever brought them together: nobody whom he may serve, and who waits still, was before
+        him."""
         just_came = {e.call_id for e in events if e.type in ("call.queued", "call.place_kept")}
-        agent, decided = self.world.board.people.agents[took[0].agent], took[0].data["decision"]
-        routing = self.world.board.router.routing
+        has_room = {name for name in self.world.board.router.queues if self.has_room(name)}
+        has_room -= {e.queue for e in events if e.type in LET_GO and self.world.board.floor.queue(e.queue).capacity}
+        changed = {e.agent for e in events if e.type == "agent.state_changed"}
+        for took in events:
+            if took.type == "call.offered" and not self.world.late:
+                self.was_first(took, just_came, has_room)
+                self.was_chosen(took, changed)
+
+    def was_first(self, took: Event, just_came: set[str], has_room: set[str]) -> None:
+        agent, decided = self.world.board.people.agents[took.agent], took.data["decision"]
         first = self.key(decided["since"], decided["priority"])
         for call in self.waiting():
             visit = call.visit
             if visit is None or visit.offer or call.call_id in just_came:
                 continue
-            if routing.balance and visit.queue != took[0].queue:
+            if self.world.board.router.routing.balance and visit.queue != took.queue:
                 continue
-            if self.has_room(visit.queue) and self.may_serve(agent, visit):
+            if visit.queue in has_room and self.may_serve(agent, visit, -SLACK):
                 assert first <= self.key(visit.since, visit.priority), (decided, call)
+
+    def was_chosen(self, took: Event, changed: set[str]) -> None:
+        """Of those who could and are idle still nobody was idle longer, where that decides; nor anybody at all, where
+        he took the call because he became free."""
+        board, decided = self.world.board, took.data["decision"]
+        call, agent = board.calls.live.get(took.call_id), board.people.agents[took.agent]
+        if call is None or decided["rule"] not in ("longest_idle", "idle_limit", "next_caller"):
+            return
+        steps = ladder_of(board.floor.queue(took.queue), call.visit.skills if call.visit is not None else {}).steps
+        for other in board.people.agents.values():
+            if other.agent not in changed and self.is_free(other) and matches(steps[decided["step"]][1], other.skills):
+                idle_longer = (agent.idle_since, agent.agent) < (other.idle_since, other.agent)
+                assert decided["rule"] != "next_caller" and idle_longer, (decided, agent, other)
 
     def key(self, since: float, priority: int) -> tuple[float, float]:
         aging = self.world.board.router.routing.aging
@@ -485,7 +513,7 @@ STEPS = {
     "presses": 5, "phone_declines": 2, "agent_hangs_up": 4, "registers": 4, "wishes": 14, "wants_anothers_station": 1,
     "acts": 4, "changes_a_priority": 1, "moves_a_caller": 1, "ends_a_call": 0.5, "changes_skills": 1,
     "leaves_or_joins_the_company": 0.5, "publishes": 1, "time_passes": 10, "the_clock_is_set": 0.3,
-    "callbacks_open_or_close": 1, "may_not_be_called": 1, "cancels_a_callback": 0.5,
+    "callbacks_open_or_close": 1, "opens_the_desk": 1, "may_not_be_called": 1, "cancels_a_callback": 0.5,
     "an_old_fact_comes_again": 3, "the_link_breaks": 0.5, "killed": 0.5, "is_back": 6, "killed_and_back": 0.5,
 }  # fmt: skip
 INVARIANTS = [name for name in vars(Acd) if hasattr(vars(Acd)[name], "hypothesis_stateful_invariant")]

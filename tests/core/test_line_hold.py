@@ -140,6 +140,14 @@ def test_he_is_told_his_place_and_goes_back_to_the_music() -> None:
     assert [c for c in office.wait(30) if isinstance(c, Play)] != []
 
 
+def test_one_that_still_goes_on_is_not_begun_anew() -> None:
+    office, caller = waiting(announce=EVERY)
+    (play,) = [command for command in office.wait(10) if isinstance(command, Play)]
+    assert [c for c in office.wait(30) if isinstance(c, Play)] == [], "a newer command cuts it short"
+    office.do(caller.facts(LineDone, op=play.op, outcome="done"))
+    assert [type(c) for c in office.wait(30)] == [Play]
+
+
 def test_a_prompt_that_cannot_be_played_changes_nothing() -> None:
     office, caller = waiting(announce=EVERY)
     play = next(command for command in office.wait(10) if isinstance(command, Play))

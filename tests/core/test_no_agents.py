@@ -48,6 +48,17 @@ def test_while_nobody_is_there_it_decides_and_not_how_many_wait_for_each_agent(n
     assert left(made) == [("no_agents", ends)]
 
 
+def test_whoever_he_waits_for_alone_is_one_who_may_take_him() -> None:
+    nodes = {"q": {"do": "queue", "queue": "sales", "agent": "ani", "then": "hangup"}}
+    flow = {"flow": "main", "language": "en", "start": "q", "nodes": nodes}
+    made = Office(flow=flow, agents={"ani": {}}, overflow={"ratio": 2})
+    made.ready()
+    for _ in range(3):
+        made.caller().arrive()
+    assert [e.agent for e in made.events if e.type == "call.offered"] == ["ani"]
+    assert left(made) == [("full", 0)], "two wait for her alone, three are too many"
+
+
 def test_the_only_skill_is_taken_away() -> None:
     made = office("0s")
     wish(made, "not_ready", "break")

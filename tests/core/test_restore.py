@@ -11,6 +11,7 @@ import pytest
 from cti.core.messages import (
     AgentInfo,
     Bridged,
+    ChangePriority,
     ChannelGone,
     ChannelUp,
     CustomerFound,
@@ -127,6 +128,28 @@ def test_wrap_up_goes_on_with_its_own_end() -> None:
     assert office.state("ani")[0] == "wrap_up"
     office.wait(2)
     assert office.types()[-2:] == ["call.wrapped", "agent.state_changed"]
+
+
+def test_a_conversation_that_goes_on_is_not_counted_as_over_for_what_the_agent_did_before() -> None:
+    office = Office(wrap_up="10s")
+    first, vip = office.waiting_caller("0812000001"), office.waiting_caller("0812000002")
+    office.do(ChangePriority(at=office.at, by="sup", call_id=vip.call_id, priority=10))
+    office.ready()
+    vip.rung()
+    office.do(ChannelGone(at=office.at, uniqueid=vip.leg, cause=21))
+    office.do(ChangePriority(at=office.at, by="sup", call_id=first.call_id, priority=20))
+    office.at += 5
+    office.ready()
+    first.answer()
+    office.at += 60
+    leg = first.leg
+    reborn(office, wrap_up="10s")
+    assert office.board.floor.expect.handling("sales") is None
+    switch_up(office, (first.uniqueid, first.channel, "b1"), (leg, "PJSIP/2001-1", "b1"))
+    office.do(Unbridged(at=office.at, uniqueid=leg, bridge="b1"))
+    office.do(ChannelGone(at=office.at, uniqueid=leg))
+    office.wait(11)
+    assert round(office.board.floor.expect.handling("sales") or 0) == 70
 
 
 def test_recordings_that_were_not_finished_are_asked_for_again() -> None:

@@ -45,22 +45,6 @@ def test_a_point_of_priority_is_worth_a_minute_of_waiting() -> None:
     assert taken(made, "ani", 700.0) == "old"
 
 
-def test_the_decision_names_those_who_came_after_also_of_the_same_queue() -> None:
-    made = router(sales={}, support={})
-    hire(made, "ani", support=1, sales=1)
-    for n in range(7):
-        wait(made, f"s{n}", 10.0 * n, priority=n == 6)
-    wait(made, "other", 15.0, queue="support")
-    match = made.caller_for("ani", 100.0)
-    assert match is not None and (match.key, match.decision.candidates) == ("s0", 7)
-    assert [one["call_id"] for one in match.decision.over] == ["s6", "s1", "other", "s2", "s3"]
-    assert match.decision.over[0] == {"call_id": "s6", "queue": "sales", "priority": 1, "waited": 40.0}
-    for n in range(2):
-        wait(made, f"own{n}", 1.0 + n, prefer="ani", prefer_until=500.0)
-    match = made.caller_for("ani", 100.0)
-    assert match is not None and [one["call_id"] for one in match.decision.over][:3] == ["s6", "own0", "own1"]
-
-
 def test_without_aging_no_waiting_outweighs_a_priority() -> None:
     made = router(Routing(aging=0))
     hire(made, "ani", sales=1)
@@ -83,6 +67,28 @@ def test_one_order_over_all_queues_and_balance_by_service_level() -> None:
     wait(made, "s1", 0.0, queue="support", priority=1)
     wait(made, "b1", 0.0, queue="sales")
     assert taken(made, "ani", 20.0) == "s1"
+
+
+def test_of_many_callers_the_first_six_are_compared() -> None:
+    made = router(sales={}, support={})
+    hire(made, "ani", sales=1, support=1)
+    for number in range(8):
+        wait(made, f"s{number}", float(number), queue="sales")
+        wait(made, f"t{number}", number + 0.5, queue="support")
+    wait(made, "late", 9.0, queue="support", skills={"sales": 1})
+    match = made.caller_for("ani", 10.0)
+    assert match is not None and (match.key, match.decision.candidates) == ("s0", 6)
+    assert [one["call_id"] for one in match.decision.over] == ["t0", "s1", "t1", "s2", "t2"]
+    assert made.first_of("ani", 10.0, 1) == ["s0"]
+
+
+def test_with_balance_those_who_wait_for_an_agent_alone_come_in_proportion_too() -> None:
+    soon, late = ServiceLevel(within=10), ServiceLevel(within=60)
+    made = router(Routing(balance=True), sales={"service_level": soon}, support={"service_level": late})
+    hire(made, "ani")
+    wait(made, "late", 0.0, queue="support", prefer="ani", prefer_until=99.0)
+    wait(made, "soon", 5.0, queue="sales", prefer="ani", prefer_until=99.0)
+    assert taken(made, "ani", 20.0) == "soon"
 
 
 def test_the_longest_idle_who_fits() -> None:

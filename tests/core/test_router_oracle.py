@@ -153,8 +153,8 @@ class Room:
         self.busy[agent] = queue
 
     def room_made(self, queue: str) -> None:
-        for place in list(self.router.order.get(queue, ())):
-            self.seek(place.key)
+        for key in self.router.in_turn(queue, self.at):
+            self.seek(key)
 
     def settle(self) -> None:
         moved, self.router.moved = self.router.moved, set()

@@ -62,6 +62,16 @@ def test_one_rule() -> None:
     assert served(waiting(Routing(aging=0.0), Ani=("sales", "9:00:00", 0)), "Eka")[0] == "Chen"
 
 
+@pytest.mark.parametrize("skills", [{"sales": 1, "support": 1}, {"support": 1, "sales": 1}])
+def test_who_came_after_is_kept(skills: dict[str, int]) -> None:
+    made = waiting()
+    made.free("Eka", skills, TEN)
+    match = made.caller_for("Eka", TEN)
+    assert match is not None and match.decision.candidates == 4
+    over = [(one["call_id"], one["waited"]) for one in match.decision.over]
+    assert over == [("Dewi", 240), ("Ani", 180), ("Budi", 90)]
+
+
 def test_balance() -> None:
     made = waiting(Routing(balance=True))
     made.leave("Chen")

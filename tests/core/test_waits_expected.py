@@ -11,7 +11,7 @@ from office import Caller, Office, queue
 from cti.core.acd import Router, Waiter
 from cti.core.floor import BRIDGE_WITHIN
 from cti.core.messages import ChannelGone, ChannelUp, HangUp, PastFound, Text
-from cti.core.queues import WHISPER_MOST, Announce, Overflow, QueueConfig, Routing, Whisper
+from cti.core.queues import WHISPER_MOST, Announce, Capacity, Overflow, QueueConfig, Routing, Whisper
 
 WAIT = Announce(wait=True, first=10.0, every=20.0)
 WORDS = Whisper(texts={"en": "A sales call"})
@@ -52,12 +52,34 @@ def test_he_is_told_minutes_that_only_grow_fewer() -> None:
     assert second.rings == []
 
 
+def test_what_is_known_from_before_the_start_is_of_all_agents() -> None:
+    made = office()
+    took = (("ani", "sales", 100, 6_000.0), ("budi", "support", 9, 90.0), ("zoe", "sales", 60, 36_000.0))
+    made.do(PastFound(at=made.at, handled=took))
+    assert made.board.floor.expect.handling("sales") == pytest.approx(262.5)
+    assert made.board.floor.expect.handling("support") == pytest.approx(10.0)
+    assert made.board.router.handling("new", "sales") == pytest.approx(262.5), "an agent who is new counts as all do"
+
+
 def test_nothing_is_told_of_a_wait_that_nobody_knows() -> None:
     made = office(announce=WAIT, wrap_up=0.0)
     handled(made, 4, 100.0)
     made.waiting_caller("0812000001")
     made.wait(50)
     assert minutes(made) == []
+
+
+@pytest.mark.parametrize(("calls", "told"), [(1, [4]), (2, [2]), (0, [])])
+def test_no_more_agents_are_counted_than_his_queue_may_have_at_once(calls: int, told: list[int]) -> None:
+    made = office(agents={"ani": {"sales": 1}, "budi": {"sales": 1}}, announce=WAIT, wrap_up=0.0)
+    handled(made, 5, 100.0)
+    made.waiting_caller("0812000001").answer("b9")
+    settings = queue(announce=WAIT, wrap_up=0.0, capacity=(Capacity(calls),))
+    made.board.waits.configure({"sales": settings}, made.at, {}, Routing())
+    for number in range(2):
+        made.waiting_caller(f"081200001{number}")
+    made.wait(15)
+    assert minutes(made)[1:] == told
 
 
 def test_who_would_wait_too_long_does_not_begin_to() -> None:

@@ -103,9 +103,9 @@ def _max_wait(value: Any) -> float:
 
 def place(here: Here, queue: str) -> dict[str, Any]:
     """What a callback keeps of the wait in this queue that the call has had; without one it begins to wait now."""
-    waited, kept = here.context.waited, ("since", "priority", "skills")
+    waited, kept = here.context.waited.get(queue, {}), ("since", "priority", "skills")
     language = {"language": here.line.language}
-    if waited.get("queue") == queue and waited.keys() >= set(kept):
+    if waited.keys() >= set(kept):
         return {key: waited[key] for key in kept} | language
     priority, _ = priority_of(here, here.book.queues.get(queue))
     return {"since": here.context.at, "priority": priority, "skills": {}} | language

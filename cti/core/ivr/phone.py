@@ -68,7 +68,7 @@ class Phone:
     """`past`: `repeat` and `last_agent` of his calls before. `answers`: what tasks come to, by node id or flow/node:
     the first time, the second ..., the last for ever; an outcome "" is the good one. `turn`: the step the call is in;
     `path`, `facts`, `heard`: all until now; `keys`: pressed and not taken yet; `vault`: secret digits by name;
-    `waited`: the last wait in a queue; `strange`: tasks nobody gave an answer for."""
+    `waited`: by queue, the last wait since an agent talked; `strange`: tasks nobody gave an answer for."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Phone:
         self.keys = ""
         self.left = False
         self._guarded = False  # after secret digits without a terminator: what comes may be more of them
-        self.waited: dict[str, Any] = {}
+        self.waited: dict[str, dict[str, Any]] = {}
         self._queued_at = at
         self._steps = 0
         self._told = 0
@@ -220,10 +220,10 @@ class Phone:
 
     def _no_longer(self, wait: Enqueue) -> None:
         """What is kept of a wait: for a callback, or when he waits there again."""
-        queue, again = self.book.queues.get(wait.queue), self.waited.get("queue") == wait.queue
-        since = self.waited["since"] if again else self._queued_at
+        queue, before = self.book.queues.get(wait.queue), self.waited.get(wait.queue)
+        since = self._queued_at if before is None else before["since"]
         priority = wait.priority if wait.priority is not None else queue.priority if queue else 0
-        self.waited = {"queue": wait.queue, "since": since, "priority": priority, "skills": wait.skills}
+        self.waited[wait.queue] = {"since": since, "priority": priority, "skills": wait.skills}
 
     def dial_ended(self, result: str) -> None:
         """answered, talked, as of a queue; busy, no_answer, fail."""

@@ -70,14 +70,14 @@ class Answer(msgspec.Struct, frozen=True):
 
 class Context(msgspec.Struct, frozen=True):
     """What the interpreter knows besides the flow: the call, its customer (fields that are not there are null), the
-    time (seconds since the epoch) and the calendars opened or closed by hand. `waited`: the last wait in a queue of
-    this call: queue, since, priority, skills; empty: none. `besides`: of customers, by id: open_cases, complaint."""
+    time (seconds since the epoch) and the calendars opened or closed by hand. `waited`: by queue, the last wait of this
+    call since an agent talked: since, priority, skills. `besides`: of customers, by id: open_cases, complaint."""
 
     call: dict[str, Any] = {}
     customer: dict[str, Any] = {}
     at: float = 0.0
     forced: Mapping[str, Forced] = {}
-    waited: dict[str, Any] = {}
+    waited: dict[str, dict[str, Any]] = {}
     besides: dict[str, dict[str, Any]] = {}
 
 

@@ -54,6 +54,16 @@ def test_nobody_is_called_when_the_calendar_has_closed_meanwhile() -> None:
     assert office.standing() == [] and "callback.dialed" not in office.types()
 
 
+def test_of_the_idle_agents_who_are_kept_for_callers_the_longest_idle_calls() -> None:
+    office = Desk(agents={"ani": {"sales": 1}, "budi": {"sales": 1}}, keep_idle=1)
+    office.ready("ani")
+    office.asks()
+    office.at += 60
+    office.ready("budi")
+    offer = office.last("call.offered")
+    assert (offer.agent, offer.data["decision"]["rule"]) == ("ani", "longest_idle")
+
+
 def test_it_expires() -> None:
     office = Desk(rules=CallbackRules(expires=3600))
     office.asks()

@@ -200,7 +200,7 @@ def requested(waited: dict[str, Any], **customer: object) -> dict[str, Any]:
 
 
 def test_a_callback_keeps_the_place_of_the_wait() -> None:
-    waited = {"queue": "sales", "since": NOW - 300, "priority": 7, "skills": {"english": 3}}
+    waited = {"sales": {"since": NOW - 300, "priority": 7, "skills": {"english": 3}}, "support": {"since": NOW}}
     kept = {"since": NOW - 300, "priority": 7, "skills": {"english": 3}, "language": "id"}
     assert requested(waited) == kept
     assert requested(waited, tier="vip") == kept, "it was raised when he began to wait"
@@ -208,8 +208,8 @@ def test_a_callback_keeps_the_place_of_the_wait() -> None:
 
 def test_a_callback_without_a_wait_in_that_queue_begins_now() -> None:
     new = {"since": NOW, "priority": 2, "skills": {}, "language": "id"}
-    assert requested({}) == requested({"queue": "support", "since": 1.0, "priority": 9, "skills": {}}) == new
-    assert requested({"queue": "sales", "since": 1.0}) == new, "of a version that kept less"
+    assert requested({}) == requested({"support": {"since": 1.0, "priority": 9, "skills": {}}}) == new
+    assert requested({"sales": {"since": 1.0}}) == new, "of a version that kept less"
     assert requested({}, tier="vip") == {**new, "priority": 12}
 
 
@@ -222,7 +222,7 @@ def test_keys_on_the_text_phone() -> None:
     assert isinstance(phone.action, Enqueue), "keys that mean nothing here"
     phone.press("8*1")
     assert phone.action == Enqueue("support"), "the first that means something; the rest is dropped"
-    assert phone.waited == {"queue": "sales", "since": NOW, "priority": 0, "skills": {}}
+    assert phone.waited == {"sales": {"since": NOW, "priority": 0, "skills": {}}}
     phone.press("1")
     assert phone.action == Enqueue("support"), "that node has no keys"
 

@@ -223,7 +223,7 @@ def _arrived(call: Call, event: Event) -> None:
     call.arrived_at = event.at
     for name in ("node", "uniqueid", "channel", "direction", "caller", "caller_entered", "caller_name", "called"):
         setattr(call, name, event.data.get(name) or getattr(call, name))
-    for name in ("callback", "requested_at", "tries"):
+    for name in ("callback", "requested_at", "tries", "language", "version"):
         setattr(call, name, event.data.get(name) or getattr(call, name))
 
 

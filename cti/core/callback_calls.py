@@ -104,6 +104,7 @@ class CallbackCalls:
             "call.arrived", at, call_id=made, agent=match.agent, queue=one.queue, direction="outbound", caller=one.ours,
             caller_name="", called=one.number, caller_entered="", node=MAIN, uniqueid=channel, channel="",
             story_id=one.call_id, callback=one.callback_id, requested_at=one.requested_at, tries=one.tries,
+            **self.callbacks.speaks(one),
         )  # fmt: skip
         self.out.emit("callback.dialed", at, call_id=one.call_id, agent=match.agent, queue=one.queue,
                       callback=one.callback_id, to=made, number=one.number, **{"try": one.tries + 1})  # fmt: skip

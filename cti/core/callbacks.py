@@ -48,7 +48,7 @@ MOVES = {"since", "priority", "requested_at", "not_before"}  # what `callback.mo
 
 class Callback(msgspec.Struct, kw_only=True):
     """One that is open. `call_id`: in which it was asked for. `made`: the call that is being made for it. `stored`: the
-    database has it; `cancelled`: no more, it was ended there. `wakes`: when it is looked at next."""
+    database has it; `cancelled`: no more, it was ended there while it was made. `wakes`: when it is looked at next."""
 
     callback_id: str
     call_id: str
@@ -118,9 +118,15 @@ class Callbacks:
         queue = self.router.queues.get(one.queue)
         return queue.callback if queue is not None else GONE
 
+    def speaks(self, one: Callback) -> dict[str, Any]:
+        """The language that his agent is told of him in, and the version of the flows that has the words: of one that
+        was entered by hand, what callers of the queue hear first."""
+        heard = self.book.waited_in().get(one.queue, []) if self.book is not None and not one.language else []
+        return {"language": one.language or next(iter(heard), ""), "version": self.book.version if self.book else 0}
+
     def configured(self, at: float) -> None:
-        """Other settings hold."""
-        self._look_all(at)
+        """Other settings hold: all are looked at, by the next tick."""
+        self.out.wake(at, "callbacks", "")
 
     # ------------------------------------------------------------ fold
 
@@ -261,7 +267,7 @@ class Callbacks:
             return
         over = self._is_over(one, at)
         if one.cancelled:
-            self._forget(one)
+            self.end(one, at, "cancelled", "")
         elif over:
             self.end(one, at, over, "system")
         elif self.hindered(one, at):
@@ -338,7 +344,7 @@ class Callbacks:
             self.look(one, at)
 
     def end(self, one: Callback, at: float, state: str, by: str, **more: Any) -> None:
-        """It is over. `by`: who ended it; `to`: the call in which the customer is served."""
+        """It is over. `by`: who ended it, empty: the row says so; `to`: the call in which the customer is served."""
         self.out.emit("callback.ended", at, call_id=one.call_id, queue=one.queue, callback=one.callback_id, state=state,
                       by=by, number=one.number, **more)  # fmt: skip
 
@@ -351,7 +357,8 @@ class Callbacks:
         for one in list(self.open.values()):
             if one.stored and one.callback_id not in found:
                 one.cancelled = True
-                self.look(one, m.at)
+                if not one.made:
+                    self._forget(one)
         for due in m.callbacks:
             known = self.open.get(due.callback_id)
             if known is not None:

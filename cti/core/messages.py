@@ -370,7 +370,7 @@ class Event(Message, frozen=True, kw_only=True):
     """What is now true. Types and their data:
 
     call.arrived          direction, caller, caller_name, called, caller_entered, node, uniqueid, channel; made for a
-                          callback: queue, agent; story_id, callback, requested_at, tries
+                          callback: queue, agent; story_id, callback, requested_at, tries, language, version
     call.identified       customers: [customer ids], by: number (who has it), flow (a lookup found him), pin (he
                           knew it); the last one counts
     flow.started          flow, version, language

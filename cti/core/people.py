@@ -185,7 +185,7 @@ class People:
         agent = self.agents[name]
         limit = self._limit(agent)
         if limit and agent.over_since is None and agent.since + limit <= at + ROUNDING:
-            self.out.emit("agent.over_limit", at, agent=name, reason=agent.reason, since=at)
+            self.out.emit("agent.over_limit", at, agent=name, reason=agent.reason, since=agent.since + limit)
             data = {"code": "over_limit", "reason": agent.reason, "minutes": round(limit / 60, 1)}
             self.out.command(Push(type="notice", agent=name, data=data))
 

@@ -19,6 +19,7 @@ from cti.core.messages import (
     SetAgentState,
     SetDisposition,
     StationState,
+    Tick,
     WrapUp,
 )  # fmt: skip
 from cti.core.queues import Routing
@@ -99,6 +100,8 @@ def test_a_limit_goes_on_after_a_restart_and_when_the_clock_is_set() -> None:
     reborn = Switchboard(2, Settings(limits=LIMITS))
     reborn.restore([last], o.at + 100)
     assert reborn.next_at == last.at + 900
+    (over,) = (e for e in reborn.handle(Tick(at=last.at + 5000)).events if e.type == "agent.over_limit")
+    assert over.data["since"] == last.at + 900  # however late it is seen
     o.wait(300)
     o.do(ClockStepped(at=o.at + 3600, by=3600))
     o.at += 3600

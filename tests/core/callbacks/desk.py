@@ -40,6 +40,7 @@ class Desk(Office):
         queues = {"sales": sales, "support": QueueConfig(name="support", callback=self.rules)}
         self.board.waits.configure(queues, self.at, {}, Routing())
         self.board.callbacks.configured(self.at)
+        self.wait(0)
 
     def found(self, *due: CallbackDue) -> list[Any]:
         return self.do(CallbacksFound(at=self.at, callbacks=due))

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
+
 from cti.core.messages import (
     CallbackDue,
     ChannelGone,
     CustomerFound,
+    FlowsPublished,
     HangupRequested,
     LookUpCustomer,
     Push,
     Ring,
+    Sound,
+    Text,
     Unbridged,
 )
+from cti.core.queues import Whisper
 from cti.core.switchboard import AFTER_ALL
 from tests.core.callbacks.desk import ASKS, AT_ONCE, NUMBER, Desk
-from tests.core.office import START
+from tests.core.office import START, book
 
 
 def test_the_agent_is_rung_first_and_the_customer_when_he_has_answered(office: Desk) -> None:
@@ -147,3 +154,16 @@ def test_a_caller_nobody_knows_shows_what_is_known_of_his_number(office: Desk) -
     history = ({"call_id": "c0"},)
     (push,) = office.do(CustomerFound(at=office.at, call_id=made.call.call_id, history=history))
     assert isinstance(push, Push) and push.data["history"] == list(history)
+
+
+@pytest.mark.parametrize(("spoke", "heard"), [("zh", "zh"), ("", "en")], ids=["asked in Chinese", "entered by hand"])
+def test_the_agent_hears_the_whisper_in_the_customers_language(spoke: str, heard: str) -> None:
+    office = Desk()
+    office.board.publish(msgspec.structs.replace(book(AT_ONCE), version=2), FlowsPublished(at=office.at, version=2))
+    office.settings(whisper=Whisper(texts={"id": "Penjualan", "en": "Sales", "zh": "销售"}, name="ding"))
+    office.found(CallbackDue(callback_id="b", call_id="c", queue="sales", number=NUMBER, since=START,
+                             requested_at=START, language=spoke))  # fmt: skip
+    office.ready()
+    (ring,) = (command for command in office.commands if isinstance(command, Ring))
+    words = {"en": "Sales", "zh": "销售"}[heard]
+    assert ring.whisper == (Sound(language=heard, name="ding", version=2), Text(language=heard, text=words))

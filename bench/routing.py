@@ -33,7 +33,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "core"))
 
 from naive_router import Naive
 
-from cti.core.acd import Router, Waiter
+from cti.core.acd import Router
+from cti.core.acd_match import Waiter
 from cti.core.queues import QueueConfig, Relax, Requirement, Routing, matches, relaxed, required_skills
 
 SKILLS = [f"s{n}" for n in range(50)]

@@ -43,9 +43,14 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _row(queue: QueueConfig, routing: Routing) -> dict[str, Any]:
-    """All settings of a queue, expressions as they are written; `routing` is that of all queues."""
+    """All settings of a queue by their names in queues.yaml, times in seconds, expressions as they are written;
+    `routing` is that of all queues."""
     found: dict[str, Any] = msgspec.to_builtins(queue, enc_hook=_source)
-    return {**found, "routing": msgspec.to_builtins(routing)}
+    announce, whisper = found["announce"], queue.whisper
+    found["raise"] = found.pop("raises")
+    announce["say"], announce["play"] = announce.pop("texts"), announce.pop("names")
+    found["whisper"] = {"play": whisper.name} if whisper.name else whisper.texts
+    return {**found, "skills": asked(queue, {}), "routing": msgspec.to_builtins(routing)}
 
 
 def _source(value: Any) -> str:

@@ -26,60 +26,15 @@ from typing import Any, TypeVar
 import msgspec
 
 from cti.core.acd_lines import FreeAgents, Line, Lines, Place, rank_of
+from cti.core.acd_match import SHOWN, Decision, Match, Waiter, rounded, shown, skills_of
 from cti.core.ladder import Ladder, Staff, ladder_of
 from cti.core.queues import QueueConfig, Requirement, Routing, matches
 
 K = TypeVar("K")
 
 LOOK = 100  # agents that are compared, by idle time, for another order than that
-SHOWN = 5  # of those who came after, in a decision
 KNOWN = 50.0  # handled calls of an agent that count; older ones fade
 DOUBT = 5.0  # handled calls of the whole queue that stand beside an agent's own
-
-
-class Waiter(msgspec.Struct, frozen=True, kw_only=True):
-    """A call (its id), or a callback (`callback/ID`), that waits. `since`: its place in time, epoch seconds.
-
-    `skills`: what is asked for besides the queue's. `prefer`: an agent who is waited for alone until `prefer_until`."""
-
-    key: str
-    queue: str
-    since: float
-    priority: int = 0
-    skills: dict[str, Any] = {}
-    prefer: str = ""
-    prefer_until: float = 0.0
-    prefer_why: str = "named"
-    callback: bool = False
-
-
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """Why this agent: stored with the offer.
-
-    rule: longest_idle, fastest, best_level, idle_limit, named_agent, last_agent (the call chose among free agents), or
-    next_caller (the agent became free and took the first). `candidates`: how many were compared, of callers at most
-    SHOWN + 1. `over`: who came next: {agent, idle}, or {call_id, queue, priority, waited}. `waited`, `idle`: seconds.
-    `step`: of the ladder, 0 the first. `levels`: the agent's, of what was needed. `handling`: mean seconds that the
-    fastest takes."""
-
-    rule: str
-    waited: float
-    priority: int
-    candidates: int
-    idle: float
-    since: float
-    step: int = 0
-    needs: dict[str, Any] = {}
-    levels: dict[str, int] = {}
-    over: list[dict[str, Any]] = []
-    handling: float | None = None
-
-
-class Match(msgspec.Struct, frozen=True):
-    key: str
-    queue: str
-    agent: str
-    decision: Decision
 
 
 class _Stand(msgspec.Struct):
@@ -392,9 +347,9 @@ class Router:
         elif rule == "fastest":
             found.sort(key=lambda agent: self.handling(agent, queue.name))
         elif rule == "best_level":
-            wanted = _skills_of(self.needs(stand.waiter.key))
+            wanted = skills_of(self.needs(stand.waiter.key))
             found.sort(key=lambda agent: -sum(self.agents.skills(agent).get(skill, 0) for skill in wanted))
-        over = [{"agent": name, "idle": _seconds(at - self.agents.idle_since(name))} for name in found[1 : SHOWN + 1]]
+        over = [{"agent": name, "idle": rounded(at - self.agents.idle_since(name))} for name in found[1 : SHOWN + 1]]
         return self._match(stand, found[0], rule, at, len(found), over)
 
     def caller_for(self, agent: str, at: float) -> Match | None:
@@ -430,7 +385,7 @@ class Router:
 
     def _shown(self, key: str, at: float) -> dict[str, Any]:
         waiter = self.stands[key].waiter
-        waited = _seconds(at - waiter.since)
+        waited = rounded(at - waiter.since)
         return {"call_id": key, "queue": waiter.queue, "priority": waiter.priority, "waited": waited}
 
     def _match(
@@ -439,29 +394,13 @@ class Router:
         waiter, needs = stand.waiter, self.needs(stand.waiter.key)
         has = self.agents.skills(agent)
         decision = Decision(
-            rule=rule, waited=max(0.0, _seconds(at - waiter.since)), priority=waiter.priority, candidates=candidates,
-            idle=max(0.0, _seconds(at - self.agents.idle_since(agent))), since=waiter.since, step=stand.step,
-            needs=shown(needs), levels={skill: has[skill] for skill in _skills_of(needs) if skill in has},
+            rule=rule, waited=max(0.0, rounded(at - waiter.since)), priority=waiter.priority, candidates=candidates,
+            idle=max(0.0, rounded(at - self.agents.idle_since(agent))), since=waiter.since, step=stand.step,
+            needs=shown(needs), levels={skill: has[skill] for skill in skills_of(needs) if skill in has},
             over=over or [],
-            handling=_seconds(self.handling(agent, waiter.queue)) if rule == "fastest" else None,
+            handling=rounded(self.handling(agent, waiter.queue)) if rule == "fastest" else None,
         )  # fmt: skip
         return Match(waiter.key, waiter.queue, agent, decision)
-
-
-def shown(needs: Requirement) -> dict[str, Any]:
-    """A requirement as people write it: {skill: level, any: [...], also: [...]}."""
-    groups = [[dict(way) for way in group] for group in needs.any]
-    found: dict[str, Any] = dict(needs.needs)
-    if groups:
-        found["any"] = groups[0] if len(groups) == 1 else groups
-    if needs.also:
-        found["also"] = [dict(way) for way in needs.also]
-    return found
-
-
-def _skills_of(needs: Requirement) -> list[str]:
-    ways = (needs.needs, *(way for group in needs.any for way in group), *needs.also)
-    return list(dict.fromkeys(skill for way in ways for skill, _ in way))
 
 
 def _take_out(held: dict[str, list[Place]], name: str, place: Place) -> None:
@@ -478,7 +417,3 @@ def _discard(held: dict[K, set[str]], name: K, key: str) -> bool:
         return False
     del held[name]
     return True
-
-
-def _seconds(value: float) -> float:
-    return round(value, 3)

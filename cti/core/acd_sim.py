@@ -15,9 +15,10 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from cti.core.acd import Match, Router, Waiter
+from cti.core.acd import Router
 from cti.core.acd_day import Caller, Handling, Miss, Shift
 from cti.core.acd_desks import Agenda, Desks
+from cti.core.acd_match import Match, Waiter
 from cti.core.acd_tally import Outcome, Tally
 from cti.core.admission import CLOSING_EVERY, Admission, gave_up
 from cti.core.expect import Expect

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from cti.core.acd import LOOK, Router, shown
+from cti.core.acd import LOOK, Router
 from cti.core.acd_lines import Line
+from cti.core.acd_match import shown
 from cti.core.queues import Levels, Requirement, matches
 
 Row = dict[str, Any]

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cti.core.acd import Match
+from cti.core.acd_match import Match
 from cti.core.agent import LINK, MISSED, REJECTED
 from cti.core.call import Call, Calls
 from cti.core.callbacks import NO_AGENT, PREFIX, Callbacks

@@ -18,7 +18,8 @@ from typing import Any
 import msgspec
 
 from cti.core import ivr
-from cti.core.acd import Router, Waiter
+from cti.core.acd import Router
+from cti.core.acd_match import Waiter
 from cti.core.call import Call, Calls
 from cti.core.floor import Floor
 from cti.core.ids import callback_id

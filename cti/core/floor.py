@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from cti.core.acd import Match, Router
+from cti.core.acd import Router
+from cti.core.acd_match import Match
 from cti.core.admission import gave_up
 from cti.core.agent import LINK, MISSED, REJECTED, Agent
 from cti.core.call import Call, Calls, Offer, gone_at

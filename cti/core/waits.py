@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Any
 
-from cti.core.acd import Router, Waiter
+from cti.core.acd import Router
+from cti.core.acd_match import Waiter
 from cti.core.admission import CLOSING_EVERY, GAVE_UP, Admission
 from cti.core.call import Call, Calls, Visit
 from cti.core.expect import spoken

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from kit_cli import Cti, typed
 
+from cti.core.ivr.queue_source import queue_keys
+
 QUEUES = """routing: {aging: 0s, balance: true, outbound_counts: false}
 queues:
   plain: {}
@@ -92,7 +94,11 @@ def test_all_settings_as_json(cti: Cti) -> None:
     found = {queue["name"]: queue for queue in json.loads(out)}
     assert code == 0 and list(found) == ["plain", "sales", "other"]
     sales = found["sales"]
-    assert sales["raises"] == [{"when": "{{ customer.tier == 'vip' }}", "by": 10}]
+    assert set(sales) == {"name", "routing", *queue_keys()}
+    assert sales["raise"] == [{"when": "{{ customer.tier == 'vip' }}", "by": 10}]
+    assert (sales["announce"]["say"], sales["announce"]["play"]) == ({"en": "Hold on"}, ["hello"])
+    assert sales["whisper"] == {"en": "Sales"} and found["other"]["whisper"] == {"play": "beep"}
+    assert found["plain"]["skills"] == {"plain": 1} and found["other"]["skills"] == {}
     assert sales["routing"] == {"aging": 0.0, "balance": True, "outbound_counts": False}
     assert sales["overflow"] == {"wait": 300.0, "ratio": 3.0, "no_agents": 0.0, "closing": True}
     assert sales["capacity"] == [{"calls": 5, "calendar": "lunch"}, {"calls": 10, "calendar": ""}]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from cti.core.acd import Waiter
+from cti.core.acd_match import Waiter
 from cti.core.queues import QueueConfig, Requirement, Routing, matches, relaxed, required_skills
 
 Key = tuple[float, float, str]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cti.core.acd import LOOK, Router, Waiter
+from cti.core.acd import LOOK, Router
+from cti.core.acd_match import Waiter
 from cti.core.queues import Capacity, QueueConfig, Relax, Routing, ServiceLevel
 
 PLAIN = Routing()

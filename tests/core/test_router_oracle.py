@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_router import Naive
 
-from cti.core.acd import Router, Waiter
+from cti.core.acd import Router
+from cti.core.acd_match import Waiter
 from cti.core.queues import Capacity, QueueConfig, Relax, Routing, ServiceLevel
 
 AGENTS = ["ani", "budi", "cici", "dewi", "eko"]

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from cti.core.acd import Router, Waiter
+from cti.core.acd import Router
+from cti.core.acd_match import Waiter
 from cti.core.acd_why import why_idle
 from cti.core.expect import Expect, spoken
 from cti.core.queues import Capacity, Overflow, QueueConfig, Relax, Routing, ServiceLevel

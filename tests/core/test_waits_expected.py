@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from office import Caller, Office, queue
 
-from cti.core.acd import Router, Waiter
+from cti.core.acd import Router
+from cti.core.acd_match import Waiter
 from cti.core.floor import BRIDGE_WITHIN
 from cti.core.messages import ChannelGone, ChannelUp, HangUp, PastFound, Text
 from cti.core.queues import WHISPER_MOST, Announce, Capacity, Overflow, QueueConfig, Routing, Whisper

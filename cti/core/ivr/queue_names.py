@@ -30,22 +30,27 @@ def _calendars(queue: QueueConfig) -> Iterator[tuple[Path, str]]:
 
 
 def check_relaxed(reader: Reader, queues: Mapping[str, QueueConfig], nodes: Iterable[Node]) -> None:
-    """A step of `relax` lowers what the queue, or a node that leads to it, asks for."""
+    """A step of `relax` lowers what the queue or a node that leads to it asks for. One that drops what nobody asks for
+    is only noted: flows may come to ask for it."""
     asked = {key: set(highest({key: 1} if queue.skills is None else queue.skills)) for key, queue in queues.items()}
     for node in nodes:
         if isinstance(node.spec, Queue) and node.spec.queue in asked:
             asked[node.spec.queue] |= set(highest(node.spec.skills))
-    for path, skill in _lowered(queues, reader.source.data):
+    for path, skill, level in _lowered(queues, reader.source.data):
         if skill not in asked[str(path[1])] and not reader.kept:
             message = f"neither the queue nor a node asks for `{skill[:60]}`, so there is nothing to lower"
-            reader.unknown(path, message, skill[:60], asked[str(path[1])], of_key=True)
+            if level:
+                reader.unknown(path, message, skill[:60], asked[str(path[1])], of_key=True)
+            else:
+                reader.note(path, f"queue {path[1]}: {message}")
 
 
-def _lowered(queues: Mapping[str, QueueConfig], written: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    """Where a step lowers a skill, and which."""
+def _lowered(queues: Mapping[str, QueueConfig], written: Mapping[str, Any]) -> Iterator[tuple[Path, str, int]]:
+    """Where a step lowers a skill, which, and to what."""
     for key in (key for key, queue in queues.items() if queue.relax):
         for at, step in enumerate(written["queues"][key]["relax"]):
-            yield from ((("queues", key, "relax", at, "skills", skill), skill) for skill in step.get("skills", ()))
+            for skill, level in step.get("skills", {}).items():
+                yield ("queues", key, "relax", at, "skills", skill), skill, level
 
 
 def note_languages(reader: Reader, queues: Mapping[str, QueueConfig], spoken_in: Mapping[str, list[str]]) -> None:

@@ -224,7 +224,7 @@ def test_what_makes_sense_is_not_refused(queue: str) -> None:
 
 def test_a_step_that_lowers_what_nobody_asks_for_is_told() -> None:
     """Once the flows can be read: else a node may ask for it."""
-    relax = "relax: [{after: 9s, skills: {any_english: 0}}, {after: 5s, skills: {englsh: 1}}]"
+    relax = "relax: [{after: 9s, skills: {any_english: 2}}, {after: 5s, skills: {englsh: 1}}]"
     queue = f"skills: {{any: [{{english: 3}}, {{dutch: 1}}]}}, {relax}"
     assert told(queue) == [
         "queues.yaml:1:90: neither the queue nor a node asks for `any_english`, so there is nothing to lower"
@@ -235,6 +235,15 @@ def test_a_step_that_lowers_what_nobody_asks_for_is_told() -> None:
     assert [one.split(":")[0] for one in told(queue, u="flow: [\n")] == ["u.yaml"]
     kept = {"queues": {"sales": {"relax": [{"after": "5s", "skills": {"englsh": 1}}]}}}
     assert isinstance(load_book({"queues.yaml": Source("queues.yaml", kept)}, version=7), Book)
+
+
+def test_a_step_that_drops_what_nobody_asks_for_is_noted() -> None:
+    queues = {"queues": {"sales": {"skills": {"english": 1}, "relax": [{"after": "5s", "skills": {"dutch": 0}}]}}}
+    book = load_book({"queues.yaml": Source("queues.yaml", queues)})
+    assert isinstance(book, Book)
+    assert [one.message for one in book.notes] == [
+        "queue sales: neither the queue nor a node asks for `dutch`, so there is nothing to lower"
+    ]
 
 
 def test_a_version_that_was_published_is_served_though_a_step_of_it_changes_nothing() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +10,7 @@ import msgspec
 
 from cti.core.ivr import beside, model, translations, verbs
 from cti.core.ivr.calendar_source import read_calendars
+from cti.core.ivr.calendars import Calendar
 from cti.core.ivr.expressions import Expression, Names, is_template
 from cti.core.ivr.loops import check_loops, goes_on
 from cti.core.ivr.model import Book, Flow, Node, Number
@@ -115,11 +116,8 @@ def load_book(
     check_loops(drafts)
     around = beside.read(sound)
     calendars = read_calendars(sound.get("calendars.yaml"))
-    if "queues.yaml" in sound and ("calendars.yaml" in sound or "calendars.yaml" not in readers):
-        check_calendars(sound["queues.yaml"], queues, calendars)
+    _check_queues(readers, queues, calendars, drafts)
     known: dict[str, Mapping[str, Any]] = {"queues.yaml": queues, "calendars.yaml": calendars, **around.names}
-    if "queues.yaml" in sound and not any(reader.problems for reader in readers.values()):
-        check_relaxed(sound["queues.yaml"], queues, [node for draft in drafts for node in draft.made.values()])
     check_references(drafts, known, {file for file in readers if file not in sound}, settings.scripts)
     args = {draft.name: draft.args for draft in drafts}
     numbers = read_numbers(sound.get("numbers.yaml"), args, country, readers == sound)
@@ -134,6 +132,20 @@ def load_book(
         notes=tuple(notes), calendars=calendars, zone=zone, statements=around.statements, boxes=around.boxes,
         surveys=around.surveys, phrases=around.phrases, routing=routing,
     )  # fmt: skip
+
+
+def _check_queues(
+    readers: Mapping[str, Reader], queues: Mapping[str, QueueConfig], calendars: Mapping[str, Calendar],
+    drafts: Sequence[_Draft],
+) -> None:  # fmt: skip
+    """What queues say of calendars, and of skills that nodes ask for: as far as those could be read."""
+    reader = readers.get("queues.yaml")
+    if reader is None or reader.source.data is None:
+        return
+    if "calendars.yaml" not in readers or readers["calendars.yaml"].source.data is not None:
+        check_calendars(reader, queues, calendars)
+    if not any(one.problems for one in readers.values()):
+        check_relaxed(reader, queues, [node for draft in drafts for node in draft.made.values()])
 
 
 def _flow(draft: _Draft) -> Flow:
